@@ -1,0 +1,52 @@
+"""What passes between the request loop and the transport: one request, one reply or one way of getting none."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from ..models.response import Headers
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """One try, ready to go."""
+
+    method: str
+    url: str = attrs.field(repr=False)
+    headers: dict[str, str] = attrs.field(repr=False)
+    """The loop's own: a replay puts a fresh token in."""
+    body: bytes | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Reply:
+    """A whole answer, whatever its status. ``oversized`` says that the body was cut at the size limit."""
+
+    status: int
+    headers: Headers = attrs.field(factory=Headers)
+    body: bytes = attrs.field(default=b"", repr=False)
+    oversized: bool = False
+
+
+class SendFailure(Exception):
+    """No whole answer came. ``sent`` is False only when the request surely did not leave this machine."""
+
+    def __init__(self, reason: str, *, sent: bool, timed_out: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.sent = sent
+        self.timed_out = timed_out
+
+
+class Sender(Protocol):
+    """One try over the network. Raises :class:`SendFailure`, ``ConfigurationError`` or ``CancelledError`` only."""
+
+    async def send(self, request: Request, connect_within: float | None) -> Reply:
+        """Send once; ``connect_within`` is the time left for getting a connection, if less than configured."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give up the connections that are ours."""
+        ...

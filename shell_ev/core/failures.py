@@ -1,0 +1,102 @@
+"""From an answer that is no success to the error that says so. Pure, and never raises while building one."""
+
+from __future__ import annotations
+
+import attrs
+
+from ..errors import ApiError, RequestFailedError, ResponseDecodeError, error_class_for, one_line
+from ..models.enums import EnvelopeStatus
+from ..models.response import Headers
+from ..wire.codec import Decoded
+from ..wire.error_bodies import read_error_body
+from .exchange import Reply
+
+_MASK = b"***"
+_EXCERPT = 200
+
+
+@attrs.frozen(kw_only=True)
+class CallFacts:
+    """What an error tells of the call it ended."""
+
+    operation: str
+    request_id: str
+    attempts: int
+    repeatable: bool
+    secrets: tuple[str, ...] = ()
+
+    def redact(self, raw: bytes) -> bytes:
+        """``raw`` without this call's token or secret: a gateway may echo the request into its error page."""
+        for secret in self.secrets:
+            raw = raw.replace(secret.encode(), _MASK)
+        return raw
+
+    def redacted(self, headers: Headers) -> Headers:
+        """The same for headers."""
+        return Headers(tuple((name, self.redact(value)) for name, value in headers.raw))
+
+    @property
+    def tail(self) -> str:
+        """The end of an error's text."""
+        tries = "1 try" if self.attempts == 1 else f"{self.attempts} tries"
+        return f"({self.operation}, request {self.request_id or '-'}, {tries})"
+
+
+def failed_envelope(decoded: Decoded) -> bool:
+    """Whether a 2xx answer says in its envelope that the request failed."""
+    return decoded.status is EnvelopeStatus.FAILED
+
+
+def api_error(facts: CallFacts, reply: Reply, retry_after: float | None, *, outcome_unknown: bool) -> ApiError:
+    """The error that stands for the answer's status, or for FAILED in a 2xx envelope."""
+    body = facts.redact(reply.body)
+    said = read_error_body(body)
+    failed = 200 <= reply.status <= 299
+    kind = RequestFailedError if failed else error_class_for(reply.status)
+    words = " ".join(part for part in (said.code, said.message) if part)
+    if not words:
+        words = _without_words(reply, body)
+    verdict = "the service answered FAILED" if failed else f"status {reply.status}"
+    doubt = "; it may have taken effect" if outcome_unknown else ""
+    return kind(
+        f"{verdict}: {one_line(words, 200)}{doubt} {facts.tail}",
+        status_code=reply.status,
+        operation=facts.operation,
+        code=said.code,
+        message=said.message,
+        errors=said.errors,
+        request_id=said.request_id or facts.request_id,
+        headers=facts.redacted(reply.headers),
+        body=body,
+        attempts=facts.attempts,
+        retry_after=retry_after,
+        outcome_unknown=outcome_unknown,
+    )
+
+
+def _without_words(reply: Reply, body: bytes) -> str:
+    if 300 <= reply.status <= 399:
+        return f"a redirect to {reply.headers.get('Location', 'nowhere')!r}, which is not followed; is base_url right?"
+    if not body:
+        return "an empty body"
+    kind = reply.headers.get("Content-Type", "unknown type")
+    return f"a body of {kind} that says nothing known: {body[:80].decode('utf-8', 'replace')!r}"
+
+
+def decode_error(facts: CallFacts, reply: Reply, problems: tuple[str, ...]) -> ResponseDecodeError:
+    """The error for a 2xx answer that cannot be read; a start or stop may have taken effect all the same."""
+    body = facts.redact(reply.body)
+    doubt = "; it may have taken effect" if not facts.repeatable else ""
+    return ResponseDecodeError(
+        f"status {reply.status} with a body that cannot be read: {'; '.join(problems[:3])}{doubt} {facts.tail}",
+        status_code=reply.status,
+        operation=facts.operation,
+        request_id=facts.request_id,
+        content_type=reply.headers.get("Content-Type"),
+        excerpt=one_line(body[: _EXCERPT * 2].decode("utf-8", "replace"), _EXCERPT),
+        problems=problems,
+        headers=facts.redacted(reply.headers),
+        body=body,
+        attempts=facts.attempts,
+        outcome_unknown=not facts.repeatable,
+    )

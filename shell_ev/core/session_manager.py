@@ -1,0 +1,344 @@
+"""THE request loop: token, one try, decision, wait, decode. There is no other.
+
+Knows tries, deadlines and what a failure means for the caller; knows neither aiohttp nor any single operation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import backoff
+
+from ..config import ApiVersion, ClientConfig, Timeout
+from ..errors import (
+    ConfigurationError,
+    ConnectError,
+    OutcomeUnknownError,
+    RequestTimeoutError,
+    ShellEVError,
+    TransportError,
+)
+from ..models.response import ApiResponse
+from ..wire.codec import Codec, Result, Undecodable
+from ..wire.operations import Operation, build
+from .auth import AccessToken, ClientCredentials, Fetch, Grant, TokenSource, acquire_from, read_grant
+from .exchange import Reply, Request, Sender, SendFailure
+from .failures import CallFacts, api_error, decode_error, failed_envelope
+from .retry import Decision, Failure, Jitter, decide, outcome_is_unknown, parse_retry_after
+from .shared import Shared, Wire
+
+logger = logging.getLogger("shell_ev")
+
+_TOKEN = "token"  # noqa: S105 - the name of an operation
+
+
+@attrs.frozen(kw_only=True)
+class CallOptions:
+    """What a single call may set for itself, already checked."""
+
+    request_id: str | None = None
+    timeout: Timeout | None = None
+    max_retries: int | None = None
+    headers: Mapping[str, str] | None = None
+
+
+NO_OPTIONS = CallOptions()
+
+
+@attrs.frozen(kw_only=True)
+class Hooks:
+    """What a test replaces to be deterministic; the rest of the world gets the real thing."""
+
+    utcnow: Callable[[], datetime] = lambda: datetime.now(UTC)
+    jitter: Jitter = backoff.full_jitter
+
+
+def mint_request_id() -> str:
+    """A random UUID (version 4) as text; a third of the cost of ``str(uuid.uuid4())``."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+@attrs.define(kw_only=True)
+class _Call:
+    """How far one logical call has come: what an error tells if it ends now."""
+
+    name: str
+    repeatable: bool
+    arguments: Mapping[str, Any]
+    request_id: str
+    ends_at: float
+    max_retries: int
+    attempts: int = 0
+    sent: bool = False
+    sent_at: datetime | None = None
+    secrets: tuple[str, ...] = ()
+
+    def facts(self) -> CallFacts:
+        return CallFacts(
+            operation=self.name,
+            request_id=self.request_id,
+            attempts=self.attempts,
+            repeatable=self.repeatable,
+            secrets=self.secrets,
+        )
+
+
+class SessionManager:
+    """Carries out operations. Copies made by :meth:`with_config` share connections and token."""
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        source: TokenSource | ClientCredentials,
+        make_sender: Callable[[], Sender],
+        *,
+        hooks: Hooks | None = None,
+    ) -> None:
+        self.hooks = hooks or Hooks()
+        self._shared = Shared(source, make_sender, self._fetch_with)
+        self._configure(config)
+
+    def _configure(self, config: ClientConfig) -> None:
+        self.config = config
+        self._codec = Codec(config.api_version)
+        self._api_url = config.api_url
+
+    def with_config(self, config: ClientConfig) -> SessionManager:
+        """A copy with another configuration over the same connections and token."""
+        copy = SessionManager.__new__(SessionManager)
+        copy.__dict__.update(self.__dict__)
+        copy._configure(config)
+        return copy
+
+    @property
+    def version(self) -> ApiVersion:
+        """The dialect spoken."""
+        return self.config.api_version
+
+    async def call(
+        self, operation: Operation, arguments: Mapping[str, Any], result: Result, options: CallOptions = NO_OPTIONS
+    ) -> ApiResponse[Any]:
+        """One logical call, whatever it takes within its time. Raises the errors of design section 3, no others."""
+        self._shared.check()
+        wire = self._shared.wire()
+        started = wire.loop.time()
+        timeout = options.timeout or self.config.timeout
+        target = build(operation.routes[self.version], arguments)
+        call = _Call(
+            name=operation.name,
+            repeatable=operation.repeatable,
+            arguments=arguments,
+            request_id=options.request_id or mint_request_id(),
+            ends_at=math.inf if timeout.total is None else started + timeout.total,
+            max_retries=self.config.max_retries if options.max_retries is None else options.max_retries,
+        )
+        headers = {
+            "RequestId": call.request_id,
+            "Accept": "application/json",
+            "User-Agent": self.config.user_agent,
+        }
+        if options.headers:
+            headers.update(options.headers)
+        if target.body is not None:
+            headers["Content-Type"] = "application/json"
+        request = Request(method=target.method, url=self._api_url + target.path, headers=headers, body=target.body)
+        reply = await self._within(wire, call, self._exchange(wire, call, request, self._shared.source))
+        return self._answer(call, reply, result, wire.loop.time() - started)
+
+    def _fetch_with(self, credentials: ClientCredentials) -> Fetch:
+        """How a token travels: through the same loop, repeated like a GET, with no token of its own."""
+
+        async def fetch() -> Grant:
+            wire = self._shared.wire()
+            total = self.config.timeout.total
+            call = _Call(
+                name=_TOKEN,
+                repeatable=True,
+                arguments={},
+                request_id="",
+                ends_at=math.inf if total is None else wire.loop.time() + total,
+                max_retries=self.config.max_retries,
+                secrets=(credentials.client_secret, credentials.basic.removeprefix("Basic ")),
+            )
+            request = Request(
+                method="POST",
+                url=self.config.oauth_url,
+                headers={
+                    "Authorization": credentials.basic,
+                    "Content-Type": "application/x-www-form-urlencoded",
+                    "Accept": "application/json",
+                    "User-Agent": self.config.user_agent,
+                },
+                body=credentials.form,
+            )
+            reply = await self._within(wire, call, self._exchange(wire, call, request, None))
+            if not _good(reply):
+                reply = attrs.evolve(reply, body=call.facts().redact(reply.body))
+            return read_grant(reply)
+
+        return fetch
+
+    async def _within(self, wire: Wire, call: _Call, exchange: Coroutine[Any, Any, Reply]) -> Reply:
+        deadline = wire.deadlines.limit(None if call.ends_at == math.inf else call.ends_at)
+        try:
+            with deadline:
+                return await exchange
+        except TimeoutError as error:
+            if isinstance(error, ShellEVError) or not deadline.expired:
+                raise
+            raise self._unanswered(call, SendFailure("no answer in time", sent=call.sent, timed_out=True)) from None
+
+    async def _exchange(self, wire: Wire, call: _Call, request: Request, source: TokenSource | None) -> Reply:
+        """Try until there is an answer to give or an error to raise."""
+        token = await self._authorise(call, request, source)
+        replayed = False
+        retries = 0
+        while True:
+            outcome = await self._try(wire, call, request)
+            if isinstance(outcome, Reply) and _good(outcome):
+                return outcome
+            failure = self._judge(call, outcome)
+            if failure.status == 401 and source is not None and token is not None and not replayed:
+                replayed = True
+                source.invalidate(token)
+                fresh = await self._authorise(call, request, source)
+                if fresh is not None and fresh.value != token.value:
+                    # Not counted as a retry: a refused token says nothing about the service.
+                    token = fresh
+                    continue
+            decision = decide(
+                failure,
+                repeatable=call.repeatable,
+                retries_done=retries,
+                max_retries=call.max_retries,
+                remaining=call.ends_at - wire.loop.time(),
+                jitter=self.hooks.jitter,
+            )
+            if decision.wait is None:
+                return self._give_up(call, outcome, failure, decision)
+            retries += 1
+            logger.info(
+                "%s: %s; trying again in %.2f s (request %s)",
+                call.name,
+                outcome.reason if isinstance(outcome, SendFailure) else f"status {outcome.status}",
+                decision.wait,
+                call.request_id,
+            )
+            await asyncio.sleep(decision.wait)
+
+    async def _authorise(self, call: _Call, request: Request, source: TokenSource | None) -> AccessToken | None:
+        if source is None:
+            return None
+        token = await acquire_from(source)
+        call.secrets = (*call.secrets, token.value)
+        request.headers["Authorization"] = f"Bearer {token.value}"
+        return token
+
+    async def _try(self, wire: Wire, call: _Call, request: Request) -> Reply | SendFailure:
+        """One try. Whether the request may be on its way is known at every moment of it."""
+        call.attempts += 1
+        remaining = call.ends_at - wire.loop.time()
+        # Getting a connection may take what is left and no more: then running out of time there is known to
+        # have happened before anything was sent. The deadline itself follows a moment later.
+        connect_within = None if remaining == math.inf else max(remaining - 0.02, remaining / 2)
+        if not call.repeatable:
+            call.sent_at = self.hooks.utcnow()
+        call.sent = True
+        try:
+            reply = await wire.sender.send(request, connect_within)
+        except SendFailure as problem:
+            call.sent = problem.sent
+            self._log_try(call, problem.reason)
+            return problem
+        except ConfigurationError:
+            call.sent = False
+            raise
+        self._log_try(call, reply.status)
+        return reply
+
+    def _judge(self, call: _Call, outcome: Reply | SendFailure) -> Failure:
+        if isinstance(outcome, SendFailure):
+            return Failure(sent=outcome.sent)
+        retry_after = parse_retry_after(
+            outcome.headers.get("Retry-After"), outcome.headers.get("Date"), self.hooks.utcnow()
+        )
+        failure = Failure(status=outcome.status, retry_after=retry_after)
+        # A whole answer came: time that runs out before the next try runs out with nothing on its way.
+        call.sent = outcome_is_unknown(failure, repeatable=call.repeatable)
+        return failure
+
+    def _log_try(self, call: _Call, outcome: object) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s: try %d: %s (request %s)", call.name, call.attempts, outcome, call.request_id or "-")
+
+    def _give_up(self, call: _Call, outcome: Reply | SendFailure, failure: Failure, decision: Decision) -> Reply:
+        if isinstance(outcome, SendFailure):
+            raise self._unanswered(call, outcome) from outcome.__cause__
+        if call.name == _TOKEN and outcome.status < 500 and outcome.status != 429:
+            return outcome  # a refusal; whoever asked for the token knows how to read it
+        raise api_error(call.facts(), outcome, failure.retry_after, outcome_unknown=decision.outcome_unknown)
+
+    def _unanswered(self, call: _Call, problem: SendFailure) -> TransportError:
+        tail = f"({call.name}, request {call.request_id or '-'}, {call.attempts} tries)"
+        if problem.sent and not call.repeatable:
+            return OutcomeUnknownError(
+                f"the request was sent and no answer came: {problem.reason}; it may have taken effect {tail}",
+                operation=call.name,
+                request_id=call.request_id,
+                attempts=call.attempts,
+                arguments=call.arguments,
+                sent_at=call.sent_at,
+            )
+        kind: type[TransportError] = TransportError
+        if problem.timed_out:
+            kind = RequestTimeoutError
+        elif not problem.sent:
+            kind = ConnectError
+        return kind(
+            f"{problem.reason} {tail}",
+            operation=call.name,
+            request_id=call.request_id,
+            attempts=call.attempts,
+            request_sent=problem.sent,
+        )
+
+    def _answer(self, call: _Call, reply: Reply, result: Result, elapsed: float) -> ApiResponse[Any]:
+        if reply.oversized:
+            limit = self.config.max_response_bytes
+            raise decode_error(call.facts(), reply, (f"$: larger than max_response_bytes ({limit} bytes)",))
+        try:
+            decoded = self._codec.decode(result, reply.body)
+        except Undecodable as reason:
+            raise decode_error(call.facts(), reply, reason.problems) from None
+        if failed_envelope(decoded):
+            raise api_error(call.facts(), reply, None, outcome_unknown=False)
+        if decoded.problems:
+            logger.info("%s: %d values could not be read: %s", call.name, len(decoded.problems), decoded.problems[:3])
+        return ApiResponse(
+            data=decoded.data,
+            request_id=decoded.request_id or call.request_id,
+            status=decoded.status,
+            status_code=reply.status,
+            headers=reply.headers,
+            body=reply.body,
+            attempts=call.attempts,
+            elapsed=elapsed,
+            problems=decoded.problems,
+        )
+
+    async def aclose(self) -> None:
+        """Close what is shared: only the client itself does, never a copy."""
+        await self._shared.aclose()
+
+
+def _good(reply: Reply) -> bool:
+    return 200 <= reply.status <= 299

@@ -1,0 +1,104 @@
+"""What a client and its copies share: connections per event loop, the token, and whether it may still be used."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+import attrs
+
+from ..errors import ConfigurationError
+from .auth import ClientCredentials, Fetch, TokenCache, TokenSource
+from .deadline import DeadlineSweeper
+from .exchange import Sender
+
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+def fork_count() -> int:
+    """How many forks lie between this process and the one that imported the library."""
+    return _forks
+
+
+@attrs.frozen
+class Wire:
+    """What belongs to one event loop: its connections and the watch over its deadlines."""
+
+    loop: asyncio.AbstractEventLoop
+    sender: Sender
+    deadlines: DeadlineSweeper
+
+
+class Shared:
+    """Made once per client; ``with_options`` copies point at the same one and only the client closes it."""
+
+    def __init__(
+        self,
+        source: TokenSource | ClientCredentials,
+        make_sender: Callable[[], Sender],
+        make_fetch: Callable[[ClientCredentials], Fetch],
+    ) -> None:
+        self.source: TokenSource = TokenCache(make_fetch(source)) if isinstance(source, ClientCredentials) else source
+        self._make_sender = make_sender
+        self._wires: dict[asyncio.AbstractEventLoop, Wire] = {}
+        self._forks = _forks
+        self._closed = False
+
+    def check(self) -> None:
+        """Raise ConfigurationError if this client must not be used any more."""
+        if self._closed:
+            raise ConfigurationError("this client is closed; make a new one")
+        if self._forks != _forks:
+            raise ConfigurationError(
+                "this client was made before a fork and its connections belong to the parent process; "
+                "make a new client in the child (in a post-fork or worker-start hook)"
+            )
+
+    def wire(self) -> Wire:
+        """Connections for the running loop, opened on first use."""
+        loop = asyncio.get_running_loop()
+        wire = self._wires.get(loop)
+        if wire is None:
+            self.check()
+            self._forget_dead_loops()
+            wire = self._wires[loop] = Wire(loop, self._make_sender(), DeadlineSweeper(loop))
+        return wire
+
+    def _forget_dead_loops(self) -> None:
+        for loop in [loop for loop in self._wires if loop.is_closed()]:
+            self._abandon(self._wires.pop(loop))
+
+    def _abandon(self, wire: Wire) -> None:
+        wire.deadlines.close()
+        abandon = getattr(wire.sender, "abandon", None)
+        if abandon is not None:
+            abandon()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop and abandon those of loops that are gone. Idempotent."""
+        self._closed = True
+        if self._forks != _forks:
+            # Closing would write a farewell into sockets that the parent process is using.
+            for wire in self._wires.values():
+                self._abandon(wire)
+            self._wires.clear()
+            return
+        if isinstance(self.source, TokenCache):
+            await self.source.aclose()
+        running = asyncio.get_running_loop()
+        self._forget_dead_loops()
+        for loop, wire in list(self._wires.items()):
+            if loop is running:
+                del self._wires[loop]
+                wire.deadlines.close()
+                await wire.sender.aclose()

@@ -1,0 +1,147 @@
+"""The only room that imports aiohttp's client: one try over the network, its exceptions translated.
+
+Knows nothing of tokens, retries or what an answer means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.request
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from ..config import ClientConfig
+from ..errors import ConfigurationError, one_line
+from ..models.response import Headers
+from .exchange import Reply, Request, SendFailure
+
+#: Larger than aiohttp's own: takes a sixth off a page of locations and costs a small answer nothing.
+_READ_BUFFER: Final = 256 * 1024
+_NO_CONTENT_TYPE: Final = frozenset({"Content-Type"})
+
+_NOT_SENT = (
+    aiohttp.ClientConnectorError,  # refused, DNS, TLS handshake and, through its heirs, the proxy
+    aiohttp.ClientSSLError,
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ServerFingerprintMismatch,
+    aiohttp.InvalidURL,
+)
+
+
+class Transport:
+    """Connections of one client on one event loop."""
+
+    def __init__(self, config: ClientConfig, http_session: aiohttp.ClientSession | None) -> None:
+        self._config = config
+        self._ours = http_session is None
+        # aiohttp rounds longer timeouts up to whole seconds unless told where that begins.
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=config.timeout.connect, sock_read=config.timeout.read, ceil_threshold=float("inf")
+        )
+        self._session = http_session if http_session is not None else self._open()
+        self._options: dict[str, Any] = {}
+        if config.ssl is not None:
+            self._options["ssl"] = config.ssl
+        self._proxies: dict[str, str | None] = {}
+
+    def _open(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._config.max_connections),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            read_bufsize=_READ_BUFFER,
+            # Proxies from the environment are looked up below: aiohttp's own switch would read .netrc as well.
+            trust_env=False,
+        )
+
+    async def send(self, request: Request, connect_within: float | None) -> Reply:
+        """Send once. Never follows a redirect. Raises SendFailure when no whole answer came."""
+        if self._session.closed:
+            raise ConfigurationError("the aiohttp.ClientSession of this client is closed; give it an open one")
+        timeout = self._timeout
+        if connect_within is not None and (timeout.connect is None or connect_within < timeout.connect):
+            timeout = aiohttp.ClientTimeout(
+                total=None, connect=connect_within, sock_read=timeout.sock_read, ceil_threshold=float("inf")
+            )
+        try:
+            response = await self._session.request(
+                request.method,
+                request.url,
+                headers=request.headers,
+                data=request.body,
+                allow_redirects=False,
+                raise_for_status=False,
+                timeout=timeout,
+                proxy=self._proxy(request.url),
+                skip_auto_headers=_NO_CONTENT_TYPE if request.body is None else None,
+                **self._options,
+            )
+            try:
+                body, oversized = await self._read(response)
+            finally:
+                response.release()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            raise _translated(error) from error
+        return Reply(status=response.status, headers=Headers(response.raw_headers), body=body, oversized=oversized)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+        limit = self._config.max_response_bytes
+        length = response.content_length
+        if length is not None and length <= limit and "Content-Encoding" not in response.headers:
+            return await response.read(), False
+        kept: list[bytes] = []
+        size = 0
+        # Counted after decompression: a small body can unpack into a large one.
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > limit:
+                kept.append(chunk[: limit - size])
+                response.close()
+                return b"".join(kept), True
+            kept.append(chunk)
+        return b"".join(kept), False
+
+    def _proxy(self, url: str) -> str | None:
+        if self._config.proxy is not None or not self._config.trust_env:
+            return self._config.proxy
+        parts = urlsplit(url)
+        key = f"{parts.scheme}://{parts.netloc}"
+        if key not in self._proxies:
+            bypass = urllib.request.proxy_bypass(parts.netloc)
+            self._proxies[key] = None if bypass else urllib.request.getproxies().get(parts.scheme)
+        return self._proxies[key]
+
+    async def aclose(self) -> None:
+        """Close the connections, unless the session is the caller's."""
+        if self._ours:
+            await self._session.close()
+
+    def abandon(self) -> None:
+        """Let go of connections whose loop is gone or belongs to another process, without a sound."""
+        if self._ours and not self._session.closed:
+            connector = self._session.connector
+            self._session.detach()
+            if connector is not None:
+                _forsaken.append(connector)
+
+
+#: Connectors that cannot be closed any more: kept, so that their finalisers do not touch a loop that is not ours.
+_forsaken: list[aiohttp.BaseConnector] = []
+
+
+def _translated(error: Exception) -> Exception:
+    reason = one_line(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, 200)
+    if isinstance(error, _NOT_SENT):
+        timed_out = isinstance(error, asyncio.TimeoutError)
+        return SendFailure("no connection in time" if timed_out else reason, sent=False, timed_out=timed_out)
+    if isinstance(error, asyncio.TimeoutError):
+        return SendFailure("no answer in time", sent=True, timed_out=True)
+    if isinstance(error, ValueError) and "AUTHORIZATION" in str(error):
+        return ConfigurationError("the given aiohttp.ClientSession has credentials of its own; give one without auth=")
+    return SendFailure(reason, sent=True)

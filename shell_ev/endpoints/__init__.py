@@ -1,0 +1,1 @@
+"""The operations as coroutines: arguments in, checked before anything is sent, :class:`ApiResponse` out."""

@@ -1,0 +1,108 @@
+"""The charging operations (contract section 4): start, stop, retrieve, active."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from ..config import ApiVersion, Timeout
+from ..core.session_manager import SessionManager
+from ..identifiers import EmaId, EvseId
+from ..models.charging import ChargeSession, StartedSession
+from ..models.response import ApiResponse
+from ..wire.codec import NOTHING, SESSION, SESSIONS, STARTED
+from ..wire.operations import ACTIVE, RETRIEVE, START, STOP
+from .checks import Checks
+
+
+class AsyncCharging:
+    """Start, stop and look up charge sessions. Reached as ``client.charging``."""
+
+    def __init__(self, manager: SessionManager) -> None:
+        self._manager = manager
+
+    async def start(
+        self,
+        ev_charge_number: str | EmaId,
+        evse_id: str | EvseId,
+        *,
+        request_id: str | UUID | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiResponse[StartedSession]:
+        """Ask for a charge on an EVSE. Accepted is not charging: retrieve the session to see it start.
+
+        ``ev_charge_number`` is the number of the charge card (1 to 50 characters, commonly an EMA-ID), ``evse_id``
+        the EVSE's id (18 to 36 characters). Never sent again once it may have arrived. ``request_id`` is a UUID,
+        minted when absent; ``timeout`` (seconds, or a Timeout), ``max_retries`` and ``headers`` are for this call.
+
+        Raises ValidationError before anything is sent; OutcomeUnknownError when the request left and no answer came;
+        ApiError by status; ResponseDecodeError, AuthenticationError, ConnectError, RequestTimeoutError. Whenever an
+        error's ``outcome_unknown`` is True the charge may run all the same. Contract section 4, start.
+        """
+        checks = Checks(START.name)
+        arguments = {
+            "ev_charge_number": checks.text("ev_charge_number", ev_charge_number, 1, 50),
+            "evse_id": checks.text("evse_id", evse_id, 18, 36),
+        }
+        options = checks.options(request_id, timeout, max_retries, headers)
+        return await self._manager.call(START, arguments, STARTED, options)
+
+    async def stop(
+        self,
+        session_id: str | UUID,
+        *,
+        request_id: str | UUID | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiResponse[None]:
+        """Ask for the end of a charge. Accepted is not stopped: retrieve the session to see it end.
+
+        ``session_id`` is the UUID that start gave. Never sent again once it may have arrived. Raises as ``start``
+        does; NotFoundError also for a session that has already been stopped. Contract section 4, stop.
+        """
+        checks = Checks(STOP.name)
+        arguments = {"session_id": checks.uuid("session_id", session_id)}
+        options = checks.options(request_id, timeout, max_retries, headers)
+        return await self._manager.call(STOP, arguments, NOTHING, options)
+
+    async def retrieve(
+        self,
+        session_id: str | UUID,
+        *,
+        request_id: str | UUID | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiResponse[ChargeSession]:
+        """Look one charge session up by its UUID, running or ended.
+
+        Raises ValidationError, ApiError by status (NotFoundError when there is none), ResponseDecodeError,
+        AuthenticationError, ConnectError, RequestTimeoutError, TransportError. Contract section 4, retrieve.
+        """
+        checks = Checks(RETRIEVE.name)
+        arguments = {"session_id": checks.uuid("session_id", session_id)}
+        options = checks.options(request_id, timeout, max_retries, headers)
+        return await self._manager.call(RETRIEVE, arguments, SESSION, options)
+
+    async def active(
+        self,
+        ema_id: str | EmaId,
+        *,
+        request_id: str | UUID | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiResponse[tuple[ChargeSession, ...]]:
+        """List the running charge sessions of one card; an empty tuple when there are none.
+
+        ``ema_id`` is the card's EMA-ID (14 to 19 characters in V1 and V2). Raises as ``retrieve`` does.
+        Contract section 4, active.
+        """
+        checks = Checks(ACTIVE.name)
+        bounds = (1, None) if self._manager.version is ApiVersion.V1_PASCAL else (14, 19)
+        arguments = {"ema_id": checks.text("ema_id", ema_id, *bounds)}
+        options = checks.options(request_id, timeout, max_retries, headers)
+        return await self._manager.call(ACTIVE, arguments, SESSIONS, options)

@@ -1,0 +1,51 @@
+"""What the charging operations answer (contract section 4), one set of classes for all API versions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from .enums import SessionErrorCode, SessionState
+
+
+@attrs.frozen(kw_only=True)
+class SessionError:
+    """Why a session failed, as the service tells it."""
+
+    code: SessionErrorCode | None = None
+    """Machine-readable reason; an unlisted one survives as itself."""
+    message: str | None = None
+    """The service's own words."""
+
+
+@attrs.frozen(kw_only=True)
+class StartedSession:
+    """An accepted start. Accepted is not charging: follow the session until its state says so."""
+
+    session_id: str
+    """UUID of the new charge session, to retrieve or stop it by."""
+
+
+@attrs.frozen(kw_only=True)
+class ChargeSession:
+    """One charge session. Missing and null are None; zero, False and the empty text stay what they are."""
+
+    id: str | None = None
+    """UUID of the session."""
+    user_id: str | None = None
+    """UUID of the account the card belongs to."""
+    ema_id: str | None = None
+    """EMA-ID of the card."""
+    evse_id: str | None = None
+    """EVSE the session runs on."""
+    state: SessionState | None = None
+    """Where the session stands."""
+    error: SessionError | None = None
+    """Why it failed, when it did."""
+    started_at: datetime | None = None
+    """When charging began; timezone-aware, a wire time without a zone is read as UTC."""
+    stopped_at: datetime | None = None
+    """When charging ended. The service's own examples end before they start: the order is not checked."""
+    last_updated: datetime | None = None
+    """When the service last touched the session (V1 and V2)."""

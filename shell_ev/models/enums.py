@@ -1,0 +1,195 @@
+"""The vocabularies of the contract, as open enums: a word the contract does not know survives as itself."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Any, Self
+
+_SEPARATORS = re.compile(r"[\s_-]+")
+
+
+def _fold(text: str) -> str:
+    return _SEPARATORS.sub("", text).casefold()
+
+
+class OpenEnum(StrEnum):
+    """A text enum that is matched without regard to case or separators and never refuses a text.
+
+    ``SessionState("Started") is SessionState.STARTED``; ``SessionState("paused")`` is a value of the enum whose
+    ``value`` is ``"paused"`` and whose ``is_known`` is False. Members compare, hash, print and pickle as their text.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        folded = _fold(value)
+        for member in cls:
+            if _fold(member.value) == folded:
+                return member
+        # Not registered with the class: a server could otherwise make it grow without end.
+        stranger = str.__new__(cls, value)
+        stranger._name_ = value
+        stranger._value_ = value
+        return stranger
+
+    @property
+    def is_known(self) -> bool:
+        """False when the text is not one the contract lists."""
+        return self._value_ in type(self)._value2member_map_
+
+    def __repr__(self) -> str:
+        if self.is_known:
+            return f"{type(self).__name__}.{self._name_}"
+        return f"{type(self).__name__}({self._value_!r})"
+
+    def __hash__(self) -> int:
+        return str.__hash__(self)
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __copy__(self) -> Self:
+        return self
+
+
+class SessionState(OpenEnum):
+    """Where a charge session stands (contract section 4)."""
+
+    START_REQUESTED = "start-requested"
+    STARTED = "started"
+    STOP_REQUESTED = "stop-requested"
+    STOPPED = "stopped"
+    FAILED_TO_START = "failed-to-start"
+    FAILED_TO_STOP = "failed-to-stop"
+
+
+class SessionErrorCode(OpenEnum):
+    """Why a charge session failed (contract section 4, ``SessionCode``)."""
+
+    INTERNAL_ERROR = "InternalError"
+    SERVICE_UNAVAILABLE = "ServiceUnavailable"
+    CHARGE_TOKEN_NOT_SUPPORTED = "ChargeTokenNotSupported"  # noqa: S105 - a reason, not a secret
+    SESSION_INVALID = "SessionInvalid"
+    EV_NOT_CONNECTED_TO_EVSE = "EvNotConnectedToEvse"
+    EVSE_IN_USE = "EvseInUse"
+    EVSE_OUT_OF_SERVICE = "EvseOutOfService"
+    EVSE_NOT_FOUND = "EvseNotFound"
+    EVSE_NOT_SUPPORTED = "EvseNotSupported"
+
+
+class EnvelopeStatus(OpenEnum):
+    """The verdict in an answer's envelope."""
+
+    SUCCESS = "SUCCESS"
+    PARTIAL_SUCCESS = "PARTIAL_SUCCESS"
+    FAILED = "FAILED"
+
+
+class EvseStatus(OpenEnum):
+    """Whether an EVSE can be used now."""
+
+    AVAILABLE = "Available"
+    OCCUPIED = "Occupied"
+    UNAVAILABLE = "Unavailable"
+    UNKNOWN = "Unknown"
+
+
+class ConnectorType(OpenEnum):
+    """The plug or socket of a connector, spelled as the contract spells it."""
+
+    AVCON = "Avcon"
+    DOMESTIC = "Domestic"
+    INDUSTRIAL_2P_DC = "Industrial2PDc"
+    INDUSTRIAL_PNE_AC = "IndustrialPneAc"
+    INDUSTRIAL_3PE_AC = "Industrial3PEAc"
+    INDUSTRIAL_3PEN_AC = "Industrial3PENAc"
+    TYPE_1 = "Type1"
+    TYPE_1_COMBO = "Type1Combo"
+    TYPE_2 = "Type2"
+    TYPE_2_COMBO = "Type2Combo"
+    TYPE_3 = "Type3"
+    LPI = "LPI"
+    NEMA_520 = "Nema520"
+    SAE_J1772 = "SAEJ1772"
+    SPI = "SPI"
+    TEPCO_CHADEMO = "TepcoCHAdeMO"
+    TESLA = "Tesla"
+    UNSPECIFIED = "Unspecified"
+
+
+class AuthorizationMethod(OpenEnum):
+    """How a driver identifies at an EVSE."""
+
+    NEW_MOTION_APP = "NewMotionApp"
+    RFID_TOKEN = "RFIDToken"  # noqa: S105 - a method, not a secret
+    PNC = "PnC"
+
+
+class PowerType(OpenEnum):
+    """Kind of current a connector delivers."""
+
+    AC_1_PHASE = "AC1Phase"
+    AC_3_PHASE = "AC3Phase"
+    DC = "DC"
+
+
+class AccessibilityStatus(OpenEnum):
+    """Who may use a location."""
+
+    FREE_PUBLIC = "FreePublic"
+    PAYING_PUBLIC = "PayingPublic"
+    RESTRICTED = "Restricted"
+    UNSPECIFIED = "Unspecified"
+
+
+class WeekDay(OpenEnum):
+    """Days as opening hours spell them."""
+
+    MON = "Mon"
+    TUE = "Tue"
+    WED = "Wed"
+    THU = "Thu"
+    FRI = "Fri"
+    SAT = "Sat"
+    SUN = "Sun"
+
+
+class DayOfWeek(OpenEnum):
+    """Days as tariff restrictions spell them."""
+
+    MONDAY = "MONDAY"
+    TUESDAY = "TUESDAY"
+    WEDNESDAY = "WEDNESDAY"
+    THURSDAY = "THURSDAY"
+    FRIDAY = "FRIDAY"
+    SATURDAY = "SATURDAY"
+    SUNDAY = "SUNDAY"
+
+
+class UpdatedBy(OpenEnum):
+    """Where a value of a G1 connector or tariff came from."""
+
+    FEED = "Feed"
+    ADMIN = "Admin"
+    TARIFF_SERVICE = "TariffService"
+    DEFAULTS = "Defaults"
+
+
+class TariffType(OpenEnum):
+    """Whom a G2 tariff is for."""
+
+    DRIVER = "DRIVER"
+    ROAMING = "ROAMING"
+    REIMBURSEMENT = "REIMBURSEMENT"
+    VMSP = "VMSP"
+
+
+class PriceComponentType(OpenEnum):
+    """What a price component of a G2 tariff is charged for."""
+
+    TIME = "TIME"
+    ENERGY = "ENERGY"
+    FLAT = "FLAT"
+    PARKING_TIME = "PARKING_TIME"

@@ -1,0 +1,171 @@
+"""What charging costs: the flat tariff of V1_PASCAL and V1, and the V2 tariff of elements with restrictions.
+
+The two say different things and are not squeezed into one. In both, a price of zero is free and None is unknown. Of the
+V2 tariff the contract names the units of ``step_size`` alone; the others given here are those of OCPI 2.2, whose shape
+it has.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from .enums import DayOfWeek, PriceComponentType, TariffType, UpdatedBy
+
+
+@attrs.frozen(kw_only=True)
+class FlatTariff:
+    """The tariff of a V1_PASCAL or V1 connector (contract section 5, ``Tariff``): three prices that add up."""
+
+    start_fee: float | None = None
+    """Price of starting a charge, in ``currency``; zero is free, None is unknown."""
+    per_minute: float | None = None
+    """Price of a minute connected, in ``currency``; zero is free, None is unknown."""
+    per_kwh: float | None = None
+    """Price of a kWh, in ``currency``; zero is free, None is unknown."""
+    currency: str | None = None
+    """ISO 4217 code of the prices, such as ``EUR``."""
+    updated: str | None = None
+    """When the tariff last changed: opaque text, the service's format varies."""
+    updated_by: UpdatedBy | None = None
+    """Where the tariff came from."""
+    structure: str | None = None
+    """The service's name for how the tariff is built up: opaque text."""
+
+    @property
+    def is_free(self) -> bool | None:
+        """Whether a charge costs nothing: False if any price is not zero, True if all three are, else None."""
+        return _all_zero((self.start_fee, self.per_minute, self.per_kwh))
+
+
+@attrs.frozen(kw_only=True)
+class PowerRange:
+    """The charging power a tariff holds for."""
+
+    min: float | None = None
+    """Lowest power, in kW (the contract names no unit). Zero is a value."""
+    max: float | None = None
+    """Highest power, in kW (the contract names no unit)."""
+
+
+@attrs.frozen(kw_only=True)
+class TariffAltText:
+    """A tariff in words, for showing to a driver."""
+
+    language: str | None = None
+    """ISO 639-1 code of the language, such as ``en``."""
+    text: str | None = None
+    """The words."""
+
+
+@attrs.frozen(kw_only=True)
+class PriceComponent:
+    """One price of a tariff element, and what it is charged for."""
+
+    type: PriceComponentType | None = None
+    """What is charged for: time charging, energy, a flat fee, or time parked without charging."""
+    step_size: float | None = None
+    """Smallest amount billed: seconds for TIME, kWh for ENERGY, 1 for FLAT; PARKING_TIME is not documented."""
+    price: float | None = None
+    """Price in the tariff's currency, per kWh for ENERGY and per hour for times; zero is free, None is unknown."""
+    vat: float | None = None
+    """VAT in percent, as sent; zero is no VAT, None is unknown. Whether ``price`` includes it is not documented."""
+
+
+@attrs.frozen(kw_only=True)
+class TariffRestrictions:
+    """When a tariff element applies. A limit that is None does not restrict; a limit of zero is a limit."""
+
+    start_time: str | None = None
+    """Start of the day's window, ``HH:MM`` in the location's local time."""
+    end_time: str | None = None
+    """End of the day's window, ``HH:MM`` in the location's local time."""
+    start_date: str | None = None
+    """First day, ISO 8601 date as sent."""
+    end_date: str | None = None
+    """Last day, ISO 8601 date as sent."""
+    min_kwh: float | None = None
+    """Energy from which the element applies, in kWh."""
+    max_kwh: float | None = None
+    """Energy up to which the element applies, in kWh."""
+    min_current: float | None = None
+    """Current from which the element applies, in A."""
+    max_current: float | None = None
+    """Current up to which the element applies, in A."""
+    min_power: float | None = None
+    """Power from which the element applies, in kW."""
+    max_power: float | None = None
+    """Power up to which the element applies, in kW."""
+    min_duration: float | None = None
+    """Duration from which the element applies, in seconds."""
+    max_duration: float | None = None
+    """Duration up to which the element applies, in seconds."""
+    day_of_week: tuple[DayOfWeek, ...] = ()
+    """Days the element applies on; empty is every day."""
+
+
+@attrs.frozen(kw_only=True)
+class TariffElement:
+    """Prices that apply together while their restrictions hold."""
+
+    price_components: tuple[PriceComponent, ...] = ()
+    """The prices."""
+    restrictions: TariffRestrictions | None = None
+    """When they apply; None is always."""
+
+
+@attrs.frozen(kw_only=True)
+class ElementTariff:
+    """A tariff of a V2 connector (contract section 5, ``TariffV2``), sent when a location is asked for by its uid."""
+
+    tariff_id: str | None = None
+    """Id of the tariff."""
+    tariff_type: TariffType | None = None
+    """Whom the tariff is for."""
+    power_range: PowerRange | None = None
+    """Charging power the tariff holds for."""
+    internal_id: str | None = None
+    """The service's own id of the tariff."""
+    operator_id: str | None = None
+    """Operator (CPO) that sets the tariff."""
+    provider_id: str | None = None
+    """Mobility provider (eMSP) whose drivers pay it."""
+    currency: str | None = None
+    """ISO 4217 code of every price in the tariff, such as ``EUR``."""
+    tariff_alt_text: tuple[TariffAltText, ...] = ()
+    """The tariff in words, one entry per language."""
+    min_price: float | None = None
+    """Least a charge costs, in ``currency``; zero is no minimum, None is unknown."""
+    max_price: float | None = None
+    """Most a charge costs, in ``currency``; None is unknown. Zero is kept as sent: it may stand for "no maximum"."""
+    elements: tuple[TariffElement, ...] = ()
+    """The prices and when they apply, in the service's order."""
+    start_date_time: datetime | None = None
+    """From when the tariff holds; timezone-aware, a wire time without a zone is read as UTC."""
+    end_date_time: datetime | None = None
+    """Until when the tariff holds; timezone-aware."""
+    last_updated: datetime | None = None
+    """When the tariff last changed; timezone-aware."""
+    created_by: str | None = None
+    """Who entered the tariff."""
+
+    @property
+    def is_free(self) -> bool | None:
+        """Whether a charge costs nothing, whatever the restrictions.
+
+        False if a price or the minimum price is not zero, True if all of them are known and zero, else None (unknown).
+        A tariff that is free only at times is not free. VAT and ``max_price`` play no part.
+        """
+        prices = [component.price for element in self.elements for component in element.price_components]
+        return _all_zero((self.min_price, *(prices or [None])))
+
+
+Tariff = FlatTariff | ElementTariff
+"""Either kind of tariff."""
+
+
+def _all_zero(prices: tuple[float | None, ...]) -> bool | None:
+    if any(price is not None and price != 0 for price in prices):
+        return False
+    return None if None in prices else True

@@ -1,0 +1,249 @@
+"""Faults on demand: what goes wrong, on which operation, and when."""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from shell_ev.sandbox.records import Ending
+
+OPERATIONS: tuple[str, ...] = (
+    "token",
+    "charging.start",
+    "charging.stop",
+    "charging.retrieve",
+    "charging.active",
+    "locations.list",
+    "locations.get",
+    "locations.nearby",
+    "locations.markers",
+)
+"""Every operation a fault can be laid on."""
+
+ANY_OPERATION = "*"
+"""Stands for every operation except `token`."""
+
+
+class FaultKind(enum.StrEnum):
+    """The families of faults."""
+
+    STATUS = "status"
+    DELAY = "delay"
+    CONNECTION = "connection"
+    GARBAGE = "garbage"
+    TOKEN_REVOKED = "token-revoked"
+
+
+@attrs.frozen
+class Fault:
+    """One thing that goes wrong with one call. Build it with the class methods.
+
+    `after_effect` tells whether the call does its work first: with it a start has really started a charge although
+    the caller is told otherwise or nothing at all.
+    """
+
+    kind: FaultKind
+    after_effect: bool = False
+    status_code: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    """Body to answer with; None stands for the documented error body of the dialect."""
+    content_type: str = "application/json"
+    seconds: float = 0.0
+    """Real seconds by which the answer is late."""
+    ending: Ending = Ending.NORMAL
+
+    @classmethod
+    def status(
+        cls,
+        status: int,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        after_effect: bool = False,
+    ) -> Fault:
+        """Answer with that status; without `body` the dialect's own error body goes with it."""
+        return cls(FaultKind.STATUS, after_effect, status, tuple((headers or {}).items()), body, content_type)
+
+    @classmethod
+    def rate_limit(cls, retry_after: float | str | None = 1, *, after_effect: bool = False) -> Fault:
+        """Answer 429; `retry_after` goes out as text as it is (seconds, HTTP date or nonsense), None leaves it out."""
+        return cls.status(429, headers=_retry_after(retry_after), after_effect=after_effect)
+
+    @classmethod
+    def unavailable(cls, retry_after: float | str | None = None, *, after_effect: bool = False) -> Fault:
+        """Answer 503, with a Retry-After header when one is given."""
+        return cls.status(503, headers=_retry_after(retry_after), after_effect=after_effect)
+
+    @classmethod
+    def delay(cls, seconds: float) -> Fault:
+        """Do the work at once and answer normally, that many real seconds late."""
+        return cls(FaultKind.DELAY, after_effect=True, seconds=seconds)
+
+    @classmethod
+    def drop(cls, after_effect: bool = True) -> Fault:
+        """Close the connection without an answer."""
+        return cls(FaultKind.CONNECTION, after_effect, ending=Ending.CLOSE)
+
+    @classmethod
+    def reset(cls, after_effect: bool = True) -> Fault:
+        """Reset the connection (TCP RST) without an answer."""
+        return cls(FaultKind.CONNECTION, after_effect, ending=Ending.RESET)
+
+    @classmethod
+    def truncate(cls, after_effect: bool = True) -> Fault:
+        """Announce the whole body, send half of it, close."""
+        return cls(FaultKind.CONNECTION, after_effect, ending=Ending.TRUNCATED)
+
+    @classmethod
+    def hang(cls, after_effect: bool = True) -> Fault:
+        """Never answer; the connection stays open until one side leaves."""
+        return cls(FaultKind.CONNECTION, after_effect, ending=Ending.HANG)
+
+    @classmethod
+    def garbage(
+        cls,
+        body: bytes = b"<html><body><h1>It works!</h1></body></html>",
+        status: int = 200,
+        content_type: str = "text/html",
+        after_effect: bool = True,
+    ) -> Fault:
+        """Answer with something that is no JSON of the contract, as a proxy on the way might."""
+        return cls(FaultKind.GARBAGE, after_effect, status, (), body, content_type)
+
+    @classmethod
+    def token_revoked(cls) -> Fault:
+        """Revoke the very token this call carries, so that the call is refused with 401."""
+        return cls(FaultKind.TOKEN_REVOKED, after_effect=True)
+
+
+def _retry_after(value: float | str | None) -> dict[str, str]:
+    if value is None:
+        return {}
+    return {"Retry-After": f"{value:g}" if isinstance(value, (int, float)) else value}
+
+
+@attrs.define
+class _Queued:
+    fault: Fault
+    times: int
+    skip: int
+
+
+@attrs.define
+class _Chaos:
+    random: random.Random
+    probability: float
+    faults: tuple[Fault, ...]
+    operations: frozenset[str]
+
+
+class Faults:
+    """The faults waiting for the calls to come.
+
+    For each call the first of these that has something to say wins: the queue of its operation, the queue of `*`,
+    the standing fault of its operation, the standing fault of `*`, chaos. A queue works through its entries in
+    order; `after` is counted from the moment the entry has become the first of its queue.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any fault."""
+        self._queues: dict[str, deque[_Queued]] = {}
+        self._standing: dict[str, Fault] = {}
+        self._chaos: list[_Chaos] = []
+
+    def add(self, operation: str, fault: Fault, *, times: int = 1, after: int = 0) -> None:
+        """Lay a fault on the next `times` calls of an operation, once `after` calls have gone through unharmed."""
+        _known(operation)
+        if times < 1 or after < 0:
+            raise ValueError("times must be at least 1 and after at least 0")
+        self._queues.setdefault(operation, deque()).append(_Queued(fault, times, after))
+
+    def always(self, operation: str, fault: Fault) -> None:
+        """Lay a fault on every call of an operation that no queued fault takes, until `clear`."""
+        _known(operation)
+        self._standing[operation] = fault
+
+    def chaos(
+        self,
+        seed: int,
+        probability: float,
+        faults: Sequence[Fault] = (),
+        operations: Iterable[str] = (ANY_OPERATION,),
+    ) -> None:
+        """Let each call fail with that probability, by one of `faults` chosen at random from a seeded generator.
+
+        Without `faults` a mixture of statuses and lost connections is used, before and after the effect.
+        """
+        if not 0.0 <= probability <= 1.0:
+            raise ValueError("probability must lie between 0 and 1")
+        names = tuple(operations)
+        for name in names:
+            _known(name)
+        self._chaos.append(_Chaos(random.Random(seed), probability, tuple(faults) or CHAOS_FAULTS, frozenset(names)))
+
+    def clear(self, operation: str | None = None) -> None:
+        """Forget the faults of one operation, or with None all of them and chaos as well."""
+        if operation is None:
+            self._queues.clear()
+            self._standing.clear()
+            self._chaos.clear()
+            return
+        _known(operation)
+        self._queues.pop(operation, None)
+        self._standing.pop(operation, None)
+
+    def pending(self, operation: str) -> int:
+        """Count the calls that queued faults of this operation are still going to hit."""
+        _known(operation)
+        return sum(entry.times for entry in self._queues.get(operation, ()))
+
+    def take(self, operation: str) -> Fault | None:
+        """Return the fault that hits this call and use it up, None for a call that goes well."""
+        if not (self._queues or self._standing or self._chaos):
+            return None
+        names = (operation,) if operation == "token" else (operation, ANY_OPERATION)
+        for name in names:
+            queue = self._queues.get(name)
+            if not queue:
+                continue
+            entry = queue[0]
+            if entry.skip:
+                entry.skip -= 1
+                continue
+            entry.times -= 1
+            if not entry.times:
+                queue.popleft()
+            return entry.fault
+        for name in names:
+            if name in self._standing:
+                return self._standing[name]
+        for chaos in self._chaos:
+            if chaos.operations.intersection(names) and chaos.random.random() < chaos.probability:
+                return chaos.random.choice(chaos.faults)
+        return None
+
+
+def _known(operation: str) -> None:
+    if operation != ANY_OPERATION and operation not in OPERATIONS:
+        raise ValueError(f"unknown operation {operation!r}; known are {', '.join((*OPERATIONS, ANY_OPERATION))}")
+
+
+CHAOS_FAULTS: tuple[Fault, ...] = (
+    Fault.status(500),
+    Fault.status(500, after_effect=True),
+    Fault.rate_limit(0),
+    Fault.unavailable(),
+    Fault.drop(after_effect=False),
+    Fault.drop(),
+    Fault.reset(),
+    Fault.truncate(),
+    Fault.garbage(),
+    Fault.token_revoked(),
+)
+"""What `Faults.chaos` draws from unless it is told otherwise."""

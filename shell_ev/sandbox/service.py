@@ -1,0 +1,249 @@
+"""The service without its sockets: a request goes in, a reply and the way it has to leave come out."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+import uuid
+from collections import deque
+
+import attrs
+
+from shell_ev.sandbox import wire
+from shell_ev.sandbox.charges import Charge, ChargeBook, Clock
+from shell_ev.sandbox.faults import Fault, FaultKind, Faults
+from shell_ev.sandbox.locations import BadQuery, Locations, NoSuchLocation
+from shell_ev.sandbox.named import FAILING_STOP_EVSE
+from shell_ev.sandbox.oauth import Tokens, oauth_error
+from shell_ev.sandbox.records import Dialect, RecordedRequest, SandboxReply, SandboxRequest
+from shell_ev.sandbox.routing import Call, find_call, json_object
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_RECORDED_REQUESTS = 10_000
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class _Refused(Exception):
+    """A request that the contract refuses."""
+
+    def __init__(self, status: int, detail: str | None = None, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(status)
+        self.status = status
+        self.detail = detail
+        self.problems = problems
+
+
+class Service:
+    """The Shell Recharge EV API in all three dialects, as a function of requests and a clock."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock = time.time,
+        token_clock: Clock | None = None,
+        client_id: str = "sandbox-client",
+        client_secret: str = "sandbox-secret",
+        seed: int = 2026,
+        stations: int = 3000,
+        token_lifetime: float = 3600,
+    ) -> None:
+        """Build a service; nothing depends on anything but the seed, the clocks and the requests."""
+        self.now = clock
+        """The clock of the charges, unix seconds."""
+        self.faults = Faults()
+        self.tokens = Tokens(client_id, client_secret, token_lifetime, token_clock or clock, seed)
+        self.book = ChargeBook(clock, seed)
+        self.book.fail_stops(FAILING_STOP_EVSE, -1)
+        self.locations = Locations(self.book, seed, stations)
+        self.requests: deque[RecordedRequest] = deque(maxlen=_RECORDED_REQUESTS)
+        """The last 10,000 requests, oldest first."""
+        self._minted = random.Random(f"request {seed}")
+
+    @property
+    def charges(self) -> list[Charge]:
+        """Every charge ever accepted, in the order of the starts."""
+        return self.book.charges
+
+    def handle(self, request: SandboxRequest) -> SandboxReply:
+        """Answer one request. Its effect, if it has one, has happened when this returns."""
+        call = find_call(request)
+        if call is None:
+            reply = wire.gateway_not_found(request.path)
+            self._record(request, None, None, reply)
+            return reply
+        given = request.header("RequestId")
+        # An error body has to carry a RequestId, so one is made up when the request has none worth echoing.
+        call.request_id = given if given is not None and _UUID.fullmatch(given) else self._mint_request_id()
+        if request.method != call.method:
+            reply = self._error(call, 405)
+            reply = attrs.evolve(reply, headers=(*reply.headers, ("Allow", call.method)))
+        else:
+            fault = self.faults.take(call.operation)
+            reply = self._perform(call) if fault is None else self._with_fault(call, fault)
+        self._record(request, call.operation, call.dialect, reply)
+        return reply
+
+    def _record(
+        self, request: SandboxRequest, operation: str | None, dialect: Dialect | None, reply: SandboxReply
+    ) -> None:
+        self.requests.append(
+            RecordedRequest(
+                operation,
+                dialect,
+                request.method,
+                request.path,
+                request.query,
+                request.headers,
+                request.body,
+                self.now(),
+                reply.status,
+                reply.ending,
+            )
+        )
+
+    def _with_fault(self, call: Call, fault: Fault) -> SandboxReply:
+        if fault.kind is FaultKind.TOKEN_REVOKED:
+            if call.dialect is None:
+                return self._error(call, 401)
+            self.tokens.revoke(_bearer(call.request) or "")
+            return self._perform(call)
+        reply = self._perform(call) if fault.after_effect else None
+        if fault.kind is FaultKind.DELAY:
+            return attrs.evolve(reply or self._perform(call), delay=fault.seconds)
+        if fault.kind is FaultKind.CONNECTION:
+            return attrs.evolve(reply or self._pretended(call), ending=fault.ending)
+        if fault.body is not None:
+            headers: Headers = (("Content-Type", fault.content_type),)
+            return SandboxReply(fault.status_code, _merged(headers, fault.headers), fault.body)
+        error = self._error(call, fault.status_code)
+        return attrs.evolve(error, headers=_merged(error.headers, fault.headers))
+
+    def _pretended(self, call: Call) -> SandboxReply:
+        """Build the success that a truncated answer begins with when nothing was done."""
+        status = 202 if call.operation in ("charging.start", "charging.stop") else 200
+        return wire.json_reply(status, wire.envelope(call.dialect or Dialect.V2, call.request_id, []))
+
+    def _error(
+        self, call: Call, status: int, detail: str | None = None, problems: tuple[str, ...] = ()
+    ) -> SandboxReply:
+        if call.dialect is None:
+            return oauth_error(status, detail or "The token endpoint refused the request.")
+        return wire.error_reply(call.dialect, call.operation, status, call.request_id, detail, problems)
+
+    def _perform(self, call: Call) -> SandboxReply:
+        """Check a call as the contract says and carry it out."""
+        dialect = call.dialect
+        if dialect is None:
+            return self.tokens.answer(call.request)
+        try:
+            token = _bearer(call.request)
+            if token is None or not self.tokens.alive(token):
+                raise _Refused(401)
+            if call.request.header("RequestId") != call.request_id:
+                raise _Refused(400, "The header RequestId must be a UUID in the form 8-4-4-4-12.")
+            if call.operation == "charging.start":
+                return self._start(call, dialect)
+            if call.operation == "charging.stop":
+                return self._stop(call, dialect)
+            if call.operation == "charging.retrieve":
+                return self._retrieve(call, dialect)
+            if call.operation == "charging.active":
+                return self._active(call, dialect)
+            return self.locations.answer(call.operation, dialect, call.request_id, call.request.query, call.target)
+        except _Refused as refusal:
+            return self._error(call, refusal.status, refusal.detail, refusal.problems)
+        except BadQuery as problem:
+            return self._error(call, 400, None, problem.problems)
+        except NoSuchLocation:
+            return self._error(call, 404)
+
+    def _start(self, call: Call, dialect: Dialect) -> SandboxReply:
+        document = _json_body(call.request)
+        pascal = dialect is Dialect.V1_PASCAL
+        card_key, evse_key = ("EvChargeNumber", "EvseId") if pascal else ("evChargeNumber", "evseId")
+        card, evse_id = document.get(card_key), document.get(evse_key)
+        problems: list[str] = []
+        if not isinstance(card, str) or not 1 <= len(card) <= 50:
+            problems.append(f"{card_key} must be text of 1 to 50 characters.")
+        if not isinstance(evse_id, str) or not 18 <= len(evse_id) <= 36:
+            problems.append(f"{evse_key} must be text of 18 to 36 characters.")
+        if problems or not isinstance(card, str) or not isinstance(evse_id, str):
+            raise _Refused(400, None, tuple(problems))
+        evse = self.locations.find_evse(evse_id)
+        if evse is None:
+            raise _Refused(404)
+        charge = self.book.start(card, evse_id, evse.failure_code, dialect, call.request_id)
+        self.locations.touch(evse_id)
+        return wire.started_reply(dialect, call.request_id, charge.session_id)
+
+    def _stop(self, call: Call, dialect: Dialect) -> SandboxReply:
+        given: str | None = None
+        if call.target is not None and call.request.body.strip():
+            session_id = _json_body(call.request).get("SesssionId")
+            if not isinstance(session_id, str):
+                raise _Refused(400, None, ("SesssionId must be text.",))
+            given = session_id
+        charge = self.book.get(self._session_id(call, given, "sessionId"))
+        if charge is None or not self.book.stop(charge):
+            raise _Refused(404, "Session not found or Session has already been stopped")
+        return wire.stopped_reply(dialect, call.request_id)
+
+    def _retrieve(self, call: Call, dialect: Dialect) -> SandboxReply:
+        given = None
+        if call.target is not None:
+            given = call.request.argument("SessionId")
+            if given is None:
+                raise _Refused(400, None, ("The query argument SessionId is missing.",))
+        charge = self.book.visible(self._session_id(call, given, "sessionId"))
+        if charge is None:
+            raise _Refused(404, "Session not found")
+        return wire.retrieve_reply(dialect, call.request_id, charge)
+
+    def _session_id(self, call: Call, given: str | None, name: str) -> str:
+        """Find the session id where the dialect puts it; in G1.0 it travels twice and both have to agree."""
+        if call.target is None:
+            session_id = call.request.argument(name)
+            if session_id is None:
+                raise _Refused(400, None, (f"The query argument {name} is missing.",))
+        else:
+            session_id = call.target
+            if given is not None and given.lower() != session_id.lower():
+                raise _Refused(400, None, ("The session ids in the path and beside it differ.",))
+        if not _UUID.fullmatch(session_id):
+            raise _Refused(400, None, ("The session id must be a UUID of 36 characters.",))
+        return session_id
+
+    def _active(self, call: Call, dialect: Dialect) -> SandboxReply:
+        pascal = dialect is Dialect.V1_PASCAL
+        name, shortest, longest = ("EmaId", 1, 50) if pascal else ("emaId", 14, 19)
+        ema_id = call.request.argument(name)
+        if ema_id is None:
+            raise _Refused(400, None, (f"The query argument {name} is missing.",))
+        if not shortest <= len(ema_id) <= longest:
+            raise _Refused(400, None, (f"{name} must have {shortest} to {longest} characters.",))
+        return wire.active_reply(dialect, call.request_id, self.book.active(ema_id))
+
+    def _mint_request_id(self) -> str:
+        return str(uuid.UUID(int=self._minted.getrandbits(128), version=4))
+
+
+def _merged(headers: Headers, overriding: Headers) -> Headers:
+    names = {name.lower() for name, _ in overriding}
+    return (*((name, value) for name, value in headers if name.lower() not in names), *overriding)
+
+
+def _bearer(request: SandboxRequest) -> str | None:
+    scheme, _, token = (request.header("Authorization") or "").partition(" ")
+    return token if scheme.lower() == "bearer" and token else None
+
+
+def _json_body(request: SandboxRequest) -> dict[str, object]:
+    content_type = (request.header("Content-Type") or "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise _Refused(400, "The body must be sent as application/json.")
+    document = json_object(request.body)
+    if document is None:
+        raise _Refused(400, "The body must be a JSON object.")
+    return document

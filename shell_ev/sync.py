@@ -1,0 +1,188 @@
+"""The blocking twin: every method declared once, by naming its asynchronous original.
+
+Holds the translation and the client around it; how a coroutine gets run is ``core/portal.py``'s.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+from . import config as _config
+from .client import AsyncShellEV
+from .config import ApiVersion, ClientConfig, Environment, Timeout
+from .core.portal import Portal
+from .endpoints.charging import AsyncCharging
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl as _ssl
+
+    import aiohttp
+
+    from .core.auth import ClientCredentials, TokenSource
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Blocking:
+    """An asynchronous object and the portal its methods run through."""
+
+    def __init__(self, portal: Portal, original: Any) -> None:
+        self._portal = portal
+        self._original = original
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _named(call: _F, method: Callable[..., Any]) -> _F:
+    functools.update_wrapper(call, method)
+    # Without this inspect would follow the wrapped coroutine function and call the plain one awaitable.
+    signature = inspect.signature(method)
+    call.__signature__ = signature.replace(return_annotation=inspect.Signature.empty)  # type: ignore[attr-defined]
+    return call
+
+
+def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[Any, P], R]:
+    """The plain form of a coroutine method: same arguments, same result, same errors, no ``await``."""
+
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        portal: Portal = self._portal
+        return portal.run(method(self._original, *args, **kwargs))
+
+    return _named(call, method)
+
+
+def blocking_iterator(
+    method: Callable[Concatenate[Any, P], AsyncIterator[R]],
+) -> Callable[Concatenate[Any, P], Iterator[R]]:
+    """The plain form of a method that gives an async iterator."""
+
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        portal: Portal = self._portal
+        return portal.iterate(method(self._original, *args, **kwargs))
+
+    return _named(call, method)
+
+
+class Charging(Blocking):
+    """Start, stop and look up charge sessions, blocking. Reached as ``client.charging``."""
+
+    start = blocking(AsyncCharging.start)
+    stop = blocking(AsyncCharging.stop)
+    retrieve = blocking(AsyncCharging.retrieve)
+    active = blocking(AsyncCharging.active)
+
+
+class ShellEV:
+    """The Shell Recharge EV API with plain calls. Use it as ``with ShellEV(...) as ev:``.
+
+    The options are those of :class:`~shell_ev.AsyncShellEV`, but for ``http_session``: a session belongs to an event
+    loop and this client has its own. One client serves any number of threads, inside a running event loop too.
+    Ctrl-C cancels the call and leaves the client usable. A client does not survive a fork: make one in the child.
+    """
+
+    def __init__(
+        self,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        *,
+        token_source: TokenSource | ClientCredentials | None = None,
+        environment: Environment | str = Environment.PRODUCTION,
+        api_version: ApiVersion | str = ApiVersion.V2,
+        base_url: str | None = None,
+        token_url: str | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int = _config.DEFAULT_MAX_RETRIES,
+        http_session: aiohttp.ClientSession | None = None,
+        ssl: _ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        max_connections: int = _config.DEFAULT_MAX_CONNECTIONS,
+        max_response_bytes: int = _config.DEFAULT_MAX_RESPONSE_BYTES,
+        user_agent_suffix: str | None = None,
+    ) -> None:
+        if http_session is not None:
+            raise ConfigurationError(
+                "http_session belongs to an event loop of yours and ShellEV runs its own; use AsyncShellEV with it"
+            )
+        client = AsyncShellEV(
+            client_id,
+            client_secret,
+            token_source=token_source,
+            environment=environment,
+            api_version=api_version,
+            base_url=base_url,
+            token_url=token_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            ssl=ssl,
+            proxy=proxy,
+            trust_env=trust_env,
+            max_connections=max_connections,
+            max_response_bytes=max_response_bytes,
+            user_agent_suffix=user_agent_suffix,
+        )
+        self._wire(client, Portal(client.aclose), owner=True)
+
+    def _wire(self, client: AsyncShellEV, portal: Portal, *, owner: bool) -> None:
+        self._client = client
+        self._portal = portal
+        self._owner = owner
+        self.charging = Charging(portal, client.charging)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
+        """A client set up by ``SHELL_EV_*`` variables; as :meth:`AsyncShellEV.from_env`."""
+        return cls(**_config.options_from_env(environ, options))
+
+    @property
+    def config(self) -> ClientConfig:
+        """The options in force; no credentials among them."""
+        return self._client.config
+
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        api_version: ApiVersion | str | None = None,
+        max_response_bytes: int | None = None,
+        user_agent_suffix: str | None = None,
+    ) -> Self:
+        """A copy with other options over the same thread, connections and token: :meth:`AsyncShellEV.with_options`."""
+        copied = self._client.with_options(
+            timeout=timeout,
+            max_retries=max_retries,
+            api_version=api_version,
+            max_response_bytes=max_response_bytes,
+            user_agent_suffix=user_agent_suffix,
+        )
+        copy = type(self).__new__(type(self))
+        copy._wire(copied, self._portal, owner=False)
+        return copy
+
+    def close(self) -> None:
+        """Cancel what is under way, close connections, end the thread. May be called twice; a copy's does nothing."""
+        if self._owner:
+            self._portal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        config = self.config
+        return f"{type(self).__name__}({config.api_url!r}, api_version={config.api_version.value!r})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{type(self).__name__} holds credentials and connections and is not pickled; make one there")

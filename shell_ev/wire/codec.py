@@ -1,0 +1,182 @@
+"""Reading bodies: one converter per dialect over one set of models, envelopes, and error bodies of every shape.
+
+Lenient in all it reads and raising only :class:`Undecodable`, for a body that holds nothing of what was asked for.
+Knows no HTTP beyond bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any, Literal
+
+import attrs
+
+from ..config import ApiVersion
+from ..models.charging import ChargeSession, SessionError, StartedSession
+from ..models.enums import EnvelopeStatus
+from .leaves import Unreadable, is_list, is_object, read_text
+from .operations import camel, pascal
+from .structuring import Structurer, fold
+
+
+class Undecodable(ValueError):
+    """A body that holds nothing of what was asked for; ``problems`` say where."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(problems))
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """What an operation answers with: which model, and how many of it."""
+
+    model: Any
+    count: Literal["one", "many", "nothing"]
+    bare_in: ApiVersion | None = None
+    """The dialect that answers without an envelope."""
+
+
+@attrs.frozen
+class Decoded:
+    """A body, read."""
+
+    data: Any
+    request_id: str | None
+    status: EnvelopeStatus | None
+    problems: tuple[str, ...]
+
+
+def _no_number(_: str) -> None:
+    # NaN and Infinity are no JSON; a number nobody knows is None, and the rest of the body survives.
+    return None
+
+
+_decoder = json.JSONDecoder(parse_constant=_no_number)
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON out of bytes: UTF-8, a byte order mark allowed. Raises ValueError for anything else."""
+    try:
+        text = body.decode("utf-8-sig" if body.startswith(b"\xef\xbb\xbf") else "utf-8")
+    except UnicodeDecodeError:
+        # One broken name in a page of 500 must not cost the page.
+        text = body.decode("utf-8", "replace")
+    try:
+        return _decoder.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _session_shape(raw: dict[str, Any]) -> dict[str, Any]:
+    """A session as flat as its model: state and error side by side, wherever the dialect puts them."""
+    flat: dict[str, Any] = {}
+    state: Any = None
+    code: Any = None
+    message: Any = None
+    for key, value in raw.items():
+        folded = fold(key)
+        if folded == "sessionstate":
+            state = value if value is not None else state
+        elif folded == "sessioncode":
+            code = value
+        elif folded == "sessionmessage":
+            message = value
+        else:
+            flat[key] = value
+    error: Any = {"code": code, "message": message} if code is not None or message is not None else None
+    if is_object(state):
+        inner = {fold(key): value for key, value in state.items()}
+        state = inner.get("status")
+        error = inner.get("error") if inner.get("error") is not None else error
+        if isinstance(error, str):
+            error = {"message": error}
+    if state is not None:
+        flat["state"] = state
+    if error is not None:
+        flat["error"] = error
+    return flat
+
+
+def _spell(version: ApiVersion, cls: type, name: str) -> str:
+    if cls is SessionError or (cls is ChargeSession and name in ("state", "error")):
+        return name
+    charging = cls in (ChargeSession, StartedSession)
+    return pascal(name) if charging and version is ApiVersion.V1_PASCAL else _SPECIAL.get(name) or camel(name)
+
+
+_SPECIAL = {"per_kwh": "perKWh"}
+
+
+@functools.cache
+def structurer(version: ApiVersion) -> Structurer:
+    """The converter of one dialect, built on first use."""
+    return Structurer(functools.partial(_spell, version), prepare={ChargeSession: _session_shape})
+
+
+class Codec:
+    """Reads the answers of one dialect."""
+
+    def __init__(self, version: ApiVersion) -> None:
+        self.version = version
+        self._structurer = structurer(version)
+
+    def decode(self, result: Result, body: bytes) -> Decoded:
+        """An answer to an operation. Raises :class:`Undecodable` if what was asked for is not in it."""
+        try:
+            document = parse_json(body)
+        except ValueError as reason:
+            raise Undecodable([f"$: not JSON ({reason})" if body.strip() else "$: the body is empty"]) from None
+        items, path, request_id, status = self._open(result, document)
+        problems: list[str] = []
+        if status == EnvelopeStatus.FAILED:
+            return Decoded(None, request_id, status, ())
+        data: Any = None
+        if result.count == "many":
+            data = self._structurer.read_many(result.model, items, path, problems) if items is not None else ()
+            if not data and problems:
+                raise Undecodable(problems)
+        elif result.count == "one":
+            data = self._first(result.model, items, path, problems)
+        return Decoded(data, request_id, status, tuple(problems))
+
+    def _first(self, model: Any, items: Any, path: str, problems: list[str]) -> Any:
+        found = self._structurer.read_many(model, items, path, problems) if items is not None else ()
+        if not found:
+            raise Undecodable(problems or [f"{path}: nothing there"])
+        if len(found) > 1:
+            problems.append(f"{path}: {len(found)} items where one was expected, the first was taken")
+        return next(iter(found))
+
+    def _open(self, result: Result, document: Any) -> tuple[Any, str, str | None, EnvelopeStatus | None]:
+        """The data with its path, and the envelope around it, in whatever capitalisation; or the bare answer."""
+        if is_list(document) and result.count != "nothing":
+            # Without the envelope around it a list still is the data.
+            return document, "$", None, None
+        if not is_object(document):
+            raise Undecodable(["$: expected an object or a list"])
+        envelope: dict[str, tuple[str, Any]] = {}
+        for name, value in document.items():
+            envelope.setdefault(fold(name), (name, value))
+        if "data" not in envelope and "requestid" not in envelope and "status" not in envelope:
+            if result.bare_in is self.version:
+                return document, "$", None, None
+            raise Undecodable(["$: neither data nor status nor a request id"])
+        name, data = envelope.get("data", ("data", None))
+        status = _text_or_none(envelope.get("status", ("", None))[1])
+        request_id = _text_or_none(envelope.get("requestid", ("", None))[1])
+        return data, f"$.{name}", request_id, EnvelopeStatus(status) if status is not None else None
+
+
+def _text_or_none(value: Any) -> str | None:
+    try:
+        return None if value is None else read_text(value)
+    except Unreadable:
+        return None
+
+
+SESSION = Result(model=ChargeSession, count="one")
+SESSIONS = Result(model=ChargeSession, count="many")
+STARTED = Result(model=StartedSession, count="one")
+NOTHING = Result(model=None, count="nothing")

@@ -1,0 +1,115 @@
+"""What a failure's body says, whatever its shape (contract section 6, and the gateway's own). Never raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from ..errors import ErrorDetail
+from .codec import parse_json
+from .leaves import Unreadable, is_list, is_object, read_text
+from .structuring import fold
+
+
+@attrs.frozen(kw_only=True)
+class ErrorBody:
+    """What could be read of an error body; everything may be missing."""
+
+    code: str | None = None
+    message: str | None = None
+    errors: tuple[ErrorDetail, ...] = ()
+    request_id: str | None = None
+
+
+def read_error_body(body: bytes) -> ErrorBody:
+    """Read either dialect's envelope, the flat body of G1.0 locations, a gateway fault or an OAuth error."""
+    try:
+        document = parse_json(body)
+        return _read(document)
+    except Exception:
+        # The answer is a failure already; a body that defies reading must not hide which. The raw bytes are kept.
+        return ErrorBody()
+
+
+def _read(document: Any) -> ErrorBody:
+    if is_list(document):
+        details = _details(document)
+        return ErrorBody(code=_first(details, "code"), message=_message(details), errors=details)
+    if not is_object(document):
+        return ErrorBody()
+    body = _folded(document)
+    request_id = _text(body.get("requestid"))
+    fault = body.get("fault")
+    if is_object(fault):
+        inner = _folded(fault)
+        detail = inner.get("detail")
+        code = _text(_folded(detail).get("errorcode")) if is_object(detail) else None
+        return ErrorBody(code=code, message=_text(inner.get("faultstring")), request_id=request_id)
+    details = _details(body.get("errors"))
+    top = _texts(body.get("details"))
+    if top:
+        # The 500 of G1.3 and G2 lists its details beside the errors, every other status inside each error.
+        head = details[0] if details else ErrorDetail()
+        details = (attrs.evolve(head, details=head.details + top), *details[1:])
+    code = _first(details, "code") or _text(body.get("code")) or _text(body.get("errorcode"))
+    message = _message(details) or _text(body.get("message"))
+    if message is None and code is None:
+        code, message = _text(body.get("error")), _text(body.get("errordescription"))
+    elif message is None:
+        message = _text(body.get("errordescription")) or _text(body.get("error"))
+    return ErrorBody(code=code, message=message, errors=details, request_id=request_id)
+
+
+def _folded(raw: dict[str, Any]) -> dict[str, Any]:
+    return {fold(key): value for key, value in raw.items()}
+
+
+def _details(value: Any) -> tuple[ErrorDetail, ...]:
+    if value is None:
+        return ()
+    items = value if is_list(value) else [value]
+    return tuple(detail for detail in map(_detail, items) if detail is not None)
+
+
+def _detail(item: Any) -> ErrorDetail | None:
+    if not is_object(item):
+        text = _text(item)
+        return None if text is None else ErrorDetail(message=text)
+    raw = _folded(item)
+    info = raw.get("additionalinfo")
+    return ErrorDetail(
+        code=_text(raw.get("code")),
+        message=_pick(raw, "message", "title"),
+        description=_pick(raw, "description", "detail"),
+        details=_texts(raw.get("details")),
+        additional_info={key: _text(value) for key, value in info.items()} if is_object(info) else None,
+    )
+
+
+def _pick(raw: dict[str, Any], *names: str) -> str | None:
+    return next((text for name in names if (text := _text(raw.get(name))) is not None), None)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    items = value if is_list(value) else [value]
+    return tuple(text for text in map(_text, items) if text is not None)
+
+
+def _text(value: Any) -> str | None:
+    try:
+        return None if value is None else read_text(value)
+    except Unreadable:
+        return None
+
+
+def _first(details: tuple[ErrorDetail, ...], name: str) -> str | None:
+    return next((value for detail in details if (value := getattr(detail, name)) is not None), None)
+
+
+def _message(details: tuple[ErrorDetail, ...]) -> str | None:
+    return (
+        _first(details, "message")
+        or _first(details, "description")
+        or next((detail.details[0] for detail in details if detail.details), None)
+    )

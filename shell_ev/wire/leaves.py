@@ -1,0 +1,126 @@
+"""Reading single values leniently: a value in a form the contract does not promise is read if it can only mean one
+thing, else it is :class:`Unreadable`. Knows nothing of classes, keys or dialects.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeGuard
+
+from ..models.enums import OpenEnum
+
+
+class Unreadable(ValueError):
+    """A value that cannot be read as what was promised."""
+
+
+def read_text(value: Any, _: Any = None) -> str:
+    """Text; a number or boolean where text was promised becomes its JSON text."""
+    if type(value) is str:
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        # A uid that travelled through a language with one kind of number: 42.0 is 42.
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    raise Unreadable(f"expected text, got {_kind(value)}")
+
+
+def read_float(value: Any, _: Any = None) -> float:
+    """A finite number, also written as text."""
+    if type(value) is float:
+        number = value
+    elif isinstance(value, bool):
+        raise Unreadable("expected a number, got a boolean")
+    elif isinstance(value, (int, str)):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            raise Unreadable(f"expected a number, got {_kind(value)}") from None
+    else:
+        raise Unreadable(f"expected a number, got {_kind(value)}")
+    if not math.isfinite(number):
+        raise Unreadable("expected a finite number")
+    return number
+
+
+def read_int(value: Any, _: Any = None) -> int:
+    """A whole number, also written as 3.0 or as text."""
+    if type(value) is int:
+        return value
+    number = read_float(value)
+    if not number.is_integer():
+        raise Unreadable("expected a whole number, got a fraction")
+    return int(number)
+
+
+def read_bool(value: Any, _: Any = None) -> bool:
+    """True or false, also as text or as 1 and 0."""
+    if type(value) is bool:
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    if value == 1 or value == 0:
+        return bool(value)
+    raise Unreadable(f"expected true or false, got {_kind(value)}")
+
+
+_AMERICAN = re.compile(r"(\d{2})/(\d{2})/(\d{4})[ T](.+)", re.ASCII)
+_DATE_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}.*", re.ASCII | re.IGNORECASE)
+
+
+def read_datetime(value: Any, _: Any = None) -> datetime:
+    """An aware time out of RFC 3339 or the documented ``08/19/2015 11:20:27``; no zone means UTC."""
+    if not isinstance(value, str):
+        raise Unreadable(f"expected a date and time, got {_kind(value)}")
+    text = value.strip()
+    american = _AMERICAN.fullmatch(text)
+    if american is not None:
+        month, day, year, clock = american.groups()
+        text = f"{year}-{month}-{day}T{clock}"
+    elif not _DATE_TIME.fullmatch(text):
+        # fromisoformat would also read a bare date or a week: midnight is not what the server said.
+        raise Unreadable("expected a date and time")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Unreadable("expected a date and time") from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def enum_reader(enum: type[OpenEnum]) -> Callable[..., OpenEnum]:
+    """A reader for one enum: a look-up for the contract's spelling, the enum itself for anything else."""
+    known = {member.value: member for member in enum}
+
+    def read_enum(value: Any, _: Any = None) -> OpenEnum:
+        try:
+            return known[value]
+        except (KeyError, TypeError):
+            return enum(read_text(value))
+
+    return read_enum
+
+
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a decoded value is a JSON object."""
+    return type(value) is dict
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a decoded value is a JSON list."""
+    return type(value) is list
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    return "null" if value is None else "an object" if is_object(value) else "a list"
