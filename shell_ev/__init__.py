@@ -45,9 +45,40 @@ if TYPE_CHECKING:
     from .models.charging import ChargeSession as ChargeSession
     from .models.charging import SessionError as SessionError
     from .models.charging import StartedSession as StartedSession
+    from .models.enums import AccessibilityStatus as AccessibilityStatus
+    from .models.enums import AuthorizationMethod as AuthorizationMethod
+    from .models.enums import ConnectorType as ConnectorType
+    from .models.enums import DayOfWeek as DayOfWeek
+    from .models.enums import EnvelopeStatus as EnvelopeStatus
+    from .models.enums import EvseStatus as EvseStatus
+    from .models.enums import PowerType as PowerType
+    from .models.enums import PriceComponentType as PriceComponentType
     from .models.enums import SessionErrorCode as SessionErrorCode
     from .models.enums import SessionState as SessionState
+    from .models.enums import TariffType as TariffType
+    from .models.enums import UpdatedBy as UpdatedBy
+    from .models.enums import WeekDay as WeekDay
+    from .models.locations import Accessibility as Accessibility
+    from .models.locations import Address as Address
+    from .models.locations import Connector as Connector
+    from .models.locations import Coordinates as Coordinates
+    from .models.locations import ElectricalProperties as ElectricalProperties
+    from .models.locations import Evse as Evse
+    from .models.locations import Location as Location
+    from .models.locations import OpeningHours as OpeningHours
+    from .models.markers import LocationMarker as LocationMarker
+    from .models.markers import MultiLocationMarker as MultiLocationMarker
+    from .models.markers import SingleLocationMarker as SingleLocationMarker
+    from .models.markers import UnknownLocationMarker as UnknownLocationMarker
     from .models.response import ApiResponse as ApiResponse
+    from .models.tariffs import ElementTariff as ElementTariff
+    from .models.tariffs import FlatTariff as FlatTariff
+    from .models.tariffs import PowerRange as PowerRange
+    from .models.tariffs import PriceComponent as PriceComponent
+    from .models.tariffs import Tariff as Tariff
+    from .models.tariffs import TariffAltText as TariffAltText
+    from .models.tariffs import TariffElement as TariffElement
+    from .models.tariffs import TariffRestrictions as TariffRestrictions
     from .sync import ShellEV as ShellEV
 
 _ROOMS = {
@@ -63,7 +94,15 @@ _ROOMS = {
     ),
     "identifiers": "EmaId EvseId",
     "models.charging": "ChargeSession SessionError StartedSession",
-    "models.enums": "SessionErrorCode SessionState",
+    "models.locations": "Accessibility Address Connector Coordinates ElectricalProperties Evse Location OpeningHours",
+    "models.tariffs": (
+        "ElementTariff FlatTariff PowerRange PriceComponent Tariff TariffAltText TariffElement TariffRestrictions"
+    ),
+    "models.markers": "LocationMarker MultiLocationMarker SingleLocationMarker UnknownLocationMarker",
+    "models.enums": (
+        "AccessibilityStatus AuthorizationMethod ConnectorType DayOfWeek EnvelopeStatus EvseStatus PowerType "
+        "PriceComponentType SessionErrorCode SessionState TariffType UpdatedBy WeekDay"
+    ),
     "models.response": "ApiResponse",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -14,6 +14,7 @@ from .core.auth import ClientCredentials, TokenSource
 from .core.exchange import Sender
 from .core.session_manager import SessionManager
 from .endpoints.charging import AsyncCharging
+from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class AsyncShellEV:
         self._manager = manager
         self._owner = owner
         self.charging = AsyncCharging(manager)
+        self.locations = AsyncLocations(manager)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:

@@ -16,6 +16,7 @@ from .client import AsyncShellEV
 from .config import ApiVersion, ClientConfig, Environment, Timeout
 from .core.portal import Portal
 from .endpoints.charging import AsyncCharging
+from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,6 +80,16 @@ class Charging(Blocking):
     active = blocking(AsyncCharging.active)
 
 
+class Locations(Blocking):
+    """Find charging locations, blocking. Reached as ``client.locations``."""
+
+    list = blocking(AsyncLocations.list)
+    iterate = blocking_iterator(AsyncLocations.iterate)
+    get = blocking(AsyncLocations.get)
+    nearby = blocking(AsyncLocations.nearby)
+    markers = blocking(AsyncLocations.markers)
+
+
 class ShellEV:
     """The Shell Recharge EV API with plain calls. Use it as ``with ShellEV(...) as ev:``.
 
@@ -135,6 +146,7 @@ class ShellEV:
         self._portal = portal
         self._owner = owner
         self.charging = Charging(portal, client.charging)
+        self.locations = Locations(portal, client.locations)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:

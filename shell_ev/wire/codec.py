@@ -15,6 +15,8 @@ import attrs
 from ..config import ApiVersion
 from ..models.charging import ChargeSession, SessionError, StartedSession
 from ..models.enums import EnvelopeStatus
+from ..models.locations import Location
+from ..models.markers import LocationMarker, MultiLocationMarker, SingleLocationMarker, UnknownLocationMarker
 from .leaves import Unreadable, is_list, is_object, read_text
 from .operations import camel, pascal
 from .structuring import Structurer, fold
@@ -109,10 +111,22 @@ def _spell(version: ApiVersion, cls: type, name: str) -> str:
 _SPECIAL = {"per_kwh": "perKWh"}
 
 
+_MARKERS: dict[str, type] = {"singlelocation": SingleLocationMarker, "multilocation": MultiLocationMarker}
+
+
+def _marker_class(raw: dict[str, Any]) -> type:
+    tag = next((value for key, value in raw.items() if fold(key) == "markertype"), None)
+    return _MARKERS.get(fold(tag), UnknownLocationMarker) if isinstance(tag, str) else UnknownLocationMarker
+
+
 @functools.cache
 def structurer(version: ApiVersion) -> Structurer:
     """The converter of one dialect, built on first use."""
-    return Structurer(functools.partial(_spell, version), prepare={ChargeSession: _session_shape})
+    return Structurer(
+        functools.partial(_spell, version),
+        prepare={ChargeSession: _session_shape},
+        unions={LocationMarker: _marker_class},
+    )
 
 
 class Codec:
@@ -180,3 +194,6 @@ SESSION = Result(model=ChargeSession, count="one")
 SESSIONS = Result(model=ChargeSession, count="many")
 STARTED = Result(model=StartedSession, count="one")
 NOTHING = Result(model=None, count="nothing")
+LOCATIONS = Result(model=Location, count="many", bare_in=ApiVersion.V1_PASCAL)
+LOCATION = Result(model=Location, count="one", bare_in=ApiVersion.V1_PASCAL)
+MARKERS = Result(model=LocationMarker, count="many", bare_in=ApiVersion.V1_PASCAL)

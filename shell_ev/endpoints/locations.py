@@ -1,0 +1,267 @@
+"""The location operations (contract section 5): list, iterate, get, nearby, markers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from ..config import Timeout
+from ..core.session_manager import SessionManager
+from ..identifiers import EvseId
+from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus
+from ..models.locations import Location
+from ..models.markers import LocationMarker
+from ..models.response import ApiResponse
+from ..wire.codec import LOCATION, LOCATIONS, MARKERS
+from ..wire.operations import LOCATIONS_GET, LOCATIONS_LIST, LOCATIONS_MARKERS, LOCATIONS_NEARBY
+from .location_checks import MAX_PER_PAGE, LocationChecks
+
+
+class AsyncLocations:
+    """Find charging locations. Reached as ``client.locations``."""
+
+    def __init__(self, manager: SessionManager) -> None:
+        self._manager = manager
+
+    async def list(
+        self,
+        *,
+        evse_status: EvseStatus | str | Sequence[EvseStatus | str] | None = None,
+        connector_types: ConnectorType | str | Sequence[ConnectorType | str] | None = None,
+        connector_min_power: float | None = None,
+        authorization_methods: AuthorizationMethod | str | Sequence[AuthorizationMethod | str] | None = None,
+        with_operator_name: bool | None = None,
+        evse_id: str | EvseId | None = None,
+        location_external_id: str | None = None,
+        evse_external_id: str | None = None,
+        page_number: int | None = None,
+        per_page: int | None = None,
+        updated_since: datetime | str | None = None,
+        country: str | Sequence[str] | None = None,
+        exclude_country: str | Sequence[str] | None = None,
+        request_id: str | UUID | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiResponse[tuple[Location, ...]]:
+        """One page of locations; :meth:`iterate` walks all of them.
+
+        Filters, all optional: ``evse_status``, ``connector_types`` and ``authorization_methods`` take a member of
+        their enum, its text, or a sequence of either; ``connector_min_power`` is in kW; ``country`` and
+        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2); ``page_number`` counts from 1,
+        ``per_page`` is at most 500; ``updated_since`` takes an aware datetime or text that is sent as it is.
+
+        Raises ValidationError before anything is sent, also for an argument the API version does not have; ApiError by
+        status, ResponseDecodeError, AuthenticationError, ConnectError, RequestTimeoutError, TransportError.
+        Contract section 5, list.
+        """
+        checks = LocationChecks(LOCATIONS_LIST, self._manager.version)
+        arguments = checks.filters(
+            evse_status=evse_status,
+            connector_types=connector_types,
+            connector_min_power=connector_min_power,
+            authorization_methods=authorization_methods,
+            with_operator_name=with_operator_name,
+            evse_id=evse_id,
+            location_external_id=location_external_id,
+            evse_external_id=evse_external_id,
+            updated_since=updated_since,
+            country=country,
+            exclude_country=exclude_country,
+        )
+        checks.whole_number(arguments, "page_number", page_number, 1, None)
+        checks.whole_number(arguments, "per_page", per_page, 1, checks.later(MAX_PER_PAGE))
+        options = checks.options(request_id, timeout, max_retries, headers)
+        return await self._manager.call(LOCATIONS_LIST, arguments, LOCATIONS, options)
+
+    async def iterate(
+        self,
+        *,
+        evse_status: EvseStatus | str | Sequence[EvseStatus | str] | None = None,
+        connector_types: ConnectorType | str | Sequence[ConnectorType | str] | None = None,
+        connector_min_power: float | None = None,
+        authorization_methods: AuthorizationMethod | str | Sequence[AuthorizationMethod | str] | None = None,
+        with_operator_name: bool | None = None,
+        evse_id: str | EvseId | None = None,
+        location_external_id: str | None = None,
+        evse_external_id: str | None = None,
+        per_page: int = MAX_PER_PAGE,
+        updated_since: datetime | str | None = None,
+        country: str | Sequence[str] | None = None,
+        exclude_country: str | Sequence[str] | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[Location]:
+        """Every location that matches, page by page: the next page is fetched when the last one is used up.
+
+        Filters as in :meth:`list`. Ends at a page that is short, empty, or the same as the one before; holds one page
+        at a time. ``timeout`` and ``max_retries`` are for each page. Raises as :meth:`list` does.
+        """
+        number = 1
+        before: tuple[str | Location, ...] = ()
+        while True:
+            answer = await self.list(
+                evse_status=evse_status,
+                connector_types=connector_types,
+                connector_min_power=connector_min_power,
+                authorization_methods=authorization_methods,
+                with_operator_name=with_operator_name,
+                evse_id=evse_id,
+                location_external_id=location_external_id,
+                evse_external_id=evse_external_id,
+                page_number=number,
+                per_page=per_page,
+                updated_since=updated_since,
+                country=country,
+                exclude_country=exclude_country,
+                timeout=timeout,
+                max_retries=max_retries,
+                headers=headers,
+            )
+            page = answer.data
+            marks = tuple(location.uid or location for location in page)
+            # A server that knows no paging answers the same page for ever; states may have changed meanwhile.
+            if not page or marks == before:
+                return
+            for location in page:
+                yield location
+            # An item that could not be read is a problem and was on the page all the same.
+            if len(page) + len(answer.problems) < per_page:
+                return
+            before = marks
+            number += 1
+
+    async def get(
+        self,
+        uid: str,
+        *,
+        provider_id: str | None = None,
+        since: datetime | str | None = None,
+        request_id: str | UUID | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiResponse[Location]:
+        """One location by its uid.
+
+        ``provider_id`` (V1 and V2) is needed to be told tariffs; ``since`` (V1 and V2) takes an aware datetime or
+        text. Raises as :meth:`list` does, NotFoundError when there is no such location, and ResponseDecodeError when
+        the answer holds none. Contract section 5, by id.
+        """
+        checks = LocationChecks(LOCATIONS_GET, self._manager.version)
+        arguments = checks.filters(provider_id=provider_id, since=since)
+        arguments["uid"] = checks.path_segment("uid", uid)
+        options = checks.options(request_id, timeout, max_retries, headers)
+        return await self._manager.call(LOCATIONS_GET, arguments, LOCATION, options)
+
+    async def nearby(
+        self,
+        latitude: float,
+        longitude: float,
+        *,
+        limit: int | None = None,
+        evse_status: EvseStatus | str | Sequence[EvseStatus | str] | None = None,
+        connector_types: ConnectorType | str | Sequence[ConnectorType | str] | None = None,
+        connector_min_power: float | None = None,
+        authorization_methods: AuthorizationMethod | str | Sequence[AuthorizationMethod | str] | None = None,
+        with_operator_name: bool | None = None,
+        with_max_power: bool | None = None,
+        evse_id: str | EvseId | None = None,
+        location_external_id: str | None = None,
+        evse_external_id: str | None = None,
+        operator_name: str | None = None,
+        country: str | Sequence[str] | None = None,
+        exclude_country: str | Sequence[str] | None = None,
+        request_id: str | UUID | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiResponse[tuple[Location, ...]]:
+        """Locations around a point, nearest first; V1_PASCAL answers with the nearest one alone.
+
+        ``latitude`` and ``longitude`` are WGS 84 degrees; ``limit`` is at most 100 (the service takes 25 if it is
+        left out). Filters, all optional: ``evse_status``, ``connector_types`` and ``authorization_methods`` take a member of
+        their enum, its text, or a sequence of either; ``connector_min_power`` is in kW; ``country`` and
+        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2).
+        Raises as :meth:`list` does. Contract section 5, nearby.
+        """
+        checks = LocationChecks(LOCATIONS_NEARBY, self._manager.version)
+        arguments = checks.filters(
+            evse_status=evse_status,
+            connector_types=connector_types,
+            connector_min_power=connector_min_power,
+            authorization_methods=authorization_methods,
+            with_operator_name=with_operator_name,
+            with_max_power=with_max_power,
+            evse_id=evse_id,
+            location_external_id=location_external_id,
+            evse_external_id=evse_external_id,
+            operator_name=operator_name,
+            country=country,
+            exclude_country=exclude_country,
+        )
+        checks.degrees(arguments, "latitude", latitude, 90)
+        checks.degrees(arguments, "longitude", longitude, 180)
+        checks.whole_number(arguments, "limit", limit, 1, checks.later(100))
+        options = checks.options(request_id, timeout, max_retries, headers)
+        return await self._manager.call(LOCATIONS_NEARBY, arguments, LOCATIONS, options)
+
+    async def markers(
+        self,
+        *,
+        west: float,
+        south: float,
+        east: float,
+        north: float,
+        zoom: int | str,
+        evse_status: EvseStatus | str | Sequence[EvseStatus | str] | None = None,
+        connector_types: ConnectorType | str | Sequence[ConnectorType | str] | None = None,
+        connector_min_power: float | None = None,
+        authorization_methods: AuthorizationMethod | str | Sequence[AuthorizationMethod | str] | None = None,
+        with_operator_name: bool | None = None,
+        with_max_power: bool | None = None,
+        evse_id: str | EvseId | None = None,
+        location_external_id: str | None = None,
+        evse_external_id: str | None = None,
+        operator_name: str | None = None,
+        country: str | Sequence[str] | None = None,
+        exclude_country: str | Sequence[str] | None = None,
+        request_id: str | UUID | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiResponse[tuple[LocationMarker, ...]]:
+        """What a map of this view shows: single locations, and clusters where they lie close together.
+
+        ``west``, ``south``, ``east`` and ``north`` bound the view in WGS 84 degrees; a view over the antimeridian has
+        its west east of its east. ``zoom``: 1 world, 5 continent, 10 city, 15 streets, 20 buildings.
+        Filters, all optional: ``evse_status``, ``connector_types`` and ``authorization_methods`` take a member of
+        their enum, its text, or a sequence of either; ``connector_min_power`` is in kW; ``country`` and
+        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2).
+        Raises as :meth:`list` does. Contract section 5, markers.
+        """
+        checks = LocationChecks(LOCATIONS_MARKERS, self._manager.version)
+        arguments = checks.filters(
+            evse_status=evse_status,
+            connector_types=connector_types,
+            connector_min_power=connector_min_power,
+            authorization_methods=authorization_methods,
+            with_operator_name=with_operator_name,
+            with_max_power=with_max_power,
+            evse_id=evse_id,
+            location_external_id=location_external_id,
+            evse_external_id=evse_external_id,
+            operator_name=operator_name,
+            country=country,
+            exclude_country=exclude_country,
+        )
+        checks.degrees(arguments, "west", west, 180)
+        checks.degrees(arguments, "south", south, 90)
+        checks.degrees(arguments, "east", east, 180)
+        checks.degrees(arguments, "north", north, 90)
+        checks.south_of(south, north)
+        checks.zoom(arguments, zoom)
+        options = checks.options(request_id, timeout, max_retries, headers)
+        return await self._manager.call(LOCATIONS_MARKERS, arguments, MARKERS, options)
