@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BadRequestError as BadRequestError
+    from .errors import ChargeFailedError as ChargeFailedError
+    from .errors import ChargeNotStoppedError as ChargeNotStoppedError
+    from .errors import ChargePendingError as ChargePendingError
     from .errors import ConfigurationError as ConfigurationError
     from .errors import ConnectError as ConnectError
     from .errors import ErrorDetail as ErrorDetail
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from .errors import ValidationError as ValidationError
     from .identifiers import EmaId as EmaId
     from .identifiers import EvseId as EvseId
+    from .lifecycle.charge import AsyncCharge as AsyncCharge
+    from .lifecycle.polling import Polling as Polling
     from .models.charging import ChargeSession as ChargeSession
     from .models.charging import SessionError as SessionError
     from .models.charging import StartedSession as StartedSession
@@ -79,20 +84,24 @@ if TYPE_CHECKING:
     from .models.tariffs import TariffAltText as TariffAltText
     from .models.tariffs import TariffElement as TariffElement
     from .models.tariffs import TariffRestrictions as TariffRestrictions
+    from .sync import Charge as Charge
     from .sync import ShellEV as ShellEV
 
 _ROOMS = {
     "client": "AsyncShellEV",
-    "sync": "ShellEV",
+    "sync": "Charge ShellEV",
     "config": "ApiVersion ClientConfig Environment Timeout",
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
     "errors": (
-        "ApiError AuthenticationError BadRequestError ConfigurationError ConnectError ErrorDetail ForbiddenError "
+        "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeNotStoppedError ChargePendingError "
+        "ConfigurationError ConnectError ErrorDetail ForbiddenError "
         "InternalServerError MethodNotAllowedError NotFoundError OutcomeUnknownError RequestFailedError "
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"
     ),
     "identifiers": "EmaId EvseId",
+    "lifecycle.charge": "AsyncCharge",
+    "lifecycle.polling": "Polling",
     "models.charging": "ChargeSession SessionError StartedSession",
     "models.locations": "Accessibility Address Connector Coordinates ElectricalProperties Evse Location OpeningHours",
     "models.tariffs": (

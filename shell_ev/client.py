@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
 import attrs
 
@@ -14,8 +15,17 @@ from .core.auth import ClientCredentials, TokenSource
 from .core.exchange import Sender
 from .core.session_manager import SessionManager
 from .endpoints.charging import AsyncCharging
+from .endpoints.checks import Checks
 from .endpoints.locations import AsyncLocations
-from .errors import ConfigurationError
+from .errors import ConfigurationError, ShellEVError
+from .identifiers import EmaId, EvseId
+from .lifecycle.charge import DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT, AsyncCharge, ChargeOptions
+from .lifecycle.following import DEFAULT_BUDGET, follow
+from .lifecycle.polling import Polling
+from .lifecycle.reconciling import Claims
+from .lifecycle.starting import AsyncChargeBlock, Starter, reconcile
+from .lifecycle.watching import OnProblem
+from .models.charging import ChargeSession
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -100,6 +110,7 @@ class AsyncShellEV:
         self._owner = owner
         self.charging = AsyncCharging(manager)
         self.locations = AsyncLocations(manager)
+        self._claims = Claims()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
@@ -155,7 +166,157 @@ class AsyncShellEV:
         )
         copy = type(self).__new__(type(self))
         copy._wire(self._manager.with_config(changed), owner=False)
+        copy._claims = self._claims
         return copy
+
+    def charge(
+        self,
+        ev_charge_number: str | EmaId,
+        evse_id: str | EvseId,
+        *,
+        start_timeout: float = DEFAULT_START_TIMEOUT,
+        stop_timeout: float = DEFAULT_STOP_TIMEOUT,
+        ema_id: str | EmaId | None = None,
+        keep_running: bool = False,
+        polling: Polling | None = None,
+        on_problem: OnProblem | None = None,
+        request_id: str | UUID | None = None,
+        timeout: float | Timeout | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncChargeBlock:
+        """A charge for an ``async with`` block: started on entry, stopped and seen stopped on the way out.
+
+        ``start_timeout`` seconds to be seen started, ``stop_timeout`` seconds to be seen stopped. ``ema_id`` is the
+        card's EMA-ID when ``ev_charge_number`` is not one; it is needed to find a start whose answer was lost.
+        ``keep_running`` leaves the charge running on purpose. ``on_problem(session_id, error)`` is told of every
+        error that is ridden out. ``request_id``, ``timeout`` and ``headers`` are for the start request.
+
+        Entering raises ValidationError before anything is sent, ChargeFailedError, ChargePendingError (nothing is
+        stopped: it may start yet), OutcomeUnknownError when a lost start cannot be found, and what
+        ``charging.start`` raises. Leaving raises ChargeNotStoppedError, unless the block itself raised: then that
+        stays the error, with a note. A cancelled start or block still stops its charge, within ``stop_timeout``.
+        """
+        return AsyncChargeBlock(
+            self._starter(
+                ev_charge_number,
+                evse_id,
+                self._charge_options(start_timeout, stop_timeout, ema_id, keep_running, polling, on_problem),
+                request_id,
+                timeout,
+                headers,
+            )
+        )
+
+    async def start_charge(
+        self,
+        ev_charge_number: str | EmaId,
+        evse_id: str | EvseId,
+        *,
+        start_timeout: float = DEFAULT_START_TIMEOUT,
+        stop_timeout: float = DEFAULT_STOP_TIMEOUT,
+        ema_id: str | EmaId | None = None,
+        polling: Polling | None = None,
+        on_problem: OnProblem | None = None,
+        request_id: str | UUID | None = None,
+        timeout: float | Timeout | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncCharge:
+        """Start a charge and keep it: accepted, not yet seen started. It runs until somebody stops it.
+
+        A start whose answer was lost is looked for, up to ``start_timeout`` seconds. Arguments and errors as in
+        :meth:`charge`.
+        """
+        options = self._charge_options(start_timeout, stop_timeout, ema_id, True, polling, on_problem)
+        return await self._starter(ev_charge_number, evse_id, options, request_id, timeout, headers).start()
+
+    def _starter(
+        self,
+        ev_charge_number: str | EmaId,
+        evse_id: str | EvseId,
+        options: ChargeOptions,
+        request_id: str | UUID | None,
+        timeout: float | Timeout | None,
+        headers: Mapping[str, str] | None,
+    ) -> Starter:
+        return Starter(
+            self._manager,
+            self._claims,
+            ev_charge_number,
+            evse_id,
+            options,
+            request_id=request_id,
+            timeout=timeout,
+            headers=headers,
+        )
+
+    def _charge_options(
+        self,
+        start_timeout: float,
+        stop_timeout: float,
+        ema_id: str | EmaId | None,
+        keep_running: bool,
+        polling: Polling | None,
+        on_problem: OnProblem | None,
+    ) -> ChargeOptions:
+        return ChargeOptions(
+            start_timeout=start_timeout,
+            stop_timeout=stop_timeout,
+            ema_id=None if ema_id is None else str(ema_id),
+            keep_running=keep_running,
+            polling=polling or Polling(),
+            on_problem=on_problem,
+        )
+
+    def attach(
+        self,
+        session_id: str | UUID,
+        *,
+        start_timeout: float = DEFAULT_START_TIMEOUT,
+        stop_timeout: float = DEFAULT_STOP_TIMEOUT,
+        polling: Polling | None = None,
+        on_problem: OnProblem | None = None,
+    ) -> AsyncCharge:
+        """The charge of a session that is known by its UUID. Nothing is sent. Raises ValidationError."""
+        checks = Checks("attach")
+        checked = checks.uuid("session_id", session_id)
+        checks.options(None, None, None, None)
+        options = self._charge_options(start_timeout, stop_timeout, None, True, polling, on_problem)
+        return AsyncCharge(self._manager, checked, options)
+
+    async def reconcile(
+        self,
+        error: ShellEVError,
+        *,
+        ema_id: str | EmaId | None = None,
+        start_timeout: float = DEFAULT_START_TIMEOUT,
+        stop_timeout: float = DEFAULT_STOP_TIMEOUT,
+        polling: Polling | None = None,
+        on_problem: OnProblem | None = None,
+    ) -> AsyncCharge:
+        """Find out what came of a ``charging.start`` or ``charging.stop`` whose error says ``outcome_unknown``.
+
+        A start is looked for among the card's active sessions for up to ``start_timeout`` seconds and adopted;
+        nothing is ever started. A stop's session is looked up. Raises OutcomeUnknownError, with what was looked at,
+        when no session shows; ValidationError for an error that leaves nothing open.
+        """
+        options = self._charge_options(start_timeout, stop_timeout, ema_id, True, polling, on_problem)
+        return await reconcile(self._manager, self._claims, error, options)
+
+    def follow(
+        self,
+        charges: Iterable[AsyncCharge | str | UUID],
+        *,
+        budget: float = DEFAULT_BUDGET,
+        polling: Polling | None = None,
+        on_problem: OnProblem | None = None,
+    ) -> AsyncIterator[tuple[str, ChargeSession]]:
+        """Follow many charges: session id and session, for each new state of any of them, until all are over.
+
+        ``budget`` is requests per second for all of them together; when it is short the longest overdue look goes
+        first. A charge that was never looked at is first shown as it is. Errors of single looks go to ``on_problem``
+        or the log; a refused token or a closed client is raised. Raises ValidationError at once.
+        """
+        return follow(self._manager, charges, budget=budget, polling=polling or Polling(), on_problem=on_problem)
 
     async def aclose(self) -> None:
         """Close connections and forget the token. May be called twice; a copy's does nothing."""

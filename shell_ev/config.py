@@ -5,7 +5,6 @@ Every fault of a configuration is told at once, in one :class:`~shell_ev.errors.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from ._version import __version__
-from .errors import ConfigurationError, one_line
+from .errors import ConfigurationError, shown
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -69,7 +68,7 @@ class Timeout:
 
     def __attrs_post_init__(self) -> None:
         faults = [
-            f"timeout {name} must be a positive number of seconds or None, not {value!r}"
+            f"timeout {name} must be a positive number of seconds or None, not {shown(value)}"
             for name, value in (("total", self.total), ("connect", self.connect), ("read", self.read))
             if value is not None and not _is_positive(value)
         ]
@@ -77,15 +76,17 @@ class Timeout:
             raise ConfigurationError("; ".join(faults))
 
     @classmethod
-    def of(cls, value: float | Timeout | None) -> Timeout:
-        """``value`` itself, or a number of seconds for the whole call with the other limits at their defaults."""
-        if value is None:
-            return cls()
-        return value if isinstance(value, Timeout) else cls(total=value)
+    def of(cls, value: float | Timeout | None, base: Timeout | None = None) -> Timeout:
+        """``value`` itself; or seconds for the whole call, the other limits those of ``base`` or the defaults."""
+        if isinstance(value, Timeout):
+            return value
+        base = cls() if base is None else base
+        return base if value is None else attrs.evolve(base, total=value)
 
 
 def _is_positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    # Compared and not converted: an integer may be larger than any float.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
 
 
 _E = TypeVar("_E", bound=StrEnum)
@@ -96,7 +97,7 @@ def _member(enum: type[_E], value: object, what: str, faults: list[str]) -> _E |
         for member in enum:
             if member.value == value.strip().lower():
                 return member
-    faults.append(f"{what} must be one of {', '.join(repr(m.value) for m in enum)}, not {one_line(repr(value), 60)}")
+    faults.append(f"{what} must be one of {', '.join(repr(m.value) for m in enum)}, not {shown(value)}")
     return None
 
 
@@ -112,7 +113,7 @@ def _url_faults(value: object, what: str, *, with_path: bool) -> list[str]:
     # The value itself is never repeated: somebody will put credentials into it.
     if parts.username is not None or parts.password is not None:
         return [f"{what} must not hold credentials"]
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok or value != value.strip():
+    if parts.scheme not in ("http", "https") or not port_ok or not _is_host(parts.hostname) or not _is_solid(value):
         return [f"{what} must be an http or https URL such as {example!r}"]
     if parts.query or parts.fragment or "?" in value or "#" in value:
         return [f"{what} must have no query and no fragment"]
@@ -123,8 +124,24 @@ def _url_faults(value: object, what: str, *, with_path: bool) -> list[str]:
     return []
 
 
+def _is_solid(text: str) -> bool:
+    # urlsplit drops line breaks and tabs without a word.
+    return text.isprintable() and " " not in text
+
+
+def _is_host(name: str | None) -> bool:
+    """Whether a resolver can be asked for it at all: labels of 1 to 63 characters."""
+    if not name:
+        return False
+    try:
+        name.rstrip(".").encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
 def _mask_userinfo(url: str | None) -> str:
-    return repr(re.sub(r"//[^/@]*@", "//***@", url)) if isinstance(url, str) else repr(url)
+    return repr(re.sub(r"//[^/]*@", "//***@", url)) if isinstance(url, str) else repr(url)
 
 
 @attrs.frozen(kw_only=True)
@@ -192,12 +209,12 @@ def make_config(
     faults += retries_faults(max_retries)
     for name, number in (("max_connections", max_connections), ("max_response_bytes", max_response_bytes)):
         if type(number) is not int or number < 1:
-            faults.append(f"{name} must be a whole number of at least 1, not {one_line(repr(number), 60)}")
+            faults.append(f"{name} must be a whole number of at least 1, not {shown(number)}")
     if trust_env not in (True, False):
         faults.append("trust_env must be True or False")
     if ssl is not None and not _is_ssl_context(ssl):
         faults.append("ssl must be an ssl.SSLContext (verification cannot be switched off; trust your own CA in one)")
-    if proxy is not None and not _is_proxy_url(proxy):
+    if proxy is not None and not is_proxy_url(proxy):
         faults.append("proxy must be an http or https URL such as 'http://proxy.example:3128'")
     if user_agent_suffix is not None and not _is_header_text(user_agent_suffix):
         faults.append("user_agent_suffix must be printable ASCII")
@@ -223,7 +240,7 @@ def retries_faults(value: object) -> list[str]:
     """What is wrong with a number of retries, in words; nothing when it is one."""
     if type(value) is int and 0 <= value <= _MAX_RETRIES_LIMIT:
         return []
-    return [f"max_retries must be a whole number from 0 to {_MAX_RETRIES_LIMIT}, not {one_line(repr(value), 60)}"]
+    return [f"max_retries must be a whole number from 0 to {_MAX_RETRIES_LIMIT}, not {shown(value)}"]
 
 
 def _is_header_text(value: object) -> bool:
@@ -236,14 +253,16 @@ def _is_ssl_context(value: object) -> bool:
     return isinstance(value, ssl.SSLContext)
 
 
-def _is_proxy_url(value: object) -> bool:
+def is_proxy_url(value: object) -> bool:
+    """Whether a proxy can be reached at it."""
     if not isinstance(value, str):
         return False
     try:
         parts = urlsplit(value)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        port_ok = parts.port is None or parts.port > 0
     except ValueError:
         return False
+    return parts.scheme in ("http", "https") and port_ok and _is_host(parts.hostname) and _is_solid(value)
 
 
 _ENV_OPTIONS = {
@@ -275,7 +294,7 @@ def options_from_env(environ: Mapping[str, str] | None, overrides: Mapping[str, 
             try:
                 options[option] = float(text) if option == "timeout" else int(text)
             except ValueError:
-                faults.append(f"{variable} must be a number, not {one_line(repr(text), 60)}")
+                faults.append(f"{variable} must be a number, not {shown(text)}")
         else:
             options[option] = text
     if overrides.get("token_source") is None:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
+
+if TYPE_CHECKING:
+    from .models.charging import ChargeSession
+    from .models.enums import SessionErrorCode
 
 _TEXT_LIMIT = 300
 
@@ -23,6 +27,14 @@ def one_line(text: object, limit: int = _TEXT_LIMIT) -> str:
         plain = f"<unprintable {type(text).__name__}>"
     folded = " ".join("".join(c if c.isprintable() else " " for c in plain[: limit * 4]).split())
     return folded if len(folded) <= limit else folded[: limit - 1] + "…"
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A value as a fault quotes it: its ``repr``, if it has one, on one short line."""
+    try:
+        return one_line(repr(value), limit)
+    except Exception:
+        return f"<unprintable {type(value).__name__}>"
 
 
 @attrs.frozen(kw_only=True)
@@ -154,10 +166,15 @@ class OutcomeUnknownError(TransportError):
         attempts: int = 0,
         arguments: Mapping[str, Any] | None = None,
         sent_at: datetime | None = None,
+        lookups: int = 0,
+        seen: Sequence[Any] = (),
     ) -> None:
         super().__init__(message, operation=operation, request_id=request_id, attempts=attempts, request_sent=True)
         self.arguments: dict[str, Any] = dict(arguments or {})
         self.sent_at = sent_at
+        #: How often the service was asked for the session, and the sessions of the card that it showed last.
+        self.lookups = lookups
+        self.seen: tuple[Any, ...] = tuple(seen)
 
 
 class ApiError(ShellEVError):
@@ -181,8 +198,13 @@ class ApiError(ShellEVError):
         attempts: int = 1,
         retry_after: float | None = None,
         outcome_unknown: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        sent_at: datetime | None = None,
     ) -> None:
         super().__init__(text)
+        #: The call's own arguments and when it was sent: what is needed to look for a start of unknown outcome.
+        self.arguments: dict[str, Any] = dict(arguments or {})
+        self.sent_at = sent_at
         self.status_code = status_code
         self.operation = operation
         self.code = code
@@ -270,8 +292,13 @@ class ResponseDecodeError(ShellEVError):
         body: bytes = b"",
         attempts: int = 1,
         outcome_unknown: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        sent_at: datetime | None = None,
     ) -> None:
         super().__init__(message)
+        #: The call's own arguments and when it was sent: what is needed to look for a start of unknown outcome.
+        self.arguments: dict[str, Any] = dict(arguments or {})
+        self.sent_at = sent_at
         self.status_code = status_code
         self.operation = operation
         self.request_id = request_id
@@ -282,6 +309,48 @@ class ResponseDecodeError(ShellEVError):
         self.body = body
         self.attempts = attempts
         self.outcome_unknown = outcome_unknown
+
+
+class ChargeFailedError(ShellEVError):
+    """The charge did not start, and the service says so: ``code`` names the reason, ``session`` is its last word."""
+
+    def __init__(self, message: str, *, session_id: str, session: ChargeSession) -> None:
+        super().__init__(message)
+        self.session_id = session_id
+        self.session = session
+
+    @property
+    def code(self) -> SessionErrorCode | None:
+        """The service's reason, to compare by member: ``error.code is SessionErrorCode.EVSE_IN_USE``."""
+        return self.session.error.code if self.session.error is not None else None
+
+
+class ChargePendingError(ShellEVError, TimeoutError):
+    """Accepted, and neither started nor failed within the time given. It may start yet.
+
+    Nothing was changed on the server: ``client.attach(error.session_id)`` waits on, or stops it.
+    """
+
+    outcome_unknown = True
+
+    def __init__(self, message: str, *, session_id: str, session: ChargeSession | None) -> None:
+        super().__init__(message)
+        self.session_id = session_id
+        self.session = session
+
+
+class ChargeNotStoppedError(ShellEVError):
+    """The charge could not be stopped, or it could not be seen to have stopped: the car may still be charging.
+
+    ``client.attach(error.session_id).stop()`` tries again.
+    """
+
+    outcome_unknown = True
+
+    def __init__(self, message: str, *, session_id: str, session: ChargeSession | None) -> None:
+        super().__init__(message)
+        self.session_id = session_id
+        self.session = session
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

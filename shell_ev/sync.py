@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from uuid import UUID
 
 from . import config as _config
 from .client import AsyncShellEV
@@ -18,6 +19,13 @@ from .core.portal import Portal
 from .endpoints.charging import AsyncCharging
 from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
+from .lifecycle.charge import AsyncCharge
+from .lifecycle.following import DEFAULT_BUDGET
+from .lifecycle.polling import Polling
+from .lifecycle.starting import AsyncChargeBlock
+from .lifecycle.watching import OnProblem
+from .models.charging import ChargeSession
+from .models.enums import SessionState
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -35,7 +43,8 @@ class Blocking:
 
     def __init__(self, portal: Portal, original: Any) -> None:
         self._portal = portal
-        self._original = original
+        #: The asynchronous object this one stands for. It belongs to the portal's loop: do not await it elsewhere.
+        self.original = original
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -54,7 +63,7 @@ def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> C
 
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         portal: Portal = self._portal
-        return portal.run(method(self._original, *args, **kwargs))
+        return portal.run(method(self.original, *args, **kwargs))
 
     return _named(call, method)
 
@@ -66,7 +75,30 @@ def blocking_iterator(
 
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
         portal: Portal = self._portal
-        return portal.iterate(method(self._original, *args, **kwargs))
+        return portal.iterate(method(self.original, *args, **kwargs))
+
+    return _named(call, method)
+
+
+def wrapped(
+    method: Callable[Concatenate[Any, P], Any], into: Callable[[Portal, Any], R]
+) -> Callable[Concatenate[Any, P], R]:
+    """The plain form of a method that gives an asynchronous object: the same, giving its blocking twin."""
+
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return into(self._portal, method(self.original, *args, **kwargs))
+
+    return _named(call, method)
+
+
+def blocking_wrapped(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, Any]], into: Callable[[Portal, Any], R]
+) -> Callable[Concatenate[Any, P], R]:
+    """The plain form of a coroutine method whose result is an asynchronous object."""
+
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        portal: Portal = self._portal
+        return into(portal, portal.run(method(self.original, *args, **kwargs)))
 
     return _named(call, method)
 
@@ -90,13 +122,68 @@ class Locations(Blocking):
     markers = blocking(AsyncLocations.markers)
 
 
-class ShellEV:
+class Charge(Blocking):
+    """One charge, blocking. Got from ``client.charge``, ``client.start_charge`` or ``client.attach``."""
+
+    original: AsyncCharge
+
+    wait_started = blocking(AsyncCharge.wait_started)
+    changes = blocking_iterator(AsyncCharge.changes)
+    refresh = blocking(AsyncCharge.refresh)
+    stop = blocking(AsyncCharge.stop)
+
+    @property
+    def session_id(self) -> str:
+        """UUID of the session."""
+        return self.original.session_id
+
+    @property
+    def request_id(self) -> str | None:
+        """RequestId of the start; None for a charge that was attached to."""
+        return self.original.request_id
+
+    @property
+    def session(self) -> ChargeSession | None:
+        """The session as it was last seen; None before the first look."""
+        return self.original.session
+
+    @property
+    def state(self) -> SessionState | None:
+        """State of the session as it was last seen."""
+        return self.original.state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the charge was seen to have stopped, or to have failed to start."""
+        return self.original.is_over
+
+    def __repr__(self) -> str:
+        return repr(self.original).removeprefix("Async")
+
+
+class ChargeBlock(Blocking):
+    """``with client.charge(...) as charge:`` - started on entry, stopped on the way out, Ctrl-C included."""
+
+    original: AsyncChargeBlock
+
+    def __enter__(self) -> Charge:
+        return Charge(self._portal, self._portal.run(self.original.__aenter__()))
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._portal.run(self.original.__aexit__(exc_type, exc, traceback))
+
+
+class ShellEV(Blocking):
     """The Shell Recharge EV API with plain calls. Use it as ``with ShellEV(...) as ev:``.
 
     The options are those of :class:`~shell_ev.AsyncShellEV`, but for ``http_session``: a session belongs to an event
     loop and this client has its own. One client serves any number of threads, inside a running event loop too.
     Ctrl-C cancels the call and leaves the client usable. A client does not survive a fork: make one in the child.
     """
+
+    original: AsyncShellEV
 
     def __init__(
         self,
@@ -142,8 +229,7 @@ class ShellEV:
         self._wire(client, Portal(client.aclose), owner=True)
 
     def _wire(self, client: AsyncShellEV, portal: Portal, *, owner: bool) -> None:
-        self._client = client
-        self._portal = portal
+        super().__init__(portal, client)
         self._owner = owner
         self.charging = Charging(portal, client.charging)
         self.locations = Locations(portal, client.locations)
@@ -156,7 +242,7 @@ class ShellEV:
     @property
     def config(self) -> ClientConfig:
         """The options in force; no credentials among them."""
-        return self._client.config
+        return self.original.config
 
     def with_options(
         self,
@@ -168,7 +254,7 @@ class ShellEV:
         user_agent_suffix: str | None = None,
     ) -> Self:
         """A copy with other options over the same thread, connections and token: :meth:`AsyncShellEV.with_options`."""
-        copied = self._client.with_options(
+        copied = self.original.with_options(
             timeout=timeout,
             max_retries=max_retries,
             api_version=api_version,
@@ -178,6 +264,25 @@ class ShellEV:
         copy = type(self).__new__(type(self))
         copy._wire(copied, self._portal, owner=False)
         return copy
+
+    charge = wrapped(AsyncShellEV.charge, ChargeBlock)
+    start_charge = blocking_wrapped(AsyncShellEV.start_charge, Charge)
+    attach = wrapped(AsyncShellEV.attach, Charge)
+    reconcile = blocking_wrapped(AsyncShellEV.reconcile, Charge)
+
+    def follow(
+        self,
+        charges: Iterable[Charge | str | UUID],
+        *,
+        budget: float = DEFAULT_BUDGET,
+        polling: Polling | None = None,
+        on_problem: OnProblem | None = None,
+    ) -> Iterator[tuple[str, ChargeSession]]:
+        """Follow many charges; as :meth:`AsyncShellEV.follow`. ``on_problem`` is called in the client's thread."""
+        originals = [charge.original if isinstance(charge, Charge) else charge for charge in charges]
+        return self._portal.iterate(
+            self.original.follow(originals, budget=budget, polling=polling, on_problem=on_problem)
+        )
 
     def close(self) -> None:
         """Cancel what is under way, close connections, end the thread. May be called twice; a copy's does nothing."""

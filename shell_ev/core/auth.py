@@ -60,6 +60,10 @@ def _checked_credential(name: str, value: object) -> list[str]:
         return [f"{name} must be a text that is not empty"]
     if value != value.strip():
         return [f"{name} begins or ends with white space"]
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return [f"{name} holds half a surrogate pair, which no encoding can carry"]
     return []
 
 
@@ -106,8 +110,8 @@ class StaticToken:
     token: str = attrs.field(repr=lambda _: "'***'")
 
     def __attrs_post_init__(self) -> None:
-        if _checked_credential("token", self.token):
-            raise ConfigurationError("token must be a text that is not empty, without white space around it")
+        if not isinstance(self.token, str) or not usable_token(self.token):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("token must be a text that is not empty, of ASCII characters without white space")
 
     __reduce__ = _no_pickle
 
@@ -138,10 +142,13 @@ def read_lifetime(value: Any) -> float | None:
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def read_grant(reply: Reply) -> Grant:
-    """A token out of the token endpoint's answer; raises AuthenticationError with what the endpoint said if none."""
+def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
+    """A token out of the token endpoint's answer.
+
+    Raises AuthenticationError with what the endpoint said, passed through ``mask``, if there is none.
+    """
     if not 200 <= reply.status <= 299:
-        said = read_error_body(reply.body)
+        said = read_error_body(reply.body, mask)
         parts = [part for part in (said.code, said.message) if part]
         raise AuthenticationError(
             f"the token endpoint refused with {reply.status}{': ' if parts else ''}{' - '.join(parts)}",
@@ -259,3 +266,13 @@ async def acquire_from(source: TokenSource) -> AccessToken:
     if not isinstance(value, str) or not usable_token(value):
         raise AuthenticationError("the token source gave something that is no token")
     return token
+
+
+def invalidate_at(source: TokenSource, token: AccessToken) -> None:
+    """Tell any source that its token was refused, whatever it raises."""
+    try:
+        source.invalidate(token)
+    except ShellEVError:
+        raise
+    except Exception as error:
+        raise AuthenticationError(f"the token source failed: {one_line(type(error).__name__, 80)}") from error

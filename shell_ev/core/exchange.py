@@ -6,6 +6,7 @@ from typing import Protocol
 
 import attrs
 
+from ..config import DEFAULT_MAX_RESPONSE_BYTES, Timeout
 from ..models.response import Headers
 
 
@@ -18,6 +19,10 @@ class Request:
     headers: dict[str, str] = attrs.field(repr=False)
     """The loop's own: a replay puts a fresh token in."""
     body: bytes | None = attrs.field(default=None, repr=False)
+    timeout: Timeout = attrs.field(factory=Timeout)
+    """Limits of this call; ``total`` is watched by the loop."""
+    max_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    """Where reading the answer's body stops."""
 
 
 @attrs.frozen(kw_only=True)

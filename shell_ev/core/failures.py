@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, quote_plus
+
 import attrs
 
 from ..errors import ApiError, RequestFailedError, ResponseDecodeError, error_class_for, one_line
@@ -11,7 +18,7 @@ from ..wire.codec import Decoded
 from ..wire.error_bodies import read_error_body
 from .exchange import Reply
 
-_MASK = b"***"
+_MASK = "***"
 _EXCERPT = 200
 
 
@@ -24,11 +31,21 @@ class CallFacts:
     attempts: int
     repeatable: bool
     secrets: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    sent_at: datetime | None = None
+
+    def mask(self, text: str) -> str:
+        """``text`` without this call's token or secret."""
+        for secret in self.secrets:
+            for spelling in _spellings(secret):
+                text = text.replace(spelling, _MASK)
+        return text
 
     def redact(self, raw: bytes) -> bytes:
         """``raw`` without this call's token or secret: a gateway may echo the request into its error page."""
         for secret in self.secrets:
-            raw = raw.replace(secret.encode(), _MASK)
+            for spelling in _spellings(secret):
+                raw = raw.replace(spelling.encode(), _MASK.encode())
         return raw
 
     def redacted(self, headers: Headers) -> Headers:
@@ -42,6 +59,23 @@ class CallFacts:
         return f"({self.operation}, request {self.request_id or '-'}, {tries})"
 
 
+def _spellings(secret: str) -> list[str]:
+    """How a secret comes back: as it is, or escaped for JSON (also as .NET and PHP do), a URL or HTML."""
+    escaped = json.dumps(secret)[1:-1]
+    forms = {
+        secret,
+        escaped,
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        escaped.replace("/", "\\/"),
+        escaped.replace("+", "\\u002B"),
+        quote(secret, safe=""),
+        quote(secret),
+        quote_plus(secret),
+        html.escape(secret),
+    }
+    return sorted(forms, key=len, reverse=True)
+
+
 def failed_envelope(decoded: Decoded) -> bool:
     """Whether a 2xx answer says in its envelope that the request failed."""
     return decoded.status is EnvelopeStatus.FAILED
@@ -50,12 +84,13 @@ def failed_envelope(decoded: Decoded) -> bool:
 def api_error(facts: CallFacts, reply: Reply, retry_after: float | None, *, outcome_unknown: bool) -> ApiError:
     """The error that stands for the answer's status, or for FAILED in a 2xx envelope."""
     body = facts.redact(reply.body)
-    said = read_error_body(body)
+    headers = facts.redacted(reply.headers)
+    said = read_error_body(body, facts.mask)
     failed = 200 <= reply.status <= 299
     kind = RequestFailedError if failed else error_class_for(reply.status)
     words = " ".join(part for part in (said.code, said.message) if part)
     if not words:
-        words = _without_words(reply, body)
+        words = _without_words(reply.status, headers, body)
     verdict = "the service answered FAILED" if failed else f"status {reply.status}"
     doubt = "; it may have taken effect" if outcome_unknown else ""
     return kind(
@@ -66,37 +101,42 @@ def api_error(facts: CallFacts, reply: Reply, retry_after: float | None, *, outc
         message=said.message,
         errors=said.errors,
         request_id=said.request_id or facts.request_id,
-        headers=facts.redacted(reply.headers),
+        headers=headers,
         body=body,
         attempts=facts.attempts,
         retry_after=retry_after,
         outcome_unknown=outcome_unknown,
+        arguments=facts.arguments,
+        sent_at=facts.sent_at,
     )
 
 
-def _without_words(reply: Reply, body: bytes) -> str:
-    if 300 <= reply.status <= 399:
-        return f"a redirect to {reply.headers.get('Location', 'nowhere')!r}, which is not followed; is base_url right?"
+def _without_words(status: int, headers: Headers, body: bytes) -> str:
+    if 300 <= status <= 399:
+        return f"a redirect to {headers.get('Location', 'nowhere')!r}, which is not followed; is base_url right?"
     if not body:
         return "an empty body"
-    kind = reply.headers.get("Content-Type", "unknown type")
+    kind = headers.get("Content-Type", "unknown type")
     return f"a body of {kind} that says nothing known: {body[:80].decode('utf-8', 'replace')!r}"
 
 
 def decode_error(facts: CallFacts, reply: Reply, problems: tuple[str, ...]) -> ResponseDecodeError:
     """The error for a 2xx answer that cannot be read; a start or stop may have taken effect all the same."""
     body = facts.redact(reply.body)
+    headers = facts.redacted(reply.headers)
     doubt = "; it may have taken effect" if not facts.repeatable else ""
     return ResponseDecodeError(
         f"status {reply.status} with a body that cannot be read: {'; '.join(problems[:3])}{doubt} {facts.tail}",
         status_code=reply.status,
         operation=facts.operation,
         request_id=facts.request_id,
-        content_type=reply.headers.get("Content-Type"),
+        content_type=headers.get("Content-Type"),
         excerpt=one_line(body[: _EXCERPT * 2].decode("utf-8", "replace"), _EXCERPT),
         problems=problems,
-        headers=facts.redacted(reply.headers),
+        headers=headers,
         body=body,
         attempts=facts.attempts,
         outcome_unknown=not facts.repeatable,
+        arguments=facts.arguments,
+        sent_at=facts.sent_at,
     )

@@ -28,7 +28,7 @@ from ..errors import (
 from ..models.response import ApiResponse
 from ..wire.codec import Codec, Result, Undecodable
 from ..wire.operations import Operation, build
-from .auth import AccessToken, ClientCredentials, Fetch, Grant, TokenSource, acquire_from, read_grant
+from .auth import AccessToken, ClientCredentials, Fetch, Grant, TokenSource, acquire_from, invalidate_at, read_grant
 from .exchange import Reply, Request, Sender, SendFailure
 from .failures import CallFacts, api_error, decode_error, failed_envelope
 from .retry import Decision, Failure, Jitter, decide, outcome_is_unknown, parse_retry_after
@@ -39,14 +39,25 @@ logger = logging.getLogger("shell_ev")
 _TOKEN = "token"  # noqa: S105 - the name of an operation
 
 
+@attrs.define
+class Progress:
+    """How far a call has come, for a caller that must know what to do when it is cancelled half-way."""
+
+    sent: bool = False
+    """Whether the request may be on its way right now, or was left without an answer."""
+    abandoned: bool = False
+    """Set by the caller: finish the try under way, begin no other."""
+
+
 @attrs.frozen(kw_only=True)
 class CallOptions:
     """What a single call may set for itself, already checked."""
 
     request_id: str | None = None
-    timeout: Timeout | None = None
+    timeout: float | Timeout | None = None
     max_retries: int | None = None
     headers: Mapping[str, str] | None = None
+    progress: Progress | None = None
 
 
 NO_OPTIONS = CallOptions()
@@ -77,8 +88,8 @@ class _Call:
     request_id: str
     ends_at: float
     max_retries: int
+    progress: Progress
     attempts: int = 0
-    sent: bool = False
     sent_at: datetime | None = None
     secrets: tuple[str, ...] = ()
 
@@ -89,6 +100,8 @@ class _Call:
             attempts=self.attempts,
             repeatable=self.repeatable,
             secrets=self.secrets,
+            arguments=self.arguments,
+            sent_at=self.sent_at,
         )
 
 
@@ -131,7 +144,7 @@ class SessionManager:
         self._shared.check()
         wire = self._shared.wire()
         started = wire.loop.time()
-        timeout = options.timeout or self.config.timeout
+        timeout = Timeout.of(options.timeout, self.config.timeout)
         target = build(operation.routes[self.version], arguments)
         call = _Call(
             name=operation.name,
@@ -140,6 +153,7 @@ class SessionManager:
             request_id=options.request_id or mint_request_id(),
             ends_at=math.inf if timeout.total is None else started + timeout.total,
             max_retries=self.config.max_retries if options.max_retries is None else options.max_retries,
+            progress=options.progress or Progress(),
         )
         headers = {
             "RequestId": call.request_id,
@@ -150,7 +164,14 @@ class SessionManager:
             headers.update(options.headers)
         if target.body is not None:
             headers["Content-Type"] = "application/json"
-        request = Request(method=target.method, url=self._api_url + target.path, headers=headers, body=target.body)
+        request = Request(
+            method=target.method,
+            url=self._api_url + target.path,
+            headers=headers,
+            body=target.body,
+            timeout=timeout,
+            max_bytes=self.config.max_response_bytes,
+        )
         reply = await self._within(wire, call, self._exchange(wire, call, request, self._shared.source))
         return self._answer(call, reply, result, wire.loop.time() - started)
 
@@ -167,6 +188,7 @@ class SessionManager:
                 request_id="",
                 ends_at=math.inf if total is None else wire.loop.time() + total,
                 max_retries=self.config.max_retries,
+                progress=Progress(),
                 secrets=(credentials.client_secret, credentials.basic.removeprefix("Basic ")),
             )
             request = Request(
@@ -179,11 +201,11 @@ class SessionManager:
                     "User-Agent": self.config.user_agent,
                 },
                 body=credentials.form,
+                timeout=self.config.timeout,
+                max_bytes=self.config.max_response_bytes,
             )
             reply = await self._within(wire, call, self._exchange(wire, call, request, None))
-            if not _good(reply):
-                reply = attrs.evolve(reply, body=call.facts().redact(reply.body))
-            return read_grant(reply)
+            return read_grant(reply, call.facts().mask)
 
         return fetch
 
@@ -195,7 +217,9 @@ class SessionManager:
         except TimeoutError as error:
             if isinstance(error, ShellEVError) or not deadline.expired:
                 raise
-            raise self._unanswered(call, SendFailure("no answer in time", sent=call.sent, timed_out=True)) from None
+            raise self._unanswered(
+                call, SendFailure("no answer in time", sent=call.progress.sent, timed_out=True)
+            ) from None
 
     async def _exchange(self, wire: Wire, call: _Call, request: Request, source: TokenSource | None) -> Reply:
         """Try until there is an answer to give or an error to raise."""
@@ -209,7 +233,7 @@ class SessionManager:
             failure = self._judge(call, outcome)
             if failure.status == 401 and source is not None and token is not None and not replayed:
                 replayed = True
-                source.invalidate(token)
+                invalidate_at(source, token)
                 fresh = await self._authorise(call, request, source)
                 if fresh is not None and fresh.value != token.value:
                     # Not counted as a retry: a refused token says nothing about the service.
@@ -223,7 +247,7 @@ class SessionManager:
                 remaining=call.ends_at - wire.loop.time(),
                 jitter=self.hooks.jitter,
             )
-            if decision.wait is None:
+            if decision.wait is None or call.progress.abandoned:
                 return self._give_up(call, outcome, failure, decision)
             retries += 1
             logger.info(
@@ -252,15 +276,16 @@ class SessionManager:
         connect_within = None if remaining == math.inf else max(remaining - 0.02, remaining / 2)
         if not call.repeatable:
             call.sent_at = self.hooks.utcnow()
-        call.sent = True
+        call.progress.sent = True
         try:
             reply = await wire.sender.send(request, connect_within)
         except SendFailure as problem:
-            call.sent = problem.sent
+            problem.reason = call.facts().mask(problem.reason)
+            call.progress.sent = problem.sent
             self._log_try(call, problem.reason)
             return problem
         except ConfigurationError:
-            call.sent = False
+            call.progress.sent = False
             raise
         self._log_try(call, reply.status)
         return reply
@@ -273,7 +298,7 @@ class SessionManager:
         )
         failure = Failure(status=outcome.status, retry_after=retry_after)
         # A whole answer came: time that runs out before the next try runs out with nothing on its way.
-        call.sent = outcome_is_unknown(failure, repeatable=call.repeatable)
+        call.progress.sent = outcome_is_unknown(failure, repeatable=call.repeatable)
         return failure
 
     def _log_try(self, call: _Call, outcome: object) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from ..config import ClientConfig
+from ..config import ClientConfig, Timeout, is_proxy_url
 from ..errors import ConfigurationError, one_line
 from ..models.response import Headers
 from .exchange import Reply, Request, SendFailure
@@ -29,6 +29,7 @@ _NOT_SENT = (
     aiohttp.ClientHttpProxyError,
     aiohttp.ServerFingerprintMismatch,
     aiohttp.InvalidURL,
+    UnicodeError,  # a host name that no resolver can be asked for
 )
 
 
@@ -38,10 +39,7 @@ class Transport:
     def __init__(self, config: ClientConfig, http_session: aiohttp.ClientSession | None) -> None:
         self._config = config
         self._ours = http_session is None
-        # aiohttp rounds longer timeouts up to whole seconds unless told where that begins.
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, connect=config.timeout.connect, sock_read=config.timeout.read, ceil_threshold=float("inf")
-        )
+        self._timeout = _client_timeout(config.timeout.connect, config.timeout.read)
         self._session = http_session if http_session is not None else self._open()
         self._options: dict[str, Any] = {}
         if config.ssl is not None:
@@ -61,12 +59,8 @@ class Transport:
     async def send(self, request: Request, connect_within: float | None) -> Reply:
         """Send once. Never follows a redirect. Raises SendFailure when no whole answer came."""
         if self._session.closed:
-            raise ConfigurationError("the aiohttp.ClientSession of this client is closed; give it an open one")
-        timeout = self._timeout
-        if connect_within is not None and (timeout.connect is None or connect_within < timeout.connect):
-            timeout = aiohttp.ClientTimeout(
-                total=None, connect=connect_within, sock_read=timeout.sock_read, ceil_threshold=float("inf")
-            )
+            whose = "this client" if self._ours else "the aiohttp.ClientSession of this client"
+            raise ConfigurationError(f"{whose} is closed")
         try:
             response = await self._session.request(
                 request.method,
@@ -75,37 +69,30 @@ class Transport:
                 data=request.body,
                 allow_redirects=False,
                 raise_for_status=False,
-                timeout=timeout,
+                timeout=self._limits(request.timeout, connect_within),
                 proxy=self._proxy(request.url),
                 skip_auto_headers=_NO_CONTENT_TYPE if request.body is None else None,
                 **self._options,
             )
             try:
-                body, oversized = await self._read(response)
+                body, oversized = await _read(response, request.max_bytes)
             finally:
                 response.release()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ConfigurationError):
             raise
         except Exception as error:
-            raise _translated(error) from error
+            # A ClientResponseError holds the request with its Authorization header: it must not show in a report.
+            raise _translated(error) from (None if isinstance(error, aiohttp.ClientResponseError) else error)
         return Reply(status=response.status, headers=Headers(response.raw_headers), body=body, oversized=oversized)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-        limit = self._config.max_response_bytes
-        length = response.content_length
-        if length is not None and length <= limit and "Content-Encoding" not in response.headers:
-            return await response.read(), False
-        kept: list[bytes] = []
-        size = 0
-        # Counted after decompression: a small body can unpack into a large one.
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > limit:
-                kept.append(chunk[: limit - size])
-                response.close()
-                return b"".join(kept), True
-            kept.append(chunk)
-        return b"".join(kept), False
+    def _limits(self, timeout: Timeout, connect_within: float | None) -> aiohttp.ClientTimeout:
+        connect = timeout.connect
+        if connect_within is not None and (connect is None or connect_within < connect):
+            connect = connect_within
+        usual = self._timeout
+        if connect == usual.connect and timeout.read == usual.sock_read:
+            return usual
+        return _client_timeout(connect, timeout.read)
 
     def _proxy(self, url: str) -> str | None:
         if self._config.proxy is not None or not self._config.trust_env:
@@ -114,7 +101,7 @@ class Transport:
         key = f"{parts.scheme}://{parts.netloc}"
         if key not in self._proxies:
             bypass = urllib.request.proxy_bypass(parts.netloc)
-            self._proxies[key] = None if bypass else urllib.request.getproxies().get(parts.scheme)
+            self._proxies[key] = None if bypass else _proxy_url(urllib.request.getproxies().get(parts.scheme))
         return self._proxies[key]
 
     async def aclose(self) -> None:
@@ -129,6 +116,38 @@ class Transport:
             self._session.detach()
             if connector is not None:
                 _forsaken.append(connector)
+
+
+def _proxy_url(value: str | None) -> str | None:
+    """A proxy as the environment spells it, often without a scheme. Raises ConfigurationError."""
+    if not value:
+        return None
+    url = value if "://" in value else f"http://{value}"
+    if not is_proxy_url(url):
+        raise ConfigurationError("the proxy in the environment is not an http or https URL")
+    return url
+
+
+def _client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+    # aiohttp rounds longer timeouts up to whole seconds unless told where that begins.
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=read, ceil_threshold=float("inf"))
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
+    length = response.content_length
+    if length is not None and length <= limit and "Content-Encoding" not in response.headers:
+        return await response.read(), False
+    kept: list[bytes] = []
+    size = 0
+    # Counted after decompression: a small body can unpack into a large one.
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > limit:
+            kept.append(chunk[: limit - size])
+            response.close()
+            return b"".join(kept), True
+        kept.append(chunk)
+    return b"".join(kept), False
 
 
 #: Connectors that cannot be closed any more: kept, so that their finalisers do not touch a loop that is not ours.

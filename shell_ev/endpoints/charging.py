@@ -6,13 +6,30 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from ..config import ApiVersion, Timeout
-from ..core.session_manager import SessionManager
+from ..core.session_manager import CallOptions, SessionManager
 from ..identifiers import EmaId, EvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..wire.codec import NOTHING, SESSION, SESSIONS, STARTED
 from ..wire.operations import ACTIVE, RETRIEVE, START, STOP
 from .checks import Checks
+
+
+def prepare_start(
+    ev_charge_number: str | EmaId,
+    evse_id: str | EvseId,
+    request_id: str | UUID | None,
+    timeout: float | Timeout | None,
+    max_retries: int | None,
+    headers: Mapping[str, str] | None,
+) -> tuple[dict[str, str], CallOptions]:
+    """The checked arguments and options of a start; raises ValidationError with every fault."""
+    checks = Checks(START.name)
+    arguments = {
+        "ev_charge_number": checks.text("ev_charge_number", ev_charge_number, 1, 50),
+        "evse_id": checks.text("evse_id", evse_id, 18, 36),
+    }
+    return arguments, checks.options(request_id, timeout, max_retries, headers)
 
 
 class AsyncCharging:
@@ -41,12 +58,7 @@ class AsyncCharging:
         ApiError by status; ResponseDecodeError, AuthenticationError, ConnectError, RequestTimeoutError. Whenever an
         error's ``outcome_unknown`` is True the charge may run all the same. Contract section 4, start.
         """
-        checks = Checks(START.name)
-        arguments = {
-            "ev_charge_number": checks.text("ev_charge_number", ev_charge_number, 1, 50),
-            "evse_id": checks.text("evse_id", evse_id, 18, 36),
-        }
-        options = checks.options(request_id, timeout, max_retries, headers)
+        arguments, options = prepare_start(ev_charge_number, evse_id, request_id, timeout, max_retries, headers)
         return await self._manager.call(START, arguments, STARTED, options)
 
     async def stop(

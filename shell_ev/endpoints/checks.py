@@ -9,7 +9,7 @@ from uuid import UUID
 
 from ..config import Timeout, retries_faults
 from ..core.session_manager import NO_OPTIONS, CallOptions
-from ..errors import ConfigurationError, ValidationError, one_line
+from ..errors import ConfigurationError, ValidationError, shown
 from ..identifiers import EmaId, EvseId
 
 #: UUID1 of the contract. Its pattern allows braces, its length of 36 does not.
@@ -46,7 +46,7 @@ class Checks:
             return ""
         if len(text) < shortest or (longest is not None and len(text) > longest):
             wanted = f"{shortest} to {longest} characters" if longest is not None else "not empty"
-            self.faults.append(f"{name} must be {wanted}, it has {len(text)}: {one_line(repr(text), 60)}")
+            self.faults.append(f"{name} must be {wanted}, it has {len(text)}: {shown(text)}")
         elif not _encodable(text):
             self.faults.append(f"{name} holds half a surrogate pair, which no encoding can carry")
         return text
@@ -56,7 +56,7 @@ class Checks:
         text = str(value) if isinstance(value, UUID) else value
         if isinstance(text, str) and _UUID.fullmatch(text):
             return text
-        self.faults.append(f"{name} must be a UUID in the form 8-4-4-4-12, not {one_line(repr(value), 60)}")
+        self.faults.append(f"{name} must be a UUID in the form 8-4-4-4-12, not {shown(value)}")
         return ""
 
     def options(
@@ -70,10 +70,9 @@ class Checks:
         if not self.faults and request_id is None and timeout is None and max_retries is None and headers is None:
             return NO_OPTIONS
         checked = None if request_id is None else self.uuid("request_id", request_id)
-        limits = None
         if timeout is not None:
             try:
-                limits = Timeout.of(timeout)
+                Timeout.of(timeout)
             except ConfigurationError as error:
                 self.faults.append(str(error))
         if max_retries is not None:
@@ -82,7 +81,7 @@ class Checks:
             self._headers(headers)
         if self.faults:
             raise ValidationError(self.faults, self._operation)
-        return CallOptions(request_id=checked, timeout=limits, max_retries=max_retries, headers=headers)
+        return CallOptions(request_id=checked, timeout=timeout, max_retries=max_retries, headers=headers)
 
     def _headers(self, headers: object) -> None:
         if not _is_mapping(headers):
@@ -91,7 +90,7 @@ class Checks:
         for name, value in headers.items():
             # A value is never repeated: it may be a secret of the caller's gateway.
             if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-                self.faults.append(f"headers: {one_line(repr(name), 60)} is no header name")
+                self.faults.append(f"headers: {shown(name)} is no header name")
             elif name.lower() in _OURS:
                 self.faults.append(f"headers: {name} is set by the library")
             elif not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):

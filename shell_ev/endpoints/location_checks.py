@@ -27,7 +27,9 @@ _FLAGS = frozenset({"with_operator_name", "with_max_power"})
 _COUNTRIES = frozenset({"country", "exclude_country"})
 _TIMES = frozenset({"updated_since", "since"})
 _ALPHA_3 = re.compile(r"[A-Za-z]{3}", re.ASCII)
-_ZOOM = range(1, 21)
+_ZOOMS = frozenset(str(level) for level in range(1, 21))
+#: What the service itself has beside the locations' uids.
+_SIBLINGS = frozenset({"nearby", "markers"})
 
 
 class LocationChecks(Checks):
@@ -113,7 +115,10 @@ class LocationChecks(Checks):
             if value.utcoffset() is None:
                 self.faults.append(f"{name} must be an aware datetime: without a zone it names no moment")
             return value
-        return self.text(name, value, 1, None)
+        if not isinstance(value, str):
+            self.faults.append(f"{name} must be an aware datetime or text, not {type(value).__name__}")
+            return ""
+        return self.text(name, value, 0, None)
 
     def _plain(self, name: str, value: object) -> str:
         # No length in the contract, and an empty text is a value: only what cannot travel is refused.
@@ -124,7 +129,8 @@ class LocationChecks(Checks):
     ) -> None:
         fine = isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value)
         if fine and cast("float", value) >= low and (high is None or cast("float", value) <= high):
-            arguments[name] = value
+            # Plain numbers from here on: numpy's, which are floats too, print as np.float64(52.1).
+            arguments[name] = float(value) if isinstance(value, float) else int(cast("int", value))
             return
         wanted = f"from {low:g} to {high:g}" if high is not None else f"of at least {low:g}"
         self.faults.append(f"{name} must be a number {wanted} ({unit}), not {one_line(repr(value), 60)}")
@@ -147,15 +153,16 @@ class LocationChecks(Checks):
         wanted = f"from {low} to {high}" if high is not None else f"of at least {low}"
         self.faults.append(f"{name} must be a whole number {wanted}, not {one_line(repr(value), 60)}")
 
-    def south_of(self, south: object, north: object) -> None:
+    def south_of(self, arguments: dict[str, Any]) -> None:
         """The bounds of a view must not be upside down."""
-        if isinstance(south, (int, float)) and isinstance(north, (int, float)) and south > north:
+        south, north = arguments.get("south"), arguments.get("north")
+        if south is not None and north is not None and south > north:
             self.faults.append(f"south ({south:g}) lies north of north ({north:g})")
 
     def zoom(self, arguments: dict[str, Any], value: object) -> None:
         """A zoom level; travels as text."""
         text = str(value) if type(value) is int else value
-        if isinstance(text, str) and text.isascii() and text.isdigit() and int(text[:3]) in _ZOOM:
+        if isinstance(text, str) and text in _ZOOMS:
             arguments["zoom"] = text
             return
         self.faults.append(
@@ -163,9 +170,12 @@ class LocationChecks(Checks):
         )
 
     def path_segment(self, name: str, value: object) -> str:
-        """A text that becomes one segment of the path: not empty, and no dot segment, which would climb out of it."""
+        """A text that becomes one segment of the path: not empty, and none that leads to something else.
+
+        A dot segment would climb out of the path; ``nearby`` and ``markers`` are operations of their own.
+        """
         text = self.text(name, value, 1, None)
-        if text in (".", ".."):
+        if text in (".", "..") or text in _SIBLINGS:
             self.faults.append(f"{name} must not be {text!r}: as a path segment it names another resource")
         return text
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from ..config import Timeout
 from ..core.session_manager import SessionManager
+from ..errors import ShellEVError
 from ..identifiers import EvseId
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus
 from ..models.locations import Location
@@ -51,6 +52,8 @@ class AsyncLocations:
         their enum, its text, or a sequence of either; ``connector_min_power`` is in kW; ``country`` and
         ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2); ``page_number`` counts from 1,
         ``per_page`` is at most 500; ``updated_since`` takes an aware datetime or text that is sent as it is.
+        ``request_id`` is a UUID, minted when absent; ``timeout`` (seconds, or a Timeout), ``max_retries`` and
+        ``headers`` are for this call.
 
         Raises ValidationError before anything is sent, also for an argument the API version does not have; ApiError by
         status, ResponseDecodeError, AuthenticationError, ConnectError, RequestTimeoutError, TransportError.
@@ -86,7 +89,7 @@ class AsyncLocations:
         evse_id: str | EvseId | None = None,
         location_external_id: str | None = None,
         evse_external_id: str | None = None,
-        per_page: int = MAX_PER_PAGE,
+        per_page: int | None = MAX_PER_PAGE,
         updated_since: datetime | str | None = None,
         country: str | Sequence[str] | None = None,
         exclude_country: str | Sequence[str] | None = None,
@@ -96,41 +99,49 @@ class AsyncLocations:
     ) -> AsyncIterator[Location]:
         """Every location that matches, page by page: the next page is fetched when the last one is used up.
 
-        Filters as in :meth:`list`. Ends at a page that is short, empty, or the same as the one before; holds one page
-        at a time. ``timeout`` and ``max_retries`` are for each page. Raises as :meth:`list` does.
+        Filters as in :meth:`list`; ``per_page`` is at most 500, which it is when left out. Ends at a page that is
+        short, empty, or one it has had before; holds one page at a time. ``timeout`` (seconds, or a Timeout),
+        ``max_retries`` and ``headers`` are for each page. Raises as :meth:`list` does, while it is iterated; a note on
+        the error (``error.__notes__``, shown with its traceback) tells the page. Contract section 5, list.
         """
+        size = MAX_PER_PAGE if per_page is None else per_page
         number = 1
-        before: tuple[str | Location, ...] = ()
+        seen: set[int] = set()
         while True:
-            answer = await self.list(
-                evse_status=evse_status,
-                connector_types=connector_types,
-                connector_min_power=connector_min_power,
-                authorization_methods=authorization_methods,
-                with_operator_name=with_operator_name,
-                evse_id=evse_id,
-                location_external_id=location_external_id,
-                evse_external_id=evse_external_id,
-                page_number=number,
-                per_page=per_page,
-                updated_since=updated_since,
-                country=country,
-                exclude_country=exclude_country,
-                timeout=timeout,
-                max_retries=max_retries,
-                headers=headers,
-            )
+            try:
+                answer = await self.list(
+                    evse_status=evse_status,
+                    connector_types=connector_types,
+                    connector_min_power=connector_min_power,
+                    authorization_methods=authorization_methods,
+                    with_operator_name=with_operator_name,
+                    evse_id=evse_id,
+                    location_external_id=location_external_id,
+                    evse_external_id=evse_external_id,
+                    page_number=number,
+                    per_page=size,
+                    updated_since=updated_since,
+                    country=country,
+                    exclude_country=exclude_country,
+                    timeout=timeout,
+                    max_retries=max_retries,
+                    headers=headers,
+                )
+            except ShellEVError as error:
+                error.add_note(f"locations.iterate: page {number} of {size} locations a page")
+                raise
             page = answer.data
-            marks = tuple(location.uid or location for location in page)
-            # A server that knows no paging answers the same page for ever; states may have changed meanwhile.
-            if not page or marks == before:
+            # A server that knows no paging answers the same page for ever, one that takes a page beyond the last for
+            # the first begins again. By uid: states may have changed meanwhile. Kept as a hash: a page may be long.
+            mark = hash(tuple(location.uid or location for location in page))
+            if not page or mark in seen:
                 return
             for location in page:
                 yield location
             # An item that could not be read is a problem and was on the page all the same.
-            if len(page) + len(answer.problems) < per_page:
+            if len(page) + len(answer.problems) < size:
                 return
-            before = marks
+            seen.add(mark)
             number += 1
 
     async def get(
@@ -147,7 +158,10 @@ class AsyncLocations:
         """One location by its uid.
 
         ``provider_id`` (V1 and V2) is needed to be told tariffs; ``since`` (V1 and V2) takes an aware datetime or
-        text. Raises as :meth:`list` does, NotFoundError when there is no such location, and ResponseDecodeError when
+        text that is sent as it is. ``request_id``, ``timeout`` (seconds, or a Timeout), ``max_retries`` and
+        ``headers`` as in :meth:`list`.
+
+        Raises as :meth:`list` does, NotFoundError when there is no such location, and ResponseDecodeError when
         the answer holds none. Contract section 5, by id.
         """
         checks = LocationChecks(LOCATIONS_GET, self._manager.version)
@@ -182,9 +196,13 @@ class AsyncLocations:
         """Locations around a point, nearest first; V1_PASCAL answers with the nearest one alone.
 
         ``latitude`` and ``longitude`` are WGS 84 degrees; ``limit`` is at most 100 (the service takes 25 if it is
-        left out). Filters, all optional: ``evse_status``, ``connector_types`` and ``authorization_methods`` take a member of
+        left out).
+
+        Filters, all optional: ``evse_status``, ``connector_types`` and ``authorization_methods`` take a member of
         their enum, its text, or a sequence of either; ``connector_min_power`` is in kW; ``country`` and
-        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2).
+        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2). ``request_id``, ``timeout`` (seconds, or a
+        Timeout), ``max_retries`` and ``headers`` as in :meth:`list`.
+
         Raises as :meth:`list` does. Contract section 5, nearby.
         """
         checks = LocationChecks(LOCATIONS_NEARBY, self._manager.version)
@@ -239,7 +257,9 @@ class AsyncLocations:
         its west east of its east. ``zoom``: 1 world, 5 continent, 10 city, 15 streets, 20 buildings.
         Filters, all optional: ``evse_status``, ``connector_types`` and ``authorization_methods`` take a member of
         their enum, its text, or a sequence of either; ``connector_min_power`` is in kW; ``country`` and
-        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2).
+        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2). ``request_id``, ``timeout`` (seconds, or a
+        Timeout), ``max_retries`` and ``headers`` as in :meth:`list`.
+
         Raises as :meth:`list` does. Contract section 5, markers.
         """
         checks = LocationChecks(LOCATIONS_MARKERS, self._manager.version)
@@ -261,7 +281,7 @@ class AsyncLocations:
         checks.degrees(arguments, "south", south, 90)
         checks.degrees(arguments, "east", east, 180)
         checks.degrees(arguments, "north", north, 90)
-        checks.south_of(south, north)
+        checks.south_of(arguments)
         checks.zoom(arguments, zoom)
         options = checks.options(request_id, timeout, max_retries, headers)
         return await self._manager.call(LOCATIONS_MARKERS, arguments, MARKERS, options)

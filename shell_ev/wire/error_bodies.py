@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -22,14 +23,26 @@ class ErrorBody:
     request_id: str | None = None
 
 
-def read_error_body(body: bytes) -> ErrorBody:
-    """Read either dialect's envelope, the flat body of G1.0 locations, a gateway fault or an OAuth error."""
+def read_error_body(body: bytes, mask: Callable[[str], str] = str) -> ErrorBody:
+    """Read either dialect's envelope, the flat body of G1.0 locations, a gateway fault or an OAuth error.
+
+    Every text goes through ``mask``: only the decoded text shows a secret whose characters JSON had escaped.
+    """
     try:
-        document = parse_json(body)
-        return _read(document)
+        return _read(_masked(parse_json(body), mask))
     except Exception:
         # The answer is a failure already; a body that defies reading must not hide which. The raw bytes are kept.
         return ErrorBody()
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if is_list(value):
+        return [_masked(item, mask) for item in value]
+    if is_object(value):
+        return {mask(key): _masked(item, mask) for key, item in value.items()}
+    return value
 
 
 def _read(document: Any) -> ErrorBody:

@@ -1,0 +1,164 @@
+"""Finding a charge whose start got no answer: through the card's active sessions, with patience, never by a new start.
+
+Knows how a session is recognised as ours; knows nothing of what is then done with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from ..core.session_manager import SessionManager
+from ..endpoints.charging import AsyncCharging
+from ..errors import OutcomeUnknownError, ShellEVError
+from ..identifiers import EvseId
+from ..models.charging import ChargeSession
+from ..models.response import ApiResponse
+from .polling import Polling
+from .watching import SHORTEST_LOOK, is_transient
+
+#: How far the service's clock may be from its own Date header, and our sending from its receiving.
+_TOLERANCE = timedelta(seconds=60)
+#: Country, party and instance, with or without separators: what can be asked for as an EMA-ID. Check digits are not
+#: looked at, real cards are messy.
+_EMA_ID = re.compile(r"[A-Za-z]{2}[-*]?[0-9A-Za-z]{3}[-*]?[0-9A-Za-z]{6,9}(?:[-*]?[0-9A-Za-z])?", re.ASCII)
+_CLAIMS = 10_000
+
+
+class Claims:
+    """Session ids that already belong to a charge of this client: the next search must not adopt them again."""
+
+    def __init__(self) -> None:
+        self._ids: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, session_id: str) -> None:
+        """Remember a session; the oldest are forgotten, long after anybody could look for them."""
+        self._ids[session_id] = None
+        if len(self._ids) > _CLAIMS:
+            self._ids.popitem(last=False)
+
+    def __contains__(self, session_id: str) -> bool:
+        return session_id in self._ids
+
+
+def ema_id_of(ev_charge_number: str) -> str | None:
+    """The card number as the EMA-ID to look active sessions up by; None when it is not one."""
+    fits = 14 <= len(ev_charge_number) <= 19 and _EMA_ID.fullmatch(ev_charge_number)
+    return ev_charge_number if fits else None
+
+
+def same_evse(left: str | None, right: str) -> bool:
+    """Whether two texts name the same EVSE, separators and case aside."""
+    if left is None:
+        return False
+    one, other = EvseId.try_parse(left), EvseId.try_parse(right)
+    if one is not None and other is not None:
+        return one == other
+    return left.replace("*", "").casefold() == right.replace("*", "").casefold()
+
+
+class Reconciler:
+    """The search for one started session."""
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        claims: Claims,
+        *,
+        arguments: Mapping[str, Any],
+        request_id: str | None,
+        sent_at: datetime,
+        ema_id: str | None,
+        polling: Polling,
+        report: Callable[[ShellEVError], None],
+    ) -> None:
+        self._charging = AsyncCharging(manager)
+        self._jitter = manager.hooks.jitter
+        self._utcnow = manager.hooks.utcnow
+        self._claims = claims
+        self._arguments = arguments
+        self._evse_id = str(arguments["evse_id"])
+        self._request_id = request_id
+        self._sent_at = sent_at
+        self._ema_id = ema_id or ema_id_of(str(arguments["ev_charge_number"]))
+        self._polling = polling
+        self._report = report
+        self._longest_look = manager.config.timeout.total
+        self._skew = timedelta(0)
+        self._lookups = 0
+        self._seen: tuple[ChargeSession, ...] = ()
+
+    async def resolve(self, limit: float, cause: ShellEVError) -> ChargeSession:
+        """The session our start made, claimed. Raises OutcomeUnknownError with what was looked at if none shows."""
+        if self._ema_id is None:
+            raise self._unknown("the card number is no EMA-ID: give ema_id= to look the session up") from cause
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while True:
+            pause = await self._look(self._ema_id, began + limit - loop.time())
+            found = self._ours()
+            if len(found) == 1:
+                session = found[0]
+                self._claims.add(session.id or "")
+                return session
+            waited = loop.time() - began
+            if waited >= limit:
+                shown = "no session" if not found else f"{len(found)} sessions, any of which may be it,"
+                raise self._unknown(f"{shown} on this EVSE in {self._lookups} look-ups over {waited:.0f} s") from cause
+            pause = max(pause, self._polling.interval(None, waited, self._jitter))
+            await asyncio.sleep(min(pause, limit - waited))
+
+    async def _look(self, ema_id: str, remaining: float) -> float:
+        """One look at the card's sessions; seconds the service wants us to wait."""
+        self._lookups += 1
+        try:
+            answer = await self._charging.active(ema_id, timeout=self._patience(remaining))
+        except ShellEVError as error:
+            if not is_transient(error):
+                raise self._unknown(f"the card's sessions cannot be read: {error}") from error
+            self._report(error)
+            return getattr(error, "retry_after", None) or 0.0
+        self._seen = answer.data
+        self._skew = _skew(answer, self._utcnow())
+        return 0.0
+
+    def _patience(self, remaining: float) -> float:
+        return max(SHORTEST_LOOK, remaining if self._longest_look is None else min(self._longest_look, remaining))
+
+    def _ours(self) -> list[ChargeSession]:
+        earliest = self._sent_at + self._skew - _TOLERANCE
+        return [
+            session
+            for session in self._seen
+            if session.id
+            and session.id not in self._claims
+            and same_evse(session.evse_id, self._evse_id)
+            # No time yet: requested and not started, which is what a fresh start looks like.
+            and (session.started_at is None or session.started_at >= earliest)
+        ]
+
+    def _unknown(self, reason: str) -> OutcomeUnknownError:
+        return OutcomeUnknownError(
+            f"a start on {self._evse_id} was sent and got no answer; {reason}; it may be charging "
+            f"(request {self._request_id or '-'})",
+            operation="charging.start",
+            request_id=self._request_id,
+            arguments=self._arguments,
+            sent_at=self._sent_at,
+            lookups=self._lookups,
+            seen=self._seen,
+        )
+
+
+def _skew(answer: ApiResponse[Any], now: datetime) -> timedelta:
+    """How far the service's clock is ahead of ours, by its Date header."""
+    try:
+        moment = parsedate_to_datetime(answer.headers.get("Date", ""))
+        return moment - now
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return timedelta(0)

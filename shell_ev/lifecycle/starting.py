@@ -1,0 +1,189 @@
+"""Starting one charge, once, without ever losing it: not to a lost answer, not to a cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+from uuid import UUID
+
+import attrs
+
+from ..config import Timeout
+from ..core.session_manager import Progress, SessionManager, mint_request_id
+from ..endpoints.charging import prepare_start
+from ..errors import ChargeFailedError, ChargePendingError, OutcomeUnknownError, ShellEVError, ValidationError
+from ..identifiers import EmaId, EvseId
+from ..wire.codec import STARTED
+from ..wire.operations import START, STOP
+from .charge import AsyncCharge, ChargeOptions
+from .reconciling import Claims, Reconciler
+from .watching import tell
+
+logger = logging.getLogger("shell_ev")
+
+
+class Starter:
+    """One start. Arguments are checked on construction, before anything is sent."""
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        claims: Claims,
+        ev_charge_number: str | EmaId,
+        evse_id: str | EvseId,
+        options: ChargeOptions,
+        *,
+        request_id: str | UUID | None,
+        timeout: float | Timeout | None,
+        headers: Mapping[str, str] | None,
+    ) -> None:
+        self._manager = manager
+        self._claims = claims
+        self.options = options
+        self._arguments, call = prepare_start(ev_charge_number, evse_id, request_id, timeout, None, headers)
+        self._request_id = call.request_id or mint_request_id()
+        self._progress = Progress()
+        self._call = attrs.evolve(call, request_id=self._request_id, progress=self._progress)
+        self._what = f"start on {self._arguments['evse_id']} (request {self._request_id})"
+
+    async def start(self) -> AsyncCharge:
+        """The accepted charge, found again if its answer was lost. When cancelled, stops what it may have started."""
+        starting = asyncio.ensure_future(self._start())
+        try:
+            await asyncio.wait([starting])
+        except asyncio.CancelledError as cancelled:
+            # Nothing more is sent that was not; what was sent is waited for, to learn what to stop.
+            self._progress.abandoned = True
+            if not self._progress.sent:
+                starting.cancel()
+            await beside(cancelled, self._undo(starting), self._what)
+            raise
+        return starting.result()
+
+    async def _start(self) -> AsyncCharge:
+        try:
+            answer = await self._manager.call(START, self._arguments, STARTED, self._call)
+        except ShellEVError as error:
+            if not error.outcome_unknown:
+                raise
+            return await reconcile(self._manager, self._claims, error, self.options)
+        session_id = answer.data.session_id
+        self._claims.add(session_id)
+        return AsyncCharge(self._manager, session_id, self.options, request_id=self._request_id)
+
+    async def _undo(self, starting: asyncio.Task[AsyncCharge]) -> None:
+        """Stop the charge that came of a cancelled start. Raises if one may have come and cannot be stopped."""
+        try:
+            async with asyncio.timeout(self.options.stop_timeout):
+                charge = await starting
+        except (asyncio.CancelledError, TimeoutError, ShellEVError) as error:
+            if not self._progress.sent or (isinstance(error, ShellEVError) and not error.outcome_unknown):
+                return
+            raise OutcomeUnknownError(
+                f"cancelled with a {self._what} under way; what came of it is not known",
+                operation=START.name,
+                request_id=self._request_id,
+                arguments=self._arguments,
+            ) from error
+        await charge.stop()
+
+
+def sent_at(error: ShellEVError) -> datetime | None:
+    """When the request of a failed start or stop left, if its error tells."""
+    moment = getattr(error, "sent_at", None)
+    return moment if isinstance(moment, datetime) else None
+
+
+async def reconcile(
+    manager: SessionManager, claims: Claims, error: ShellEVError, options: ChargeOptions
+) -> AsyncCharge:
+    """What came of a start or stop of the bare endpoints whose outcome is unknown, as a charge."""
+    operation = getattr(error, "operation", None)
+    arguments: Mapping[str, Any] = getattr(error, "arguments", None) or {}
+    if not error.outcome_unknown or operation not in (START.name, STOP.name) or not arguments:
+        raise ValidationError([f"{type(error).__name__} leaves nothing open that could be looked up"], "reconcile")
+    request_id = getattr(error, "request_id", None)
+    if operation == STOP.name:
+        charge = AsyncCharge(manager, arguments["session_id"], options)
+        await charge.refresh()
+        return charge
+    reconciler = Reconciler(
+        manager,
+        claims,
+        arguments=arguments,
+        request_id=request_id,
+        sent_at=sent_at(error) or manager.hooks.utcnow(),
+        ema_id=options.ema_id,
+        polling=options.polling,
+        report=lambda problem: tell(options.on_problem, None, problem),
+    )
+    session = await reconciler.resolve(options.start_timeout, error)
+    logger.info("start on %s (request %s): adopted session %s", arguments["evse_id"], request_id, session.id)
+    return AsyncCharge(manager, session.id or "", options, request_id=request_id, session=session)
+
+
+async def beside(error: BaseException, cleanup: Coroutine[Any, Any, Any], what: str) -> None:
+    """Run a clean-up to its end although the caller is on its way out with ``error``.
+
+    The clean-up goes on through one cancellation; the next ends it. If it fails, ``error`` stays the one the caller
+    sees: the failure becomes a note on it and a line in the log at level ERROR.
+    """
+    task = asyncio.ensure_future(cleanup)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+    failure = asyncio.CancelledError("cancelled once more") if task.cancelled() else task.exception()
+    if failure is not None:
+        told = f"{what}: cleaning up failed and the car may still be charging: {failure!r}"
+        error.add_note(told)
+        logger.error("%s", told)
+
+
+class AsyncChargeBlock:
+    """``async with client.charge(...) as charge:`` - started on entry, stopped on the way out."""
+
+    def __init__(self, starter: Starter) -> None:
+        self._starter = starter
+        self._charge: AsyncCharge | None = None
+
+    async def __aenter__(self) -> AsyncCharge:
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._starter.options.start_timeout
+        charge = await self._starter.start()
+        try:
+            await charge.wait_started(timeout=max(0.001, ends_at - loop.time()))
+        except (ChargeFailedError, ChargePendingError):
+            raise
+        except BaseException as error:
+            # Nobody else holds this charge: it must not go on unseen.
+            await beside(error, charge.stop(), f"session {charge.session_id}")
+            raise
+        self._charge = charge
+        return charge
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        charge, self._charge = self._charge, None
+        if charge is None or self._starter.options.keep_running or charge.is_over:
+            return
+        if exc is not None:
+            await beside(exc, charge.stop(), f"session {charge.session_id}")
+            return
+        stopping = asyncio.ensure_future(charge.stop())
+        try:
+            await asyncio.wait([stopping])
+        except asyncio.CancelledError as cancelled:
+            await beside(cancelled, _end(stopping), f"session {charge.session_id}")
+            raise
+        stopping.result()
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    await task

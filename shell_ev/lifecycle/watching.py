@@ -1,0 +1,124 @@
+"""Looking at one charge again and again: what is ridden out, how long to wait, when to give up.
+
+Knows how to look and how to tell of trouble; knows nothing of starting or stopping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from ..errors import (
+    ApiError,
+    NotFoundError,
+    ResponseDecodeError,
+    ShellEVError,
+    TooManyRequestsError,
+    TransportError,
+)
+from ..models.charging import ChargeSession
+from ..models.enums import SessionState
+
+logger = logging.getLogger("shell_ev")
+
+#: Told of every error that is ridden out: session id (None while none is known) and the error.
+OnProblem = Callable[[str | None, ShellEVError], None]
+
+#: How long to wait for the next look, given the state and for how long it has been that.
+Interval = Callable[[SessionState | None, float], float]
+
+#: A look is given at least this long: a shorter one would fail for sure and tell nothing.
+SHORTEST_LOOK = 1.0
+
+
+def is_transient(error: ShellEVError) -> bool:
+    """Whether the same request may well succeed a little later."""
+    if isinstance(error, ApiError):
+        return isinstance(error, TooManyRequestsError) or error.status_code >= 500 or error.status_code < 300
+    return isinstance(error, (TransportError, ResponseDecodeError))
+
+
+def tell(on_problem: OnProblem | None, session_id: str | None, error: ShellEVError) -> None:
+    """Hand an error that is ridden out to the callback, else to the log; a callback that fails is logged too."""
+    if on_problem is None:
+        logger.info("session %s: ridden out: %s", session_id, error)
+        return
+    try:
+        on_problem(session_id, error)
+    except Exception:
+        logger.exception("on_problem raised; session %s goes on being followed", session_id)
+
+
+class Watch:
+    """A run of looks at one charge: rides out what is transient, paces itself, keeps to a deadline."""
+
+    def __init__(
+        self,
+        look: Callable[[float | None], Awaitable[ChargeSession]],
+        *,
+        session_id: str,
+        interval: Interval,
+        on_problem: OnProblem | None,
+        state: SessionState | None = None,
+        longest_look: float | None = None,
+        limit: float | None = None,
+    ) -> None:
+        self._look = look
+        self._session_id = session_id
+        self._interval = interval
+        self._on_problem = on_problem
+        self._state: SessionState | None = state
+        self._longest_look = longest_look
+        self._loop = asyncio.get_running_loop()
+        self._since = self._loop.time()
+        self._ends_at = None if limit is None else self._since + limit
+        self._gone_since: float | None = None
+        self._told_to_wait = 0.0
+
+    @property
+    def gone_for(self) -> float:
+        """For how many seconds the service has not known the session."""
+        return 0.0 if self._gone_since is None else self._loop.time() - self._gone_since
+
+    def patience(self) -> float | None:
+        """Seconds a single request may take: no longer than is left; None for the client's own limit."""
+        if self._ends_at is None:
+            return None
+        remaining = self._ends_at - self._loop.time()
+        return max(SHORTEST_LOOK, remaining if self._longest_look is None else min(self._longest_look, remaining))
+
+    async def look(self) -> ChargeSession | None:
+        """The session, or None when this look did not show it. Raises what waiting does not mend."""
+        try:
+            session = await self._look(self.patience())
+        except ShellEVError as error:
+            if isinstance(error, NotFoundError):
+                # A fresh session may take a minute to show: this alone is not the end of it.
+                self._gone_since = self._loop.time() if self._gone_since is None else self._gone_since
+            elif not is_transient(error):
+                raise
+            self.report(error)
+            return None
+        self._gone_since = None
+        if session.state != self._state:
+            self._state, self._since = session.state, self._loop.time()
+        return session
+
+    def report(self, error: ShellEVError) -> None:
+        """Tell of an error that is ridden out, and heed its Retry-After."""
+        self._told_to_wait = max(self._told_to_wait, getattr(error, "retry_after", None) or 0.0)
+        tell(self._on_problem, self._session_id, error)
+
+    async def wait(self) -> bool:
+        """Wait until the next look is due; False, at once, when the time is up."""
+        pause = max(self._interval(self._state, self._loop.time() - self._since), self._told_to_wait)
+        self._told_to_wait = 0.0
+        if self._ends_at is not None:
+            remaining = self._ends_at - self._loop.time()
+            if remaining <= 0:
+                return False
+            # The last look falls on the deadline, not before it.
+            pause = min(pause, remaining)
+        await asyncio.sleep(pause)
+        return True

@@ -1,0 +1,56 @@
+"""Fixtures that tests of several rooms share."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from shell_ev.config import make_config
+from shell_ev.core.auth import ClientCredentials
+from shell_ev.core.session_manager import Hooks, SessionManager
+from shell_ev.core.transport import Transport
+from shell_ev.client import AsyncShellEV
+from shell_ev.sandbox import Sandbox
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A listening sandbox with the named stations alone."""
+    async with Sandbox(stations=0) as running:
+        yield running
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port on 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def raw_server(serve: Serve) -> AsyncIterator[str]:
+    """A server that does with each connection exactly what a test says; gives its URL."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+@pytest.fixture
+async def hasty(sandbox: Sandbox) -> AsyncIterator[AsyncShellEV]:
+    """A client of the sandbox over real sockets whose waits between tries are as short as they get."""
+    config = make_config(base_url=sandbox.url, timeout=5)
+    source = ClientCredentials(sandbox.client_id, sandbox.client_secret)
+    hooks = Hooks(jitter=lambda _: 0.0)
+    async with AsyncShellEV._over(SessionManager(config, source, lambda: Transport(config, None), hooks=hooks)) as ev:
+        yield ev
