@@ -7,8 +7,7 @@ import random
 from functools import cache
 from typing import Any
 
-SESSION_ID = "c3e332f0-1bb2-4f50-a96b-e075bbb71e68"
-UID = "b3b1a1b4-6c9e-4a0f-9d0a-0c9d4b0a1f2e"
+SESSION_ID = "78b5d7a3-bdba-43d7-9851-1c84fcddb782"
 PAGE = 500
 
 _CONNECTORS = (("Type2", "AC3Phase", 230, 32, 22.1), ("Type2Combo", "DC", 400, 375, 150.0))
@@ -17,16 +16,16 @@ _CITIES = (("Amsterdam", 52.3676, 4.9041), ("København", 55.6761, 12.5683), ("K
 
 
 def session() -> bytes:
-    """One charge session in its envelope, as retrieve answers."""
+    """One charge session in its envelope: the contract's own example of retrieve."""
     data = {
         "id": SESSION_ID,
-        "userId": UID,
+        "userId": "281482b6-2c9a-4fd1-b3ea-1928edb40ef9",
         "emaId": "NL-TNM-C00122045-K",
         "evseId": "NL*TNM*E02003451*0",
-        "lastUpdated": "2026-11-20T10:46:25.123456Z",
-        "startedAt": "2026-11-20T10:44:24.123456Z",
-        "stoppedAt": None,
-        "sessionState": {"status": "Started", "error": None},
+        "lastUpdated": "2024-06-19T07:36:57.985998Z",
+        "startedAt": "2024-06-19T11:20:27Z",
+        "stoppedAt": "2014-06-19T12:20:27Z",
+        "sessionState": {"status": "Started"},
     }
     return _body([data])
 

@@ -6,11 +6,15 @@ Knows threads, signals, forks and the end of the process; knows nothing of HTTP 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import contextvars
+import functools
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from ..errors import ConfigurationError
 from .shared import fork_count
@@ -21,67 +25,215 @@ R = TypeVar("R")
 CANCEL_GRACE = 30.0
 #: How long closing waits for the loop thread.
 CLOSE_GRACE = 10.0
+#: On Windows a signal does not end a wait for a lock, so the wait comes up for air; elsewhere it waits on.
+_BREATH: Final = 0.2 if sys.platform == "win32" else -1
 
-_allocate = threading.Lock
+_CLOSED = "this client is closed; make a new one"
+_EXITING = "the interpreter is ending; no call can be made any more"
 
 
-class _HandOver(Generic[R]):
+class _Call(Generic[R]):
     """One coroutine on its way through the loop thread."""
 
-    __slots__ = ("_context", "_coroutine", "_finished", "error", "result", "task")
+    __slots__ = ("_finished", "context", "coroutine", "done", "error", "result", "task", "wanted")
 
     def __init__(self, coroutine: Coroutine[Any, Any, R]) -> None:
-        self._coroutine = coroutine
-        self._context = contextvars.copy_context()
+        self.coroutine = coroutine
+        self.context = contextvars.copy_context()
         # The cheapest thing a thread can wait on: an Event or a concurrent future costs half as much again.
-        self._finished = _allocate()
+        self._finished = threading.Lock()
         self._finished.acquire()
+        self.wanted = True
+        self.done = False
         self.task: asyncio.Task[R] | None = None
         self.result: R | None = None
         self.error: BaseException | None = None
 
-    def begin(self) -> None:
-        """In the loop thread: start the task."""
-        task = self.task = asyncio.get_running_loop().create_task(self._coroutine, context=self._context)
-        task.add_done_callback(self._end)
-
-    def _end(self, task: asyncio.Task[R]) -> None:
-        if task.cancelled():
-            self.error = asyncio.CancelledError()
-        else:
-            self.error = task.exception()
-            if self.error is None:
-                self.result = task.result()
+    def finish(self, error: BaseException | None) -> None:
+        """In the loop thread, once: let the caller go on."""
+        if self.task is None:
+            self.coroutine.close()
+        self.error = error
+        self.done = True
         self._finished.release()
 
-    def cancel(self) -> None:
-        """In the loop thread: cancel the task."""
-        if self.task is not None:
-            self.task.cancel()
-
-    def refuse(self) -> None:
-        """The loop is gone before the task began."""
-        self._coroutine.close()
-
-    def wait(self, timeout: float = -1) -> bool:
+    def wait(self) -> None:
         """In the caller's thread: until it has ended. A signal handler may raise out of this."""
-        return self._finished.acquire(timeout=timeout)
+        while not self.done and not self._finished.acquire(timeout=_BREATH):
+            pass
+
+    def wait_a_while(self) -> None:
+        """In the caller's thread, after :meth:`wait` was left early: perhaps with the lock in hand, then it is done."""
+        if not self.done:
+            self._finished.acquire(timeout=CANCEL_GRACE)
+
+
+class _LoopThread:
+    """The loop, its thread and the calls in it. Holds no reference to the portal, which could not be collected then."""
+
+    def __init__(self, on_close: Callable[[], Awaitable[None]]) -> None:
+        self._on_close = on_close
+        self._forks = fork_count()
+        self._ending = False
+        # Whoever takes a call out of here has to finish it: none is forgotten, however the thread ends.
+        self._calls: set[_Call[Any]] = set()
+        self._loop = asyncio.new_event_loop()
+        # In asyncio's debug mode a slow step is logged. Nobody shares this loop, and no user can make our steps shorter.
+        self._loop.slow_callback_duration = float("inf")
+        self._leave = self._loop.create_future()
+        self._thread = threading.Thread(target=self._serve, name="shell_ev", daemon=True)
+
+    def start(self) -> None:
+        _serving.add(self)
+        try:
+            self._thread.start()
+        except BaseException as error:
+            self.end()  # the thread may be on its way: it will see that it is not wanted
+            if isinstance(error, RuntimeError):  # there is none
+                _serving.discard(self)
+                self._loop.close()
+            raise
+
+    def is_current(self) -> bool:
+        return self._thread.ident == threading.get_ident()
+
+    def take(self, call: _Call[Any]) -> None:
+        """In the caller's thread: have the coroutine run."""
+        self._calls.add(call)
+        try:
+            self._loop.call_soon_threadsafe(self._begin, call)
+        except RuntimeError:
+            raise ConfigurationError(_EXITING if _exiting else _CLOSED) from None
+
+    def take_back(self, call: _Call[Any]) -> None:
+        """In the caller's thread, whatever has become of the call: see that it ends, and wait for that."""
+        call.wanted = False
+        try:
+            self._loop.call_soon_threadsafe(self._cancel, call)
+        except RuntimeError:
+            with contextlib.suppress(KeyError):
+                self._calls.remove(call)
+                call.coroutine.close()
+            return
+        # A second interrupt breaks out of this wait: the user has the last word.
+        call.wait_a_while()
+
+    def _begin(self, call: _Call[Any]) -> None:
+        if not call.wanted or self._ending:
+            self._finish(call, self._refusal(call))
+            return
+        call.task = task = self._loop.create_task(call.coroutine, context=call.context)
+        task.add_done_callback(functools.partial(self._ended, call))
+
+    def _cancel(self, call: _Call[Any]) -> None:
+        if call.task is not None:
+            call.task.cancel()
+        elif not call.done:
+            self._finish(call, None)  # interrupted on its way here; nobody looks at the outcome
+
+    def _ended(self, call: _Call[Any], task: asyncio.Task[Any]) -> None:
+        if not task.cancelled():
+            error = task.exception()
+            if error is None:
+                call.result = task.result()
+        elif self._ending:
+            error = self._refusal(call)
+        else:
+            error = ConfigurationError("the call was cancelled from inside the client's event loop")
+        self._finish(call, error)
+
+    def _finish(self, call: _Call[Any], error: BaseException | None) -> None:
+        self._calls.discard(call)
+        call.finish(error)
+
+    def _refusal(self, call: _Call[Any]) -> ConfigurationError:
+        if call.task is None:
+            return ConfigurationError(_EXITING if _exiting else _CLOSED)
+        error = ConfigurationError(
+            f"{'the interpreter ended' if _exiting else 'this client was closed'} during the call"
+        )
+        error.outcome_unknown = True  # whatever it was, it was under way
+        return error
+
+    def end(self) -> None:
+        """From any thread, any number of times: cancel what is under way, close connections, end the thread."""
+        if self._forks != fork_count():
+            return  # the parent's loop; to touch it here would disturb it there
+        self._ending = True
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._let_go)
+
+    def _let_go(self) -> None:
+        if not self._leave.done():
+            self._leave.set_result(None)
+
+    def join(self) -> None:
+        """Wait for the end of the thread, unless it would be its own."""
+        if self._forks == fork_count() and not self.is_current() and self._thread.ident is not None:
+            self._thread.join(CLOSE_GRACE)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        main = self._loop.create_task(self._main())
+        try:
+            while not main.done():
+                # These two asyncio gives to their task, hence to the caller, and then lets them out of the loop too.
+                with contextlib.suppress(KeyboardInterrupt, SystemExit):
+                    self._loop.run_until_complete(main)
+        finally:
+            asyncio.set_event_loop(None)
+            self._ending = True
+            self._loop.close()
+            # From here on handing over fails, so what is in the set now is all there will ever be.
+            with contextlib.suppress(KeyError):
+                while True:
+                    call = self._calls.pop()
+                    call.finish(self._refusal(call))
+            _serving.discard(self)
+
+    async def _main(self) -> None:
+        await self._leave
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_GRACE / 2)
+        await self._on_close()
+        await self._loop.shutdown_asyncgens()
+        # One turn for the transports to say goodbye.
+        await asyncio.sleep(0)
+
+
+#: Also keeps alive in a child what a fork copied: collecting it there would take the parent's sockets out of the epoll
+#: set that both share.
+_serving: set[_LoopThread] = set()
+_exiting = False
+
+
+@atexit.register
+def _end_all() -> None:
+    global _exiting
+    _exiting = True
+    ending = list(_serving)
+    for thread in ending:
+        thread.end()
+    for thread in ending:
+        thread.join()
 
 
 class Portal:
     """One event loop in one daemon thread, started on the first call.
 
-    The thread holds no reference to the portal: a portal that is forgotten ends its thread when it is collected, and
-    one that lives to the end of the process is ended by an exit hook.
+    A portal that is forgotten ends its thread when it is collected; one that lives to the end of the process is ended
+    by an exit hook.
     """
 
     def __init__(self, on_close: Callable[[], Awaitable[None]]) -> None:
         self._on_close = on_close
         self._forks = fork_count()
-        self._starting = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._finish: weakref.finalize[Any, Portal] | None = None
+        # Re-entrant: a signal handler may make a call while this thread is starting the loop (a second one, at worst).
+        self._starting = threading.RLock()
+        self._thread: _LoopThread | None = None
         self._closed = False
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
@@ -90,32 +242,27 @@ class Portal:
         KeyboardInterrupt, or whatever a signal handler raises, cancels the coroutine, waits until it has wound up and
         then goes on its way. Raises ConfigurationError when the portal cannot be used from here.
         """
+        thread: _LoopThread | None = None
+        call: _Call[R] | None = None
         try:
-            loop = self._usable_loop()
+            thread = self._usable_thread()
+            call = _Call(coroutine)
+            thread.take(call)
+            call.wait()
         except BaseException:
-            coroutine.close()
+            if thread is None or call is None:
+                coroutine.close()
+            else:
+                thread.take_back(call)
             raise
-        handed = _HandOver(coroutine)
-        try:
-            loop.call_soon_threadsafe(handed.begin)
-        except RuntimeError:
-            handed.refuse()
-            raise ConfigurationError("this client is closed; make a new one") from None
-        try:
-            handed.wait()
-        except BaseException:
-            _wind_up(loop, handed)
-            raise
-        error = handed.error
+        error = call.error
         if error is not None:
-            if isinstance(error, asyncio.CancelledError):
-                raise ConfigurationError("this client was closed during the call") from None
             try:
                 raise error
             finally:
                 # The traceback holds this frame and this frame would hold the error: a cycle per failed call.
-                del error, handed
-        return cast("R", handed.result)
+                del error, call
+        return cast("R", call.result)
 
     def iterate(self, iterator: AsyncIterator[R]) -> Iterator[R]:
         """An async iterator as a plain one; leaving it early closes the async one."""
@@ -130,86 +277,49 @@ class Portal:
                 yield item
         finally:
             close = getattr(iterator, "aclose", None)
-            if close is not None and not self._closed and self._forks == fork_count():
-                self.run(close())
+            if close is not None:
+                # Closed, forked, ending, or collected in the loop thread: the loop closes it, or nobody can.
+                with contextlib.suppress(ConfigurationError):
+                    self.run(close())
 
-    def _usable_loop(self) -> asyncio.AbstractEventLoop:
+    def _usable_thread(self) -> _LoopThread:
         if self._closed:
-            raise ConfigurationError("this client is closed; make a new one")
+            raise ConfigurationError(_CLOSED)
         if self._forks != fork_count():
             raise ConfigurationError(
                 "this client was made before a fork and its thread stayed in the parent process; "
                 "make a new client in the child (in a post-fork or worker-start hook)"
             )
-        if self._thread is threading.current_thread():
+        if _exiting:
+            raise ConfigurationError(_EXITING)
+        thread = self._thread or self._start()
+        if thread.is_current():
             raise ConfigurationError("a blocking call inside the client's own event loop would wait for itself")
-        return self._loop or self._start()
+        return thread
 
-    def _start(self) -> asyncio.AbstractEventLoop:
+    def _start(self) -> _LoopThread:
         with self._starting:
-            if self._loop is not None:
-                return self._loop
             if self._closed:
-                raise ConfigurationError("this client is closed; make a new one")
-            loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=_serve, args=(loop, self._on_close), name="shell_ev", daemon=True)
+                raise ConfigurationError(_CLOSED)
+            if self._thread is not None:
+                return self._thread
             try:
+                thread = _LoopThread(self._on_close)
+                # It only gives notice: a collector that waits could hold a lock the thread needs to end.
+                weakref.finalize(self, thread.end).atexit = False
                 thread.start()
-            except RuntimeError as error:
-                loop.close()
-                raise ConfigurationError("the interpreter is ending; no call can be made any more") from error
-            self._thread, self._loop = thread, loop
-            self._finish = weakref.finalize(self, _end_thread, loop, thread, self._forks)
-            return loop
+            except (OSError, RuntimeError) as error:
+                raise ConfigurationError(f"the client's thread cannot be started: {error}") from error
+            self._thread = thread
+            return thread
 
     def close(self) -> None:
         """End the thread and wait for it: calls under way are cancelled, connections closed. Idempotent."""
+        self._closed = True
+        if self._forks != fork_count():
+            return  # nothing of it is in this process, except perhaps a lock that nobody will ever release
         with self._starting:
-            self._closed = True
-            finish, self._finish = self._finish, None
-        if finish is not None:
-            finish()
-
-
-def _wind_up(loop: asyncio.AbstractEventLoop, handed: _HandOver[Any]) -> None:
-    try:
-        loop.call_soon_threadsafe(handed.cancel)
-    except RuntimeError:
-        return
-    # A second interrupt breaks out of this wait: the user has the last word.
-    handed.wait(CANCEL_GRACE)
-
-
-def _serve(loop: asyncio.AbstractEventLoop, on_close: Callable[[], Awaitable[None]]) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-        loop.run_until_complete(_shut(on_close))
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
-
-
-async def _shut(on_close: Callable[[], Awaitable[None]]) -> None:
-    current = asyncio.current_task()
-    tasks = [task for task in asyncio.all_tasks() if task is not current]
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=CLOSE_GRACE / 2)
-    await on_close()
-    await asyncio.get_running_loop().shutdown_asyncgens()
-    # One turn for the transports to say goodbye.
-    await asyncio.sleep(0)
-
-
-def _end_thread(loop: asyncio.AbstractEventLoop, thread: threading.Thread, forks: int) -> None:
-    if forks != fork_count():
-        return  # the parent's loop; there is no such thread here
-    try:
-        loop.call_soon_threadsafe(loop.stop)
-    except RuntimeError:
-        return
-    # The collector may run this in the loop thread itself, which cannot wait for its own end.
-    if thread is not threading.current_thread():
-        thread.join(CLOSE_GRACE)
+            thread = self._thread
+        if thread is not None:
+            thread.end()
+            thread.join()

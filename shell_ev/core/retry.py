@@ -14,6 +14,8 @@ import backoff
 FLOOR = 0.1
 FACTOR = 0.5
 CEILING = 8.0
+#: With less time than this a try is not begun: it would end between connecting and sending, and nobody could tell where.
+SHORTEST_TRY = 0.05
 
 Jitter = Callable[[float], float]
 
@@ -64,7 +66,7 @@ def decide(
     if failure.retry_after is not None:
         # As told, never less: jitter may spread a wait, not cut one short.
         wait = failure.retry_after if failure.retry_after > 0 else wait
-    return Decision(None if wait >= remaining else wait, unknown)
+    return Decision(None if wait + SHORTEST_TRY >= remaining else wait, unknown)
 
 
 def _worth_another(failure: Failure, *, repeatable: bool) -> bool:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 import os
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -26,9 +27,9 @@ from ..errors import (
     TransportError,
 )
 from ..models.response import ApiResponse
-from ..wire.codec import Codec, Result, Undecodable
+from ..wire.codec import Codec, Decoded, Result, Undecodable
 from ..wire.operations import Operation, build
-from .auth import AccessToken, ClientCredentials, Fetch, Grant, TokenSource, acquire_from, invalidate_at, read_grant
+from .auth import AccessToken, ClientCredentials, Fetch, Grant, TokenCache, TokenSource, acquire_from, invalidate_at, read_grant
 from .exchange import Reply, Request, Sender, SendFailure
 from .failures import CallFacts, api_error, decode_error, failed_envelope
 from .retry import Decision, Failure, Jitter, decide, outcome_is_unknown, parse_retry_after
@@ -69,6 +70,7 @@ class Hooks:
 
     utcnow: Callable[[], datetime] = lambda: datetime.now(UTC)
     jitter: Jitter = backoff.full_jitter
+    clock: Callable[[], float] = time.monotonic
 
 
 def mint_request_id() -> str:
@@ -117,7 +119,7 @@ class SessionManager:
         hooks: Hooks | None = None,
     ) -> None:
         self.hooks = hooks or Hooks()
-        self._shared = Shared(source, make_sender, self._fetch_with)
+        self._shared = Shared(source, make_sender, self._cache)
         self._configure(config)
 
     def _configure(self, config: ClientConfig) -> None:
@@ -175,6 +177,9 @@ class SessionManager:
         reply = await self._within(wire, call, self._exchange(wire, call, request, self._shared.source))
         return self._answer(call, reply, result, wire.loop.time() - started)
 
+    def _cache(self, credentials: ClientCredentials) -> TokenCache:
+        return TokenCache(self._fetch_with(credentials), self.hooks.clock)
+
     def _fetch_with(self, credentials: ClientCredentials) -> Fetch:
         """How a token travels: through the same loop, repeated like a GET, with no token of its own."""
 
@@ -231,7 +236,8 @@ class SessionManager:
             if isinstance(outcome, Reply) and _good(outcome):
                 return outcome
             failure = self._judge(call, outcome)
-            if failure.status == 401 and source is not None and token is not None and not replayed:
+            may_replay = failure.status == 401 and not replayed and not call.progress.abandoned
+            if may_replay and source is not None and token is not None:
                 replayed = True
                 invalidate_at(source, token)
                 fresh = await self._authorise(call, request, source)
@@ -340,10 +346,15 @@ class SessionManager:
         if reply.oversized:
             limit = self.config.max_response_bytes
             raise decode_error(call.facts(), reply, (f"$: larger than max_response_bytes ({limit} bytes)",))
+        decoded: Decoded | None = None
+        problems: tuple[str, ...] = ()
         try:
             decoded = self._codec.decode(result, reply.body)
         except Undecodable as reason:
-            raise decode_error(call.facts(), reply, reason.problems) from None
+            problems = reason.problems
+        if decoded is None:
+            # Raised out here: the reason behind the reason, a JSONDecodeError, holds the body as it came.
+            raise decode_error(call.facts(), reply, problems)
         if failed_envelope(decoded):
             raise api_error(call.facts(), reply, None, outcome_unknown=False)
         if decoded.problems:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import attrs
 
 from ..errors import ConfigurationError
-from .auth import ClientCredentials, Fetch, TokenCache, TokenSource
+from .auth import ClientCredentials, TokenCache, TokenSource
 from .deadline import DeadlineSweeper
 from .exchange import Sender
 
@@ -46,9 +46,9 @@ class Shared:
         self,
         source: TokenSource | ClientCredentials,
         make_sender: Callable[[], Sender],
-        make_fetch: Callable[[ClientCredentials], Fetch],
+        make_cache: Callable[[ClientCredentials], TokenCache],
     ) -> None:
-        self.source: TokenSource = TokenCache(make_fetch(source)) if isinstance(source, ClientCredentials) else source
+        self.source: TokenSource = make_cache(source) if isinstance(source, ClientCredentials) else source
         self._make_sender = make_sender
         self._wires: dict[asyncio.AbstractEventLoop, Wire] = {}
         self._forks = _forks

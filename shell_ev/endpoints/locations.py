@@ -49,9 +49,12 @@ class AsyncLocations:
         """One page of locations; :meth:`iterate` walks all of them.
 
         Filters, all optional: ``evse_status``, ``connector_types`` and ``authorization_methods`` take a member of
-        their enum, its text, or a sequence of either; ``connector_min_power`` is in kW; ``country`` and
-        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2); ``page_number`` counts from 1,
-        ``per_page`` is at most 500; ``updated_since`` takes an aware datetime or text that is sent as it is.
+        their enum, its text, or a sequence of either; ``connector_min_power`` is in kW; ``evse_id`` (also an EvseId),
+        ``location_external_id`` and ``evse_external_id`` take text that is sent as it is; ``country`` and
+        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2); ``updated_since`` takes an aware datetime or
+        text that is sent as it is. ``with_operator_name`` asks for that field; ``page_number`` counts from 1,
+        ``per_page`` is at most 500.
+
         ``request_id`` is a UUID, minted when absent; ``timeout`` (seconds, or a Timeout), ``max_retries`` and
         ``headers`` are for this call.
 
@@ -157,9 +160,9 @@ class AsyncLocations:
     ) -> ApiResponse[Location]:
         """One location by its uid.
 
-        ``provider_id`` (V1 and V2) is needed to be told tariffs; ``since`` (V1 and V2) takes an aware datetime or
-        text that is sent as it is. ``request_id``, ``timeout`` (seconds, or a Timeout), ``max_retries`` and
-        ``headers`` as in :meth:`list`.
+        ``uid`` is text in every dialect, as :attr:`Location.uid` is; ``provider_id`` (V1 and V2) is needed to be told
+        tariffs; ``since`` (V1 and V2) takes an aware datetime or text that is sent as it is. ``request_id``,
+        ``timeout`` (seconds, or a Timeout), ``max_retries`` and ``headers`` as in :meth:`list`.
 
         Raises as :meth:`list` does, NotFoundError when there is no such location, and ResponseDecodeError when
         the answer holds none. Contract section 5, by id.
@@ -200,7 +203,9 @@ class AsyncLocations:
 
         Filters, all optional: ``evse_status``, ``connector_types`` and ``authorization_methods`` take a member of
         their enum, its text, or a sequence of either; ``connector_min_power`` is in kW; ``country`` and
-        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2). ``request_id``, ``timeout`` (seconds, or a
+        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2); ``evse_id`` (also an EvseId),
+        ``location_external_id``, ``evse_external_id`` and ``operator_name`` take text that is sent as it is;
+        ``with_operator_name`` and ``with_max_power`` ask for these fields. ``request_id``, ``timeout`` (seconds, or a
         Timeout), ``max_retries`` and ``headers`` as in :meth:`list`.
 
         Raises as :meth:`list` does. Contract section 5, nearby.
@@ -257,7 +262,9 @@ class AsyncLocations:
         its west east of its east. ``zoom``: 1 world, 5 continent, 10 city, 15 streets, 20 buildings.
         Filters, all optional: ``evse_status``, ``connector_types`` and ``authorization_methods`` take a member of
         their enum, its text, or a sequence of either; ``connector_min_power`` is in kW; ``country`` and
-        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2). ``request_id``, ``timeout`` (seconds, or a
+        ``exclude_country`` take ISO 3166-1 alpha-3 codes (V1 and V2); ``evse_id`` (also an EvseId),
+        ``location_external_id``, ``evse_external_id`` and ``operator_name`` take text that is sent as it is;
+        ``with_operator_name`` and ``with_max_power`` ask for these fields. ``request_id``, ``timeout`` (seconds, or a
         Timeout), ``max_retries`` and ``headers`` as in :meth:`list`.
 
         Raises as :meth:`list` does. Contract section 5, markers.

@@ -14,6 +14,7 @@ from ..errors import ChargeFailedError, ChargePendingError, ConfigurationError, 
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
 from .polling import OVER, Polling
+from .shielding import carried_through
 from .stopping import Stopping
 from .watching import OnProblem, Watch
 
@@ -88,11 +89,11 @@ class AsyncCharge:
         self.session = answer.data
         return answer.data
 
-    def _watch(self, limit: float | None, *, pending: bool = False) -> Watch:
+    def _watch(self, limit: float | None, *, stopping: bool = False) -> Watch:
         polling, jitter = self._options.polling, self._manager.hooks.jitter
 
         def interval(state: SessionState | None, waited: float) -> float:
-            return polling.interval(None if pending else state, waited, jitter)
+            return polling.interval(None if stopping else state, waited, jitter)
 
         return Watch(
             self._look,
@@ -102,6 +103,7 @@ class AsyncCharge:
             state=self.state,
             longest_look=self._manager.config.timeout.total,
             limit=limit,
+            stubborn=stopping,
         )
 
     async def wait_started(self, *, timeout: float | None = None) -> ChargeSession:
@@ -156,9 +158,15 @@ class AsyncCharge:
 
         Already stopped is success. A stop without an answer is looked up, and sent again only when the service shows
         the charge still running. Raises ChargeNotStoppedError, which says that the car may still be charging.
+        A cancelled stop is carried through before the cancellation goes on its way: for less patience give
+        ``timeout``. A second cancellation ends it, with a line in the log.
         """
+        return await carried_through(self.stopping(timeout=timeout), f"session {self.session_id}")
+
+    async def stopping(self, *, timeout: float | None = None) -> ChargeSession | None:
+        """:meth:`stop` without that patience: a cancellation ends it at once, wherever it is."""
         limit = self._options.stop_timeout if timeout is None else _seconds(timeout)
-        return await Stopping(self, self._charging, self._watch(limit, pending=True), limit).run()
+        return await Stopping(self, self._charging, self._watch(limit, stopping=True), limit).run()
 
     def __repr__(self) -> str:
         state = self.state.value if self.state is not None else "not looked at"

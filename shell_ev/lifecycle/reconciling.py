@@ -20,7 +20,7 @@ from ..identifiers import EvseId
 from ..models.charging import ChargeSession
 from ..models.response import ApiResponse
 from .polling import Polling
-from .watching import SHORTEST_LOOK, is_transient
+from .watching import SHORTEST_LOOK, is_refused_token, is_transient
 
 #: How far the service's clock may be from its own Date header, and our sending from its receiving.
 _TOLERANCE = timedelta(seconds=60)
@@ -119,7 +119,7 @@ class Reconciler:
         try:
             answer = await self._charging.active(ema_id, timeout=self._patience(remaining))
         except ShellEVError as error:
-            if not is_transient(error):
+            if not is_transient(error) and not is_refused_token(error):
                 raise self._unknown(f"the card's sessions cannot be read: {error}") from error
             self._report(error)
             return getattr(error, "retry_after", None) or 0.0

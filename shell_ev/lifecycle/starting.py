@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -21,6 +21,7 @@ from ..wire.codec import STARTED
 from ..wire.operations import START, STOP
 from .charge import AsyncCharge, ChargeOptions
 from .reconciling import Claims, Reconciler
+from .shielding import beside
 from .watching import tell
 
 logger = logging.getLogger("shell_ev")
@@ -89,7 +90,7 @@ class Starter:
                 request_id=self._request_id,
                 arguments=self._arguments,
             ) from error
-        await charge.stop()
+        await charge.stopping()
 
 
 def sent_at(error: ShellEVError) -> datetime | None:
@@ -126,25 +127,6 @@ async def reconcile(
     return AsyncCharge(manager, session.id or "", options, request_id=request_id, session=session)
 
 
-async def beside(error: BaseException, cleanup: Coroutine[Any, Any, Any], what: str) -> None:
-    """Run a clean-up to its end although the caller is on its way out with ``error``.
-
-    The clean-up goes on through one cancellation; the next ends it. If it fails, ``error`` stays the one the caller
-    sees: the failure becomes a note on it and a line in the log at level ERROR.
-    """
-    task = asyncio.ensure_future(cleanup)
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        task.cancel()
-        await asyncio.wait([task])
-    failure = asyncio.CancelledError("cancelled once more") if task.cancelled() else task.exception()
-    if failure is not None:
-        told = f"{what}: cleaning up failed and the car may still be charging: {failure!r}"
-        error.add_note(told)
-        logger.error("%s", told)
-
-
 class AsyncChargeBlock:
     """``async with client.charge(...) as charge:`` - started on entry, stopped on the way out."""
 
@@ -162,7 +144,7 @@ class AsyncChargeBlock:
             raise
         except BaseException as error:
             # Nobody else holds this charge: it must not go on unseen.
-            await beside(error, charge.stop(), f"session {charge.session_id}")
+            await beside(error, charge.stopping(), f"session {charge.session_id}")
             raise
         self._charge = charge
         return charge
@@ -174,16 +156,6 @@ class AsyncChargeBlock:
         if charge is None or self._starter.options.keep_running or charge.is_over:
             return
         if exc is not None:
-            await beside(exc, charge.stop(), f"session {charge.session_id}")
+            await beside(exc, charge.stopping(), f"session {charge.session_id}")
             return
-        stopping = asyncio.ensure_future(charge.stop())
-        try:
-            await asyncio.wait([stopping])
-        except asyncio.CancelledError as cancelled:
-            await beside(cancelled, _end(stopping), f"session {charge.session_id}")
-            raise
-        stopping.result()
-
-
-async def _end(task: asyncio.Task[Any]) -> None:
-    await task
+        await charge.stop()

@@ -10,7 +10,7 @@ from ..errors import ChargeNotStoppedError, NotFoundError, ShellEVError
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
 from .polling import OVER
-from .watching import Watch, is_transient
+from .watching import Watch, is_refused_token, is_transient
 
 #: How often a stop that the service reports as failed is sent before that is the outcome.
 _FAILED_STOPS = 3
@@ -41,6 +41,7 @@ class Stopping:
         self._loop = asyncio.get_running_loop()
         self._sent_at: float | None = None
         self._refusal: ShellEVError | None = None
+        self._trouble: ShellEVError | None = None
         self._failures = 0
 
     async def run(self) -> ChargeSession | None:
@@ -54,14 +55,14 @@ class Stopping:
             shown = await self._look()
             if shown is not None and shown.state in OVER:
                 return shown
-            if shown is not None and self._refusal is not None and not is_transient(self._refusal):
+            if shown is not None and self._refusal is not None:
                 raise self._not_stopped(f"the service refused: {self._refusal}") from self._refusal
             if shown is not None and shown.state is SessionState.FAILED_TO_STOP:
                 self._failures += 1
                 if self._failures >= _FAILED_STOPS:
                     raise self._not_stopped(f"the service showed failed-to-stop {self._failures} times")
             if not await self._watch.wait():
-                raise self._not_stopped(f"not seen to stop within {self._limit:g} s") from self._refusal
+                raise self._not_stopped(f"not seen to stop within {self._limit:g} s") from self._trouble
 
     def _is_due(self, shown: ChargeSession | None) -> bool:
         if self._sent_at is None:
@@ -73,16 +74,17 @@ class Stopping:
         return shown.state is SessionState.STARTED and self._loop.time() - self._sent_at >= _RESTOP_AFTER
 
     async def _send(self) -> None:
-        self._refusal = None
+        self._refusal = self._trouble = None
         try:
             await self._charging.stop(self._charge.session_id, timeout=self._watch.patience())
         except ShellEVError as error:
             self._watch.report(error)
             if error.outcome_unknown:
                 self._sent_at = self._loop.time()
-            elif not isinstance(error, NotFoundError):
+            elif not (isinstance(error, NotFoundError) or is_transient(error) or is_refused_token(error)):
                 # Not found is "already stopped" as well as "not shown yet": the look that follows tells which.
                 self._refusal = error
+            self._trouble = error
         else:
             self._sent_at = self._loop.time()
 

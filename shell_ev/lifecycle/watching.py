@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable
 
 from ..errors import (
     ApiError,
+    AuthenticationError,
     NotFoundError,
     ResponseDecodeError,
     ShellEVError,
     TooManyRequestsError,
     TransportError,
+    UnauthorizedError,
 )
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
@@ -39,6 +41,11 @@ def is_transient(error: ShellEVError) -> bool:
     return isinstance(error, (TransportError, ResponseDecodeError))
 
 
+def is_refused_token(error: ShellEVError) -> bool:
+    """Whether the credentials are the trouble: hopeless for most, worth the wait where a car may be charging."""
+    return isinstance(error, (AuthenticationError, UnauthorizedError))
+
+
 def tell(on_problem: OnProblem | None, session_id: str | None, error: ShellEVError) -> None:
     """Hand an error that is ridden out to the callback, else to the log; a callback that fails is logged too."""
     if on_problem is None:
@@ -51,7 +58,10 @@ def tell(on_problem: OnProblem | None, session_id: str | None, error: ShellEVErr
 
 
 class Watch:
-    """A run of looks at one charge: rides out what is transient, paces itself, keeps to a deadline."""
+    """A run of looks at one charge: rides out what is transient, paces itself, keeps to a deadline.
+
+    A ``stubborn`` one rides out a refused token as well.
+    """
 
     def __init__(
         self,
@@ -63,6 +73,7 @@ class Watch:
         state: SessionState | None = None,
         longest_look: float | None = None,
         limit: float | None = None,
+        stubborn: bool = False,
     ) -> None:
         self._look = look
         self._session_id = session_id
@@ -70,6 +81,7 @@ class Watch:
         self._on_problem = on_problem
         self._state: SessionState | None = state
         self._longest_look = longest_look
+        self._stubborn = stubborn
         self._loop = asyncio.get_running_loop()
         self._since = self._loop.time()
         self._ends_at = None if limit is None else self._since + limit
@@ -96,7 +108,7 @@ class Watch:
             if isinstance(error, NotFoundError):
                 # A fresh session may take a minute to show: this alone is not the end of it.
                 self._gone_since = self._loop.time() if self._gone_since is None else self._gone_since
-            elif not is_transient(error):
+            elif not is_transient(error) and not (self._stubborn and is_refused_token(error)):
                 raise
             self.report(error)
             return None

@@ -13,6 +13,7 @@ from datetime import datetime
 import attrs
 
 from ..errors import ValidationError
+from ..identifiers import EvseId
 from ._hours import open_at
 from .enums import (
     AccessibilityStatus,
@@ -223,14 +224,15 @@ class Location:
         """Highest power of its connectors in kW, deleted EVSEs and connectors left out; None when none is known."""
         return _highest(evse.max_power_kw for evse in self.evses if not evse.is_deleted)
 
-    def evse(self, evse_id: str) -> Evse | None:
+    def evse(self, evse_id: str | EvseId) -> Evse | None:
         """The EVSE of that EVSE id, None if there is none. Case and the separator ``*`` do not matter.
 
         Of several, one that is not deleted comes first, then one spelled exactly so.
         """
-        wanted = _fold_evse_id(evse_id)
+        exact = str(evse_id)
+        wanted = _fold_evse_id(exact)
         matches = (evse for evse in self.evses if wanted and evse.evse_id and _fold_evse_id(evse.evse_id) == wanted)
-        return min(matches, key=lambda evse: (evse.is_deleted, evse.evse_id != evse_id), default=None)
+        return min(matches, key=lambda evse: (evse.is_deleted, evse.evse_id != exact), default=None)
 
     def available_evses(
         self, connector_type: ConnectorType | str | None = None, min_power_kw: float | None = None

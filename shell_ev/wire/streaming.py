@@ -1,13 +1,12 @@
 """Large bodies item by item: each item of ``data`` is parsed, read and let go before the next one is touched.
 
-The parsed page is then never in memory as a whole, and the cyclic collector never walks it: 16 % of the time and half of
-the peak memory of a page of 500 full locations (benchmarks/RESULTS.md). The parsing is ``json``'s own scanner; only the
-outermost level is walked here, and anything unexpected there is left to the plain way, which knows what to say of it.
+The parsed page is then never in memory as a whole, and the cyclic collector never walks it: 16 % of the time and most
+of the peak memory of a page of 500 full locations. The parsing is ``json``'s own scanner; only the outermost level is
+walked here, and anything unexpected there is left to the plain way, which knows what to say of it.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,6 +23,8 @@ class Read(tuple[Any, ...]):
     __slots__ = ()
 
 
+Scan = Callable[[str, int], tuple[Any, int]]
+"""Reads one JSON value at a position and tells where it ends: what every ``JSONDecoder`` has as ``scan_once``."""
 ReadItems = Callable[[Iterator[Any], str], tuple[Any, ...]]
 """Reads items as they come, under a JSON path."""
 
@@ -32,16 +33,16 @@ class NotStreamable(ValueError):
     """Not an envelope around a list, and not a list: the plain way has to look at it."""
 
 
-def stream(text: str, decoder: json.JSONDecoder, read: ReadItems) -> Any:
+def stream(text: str, scan: Scan, read: ReadItems) -> Any:
     """A document with its list of items as :class:`Read`; raises NotStreamable, possibly after some were read."""
     try:
         at = _skip(text, 0)
         if text[at] == "[":
-            items = _Items(text, at, decoder)
+            items = _Items(text, at, scan)
             document: Any = Read(read(items, "$"))
             at = items.end
         else:
-            document, at = _envelope(text, at, decoder, read)
+            document, at = _envelope(text, at, scan, read)
     except (StopIteration, IndexError, ValueError, RecursionError):
         raise NotStreamable from None
     if at != len(text):
@@ -49,7 +50,7 @@ def stream(text: str, decoder: json.JSONDecoder, read: ReadItems) -> Any:
     return document
 
 
-def _envelope(text: str, at: int, decoder: json.JSONDecoder, read: ReadItems) -> tuple[dict[str, Any], int]:
+def _envelope(text: str, at: int, scan: Scan, read: ReadItems) -> tuple[dict[str, Any], int]:
     if text[at] != "{":
         raise NotStreamable
     document: dict[str, Any] = {}
@@ -59,7 +60,7 @@ def _envelope(text: str, at: int, decoder: json.JSONDecoder, read: ReadItems) ->
     while mark == ",":
         if text[at] != '"':
             raise NotStreamable
-        key, at = decoder.scan_once(text, at)
+        key, at = scan(text, at)
         mark, at = _next(text, at)
         if mark != ":":
             raise NotStreamable
@@ -67,11 +68,11 @@ def _envelope(text: str, at: int, decoder: json.JSONDecoder, read: ReadItems) ->
             if streamed or text[at] != "[":
                 raise NotStreamable
             streamed = True
-            items = _Items(text, at, decoder)
+            items = _Items(text, at, scan)
             document[key] = Read(read(items, f"$.{key}"))
             mark, at = items.after()
         else:
-            document[key], at = decoder.scan_once(text, at)
+            document[key], at = scan(text, at)
             mark, at = _next(text, at)
     if mark != "}":
         raise NotStreamable
@@ -81,9 +82,9 @@ def _envelope(text: str, at: int, decoder: json.JSONDecoder, read: ReadItems) ->
 class _Items:
     """The items of the list that begins at a position; ``end`` is where the text goes on once all have been seen."""
 
-    def __init__(self, text: str, at: int, decoder: json.JSONDecoder) -> None:
+    def __init__(self, text: str, at: int, scan: Scan) -> None:
         self._text = text
-        self._scan = decoder.scan_once
+        self._scan = scan
         self._at = _skip(text, at + 1)
         self._open = text[self._at] != "]"
         self.end = 0 if self._open else _skip(text, self._at + 1)

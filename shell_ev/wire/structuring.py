@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import cattrs
@@ -40,6 +40,8 @@ _LEAVES: dict[type, Callable[..., Any]] = {
 }
 
 _EXACT: Final = 2**53
+_MOST_SPELLINGS: Final = 256
+_from_iso = datetime.fromisoformat
 #: What a reader raises at a value that is not as promised; the tolerant reading takes over.
 _ODD = (Unreadable, TypeError, ValueError, KeyError, AttributeError)
 
@@ -131,10 +133,10 @@ class Structurer:
         """cattrs' hook for a type, resolved once. Every hook here is called with the value alone."""
         hook = self._hooks.get(target)
         if hook is None:
-            if isinstance(target, type) and issubclass(target, OpenEnum):
+            if vocabulary := open_enum(target):
                 # cattrs would resolve a text enum as text before it asks any factory: name each class.
-                self.converter.register_structure_hook(target, enum_reader(target))
-            hook = self._hooks[target] = self.converter.get_structure_hook(target)
+                self.converter.register_structure_hook(vocabulary, enum_reader(vocabulary))
+            hook = self._hooks[target] = cast("Callable[..., Any]", self.converter.get_structure_hook(target))
         return hook
 
     def _union_hook(self, choose: Choose) -> Callable[..., Any]:
@@ -224,12 +226,10 @@ class Structurer:
         """Every readable item of a list; a single value stands for a list of one; a bad item is noted and left out."""
         if is_list(value):
             return self.read_each(cls, value, path, problems)
-        kept, hook = [], self._hook(cls)
         try:
-            kept.append(hook(value))
+            return (self._hook(cls)(value),)
         except _ODD:
-            self._second_reading(cls, value, path, problems, kept)
-        return tuple(kept)
+            return self._second_reading(cls, value, path, problems)
 
     def read_each(self, cls: Any, items: Iterable[Any], path: str, problems: list[str]) -> tuple[Any, ...]:
         """As :meth:`read_many`, for items that may come one by one."""
@@ -239,14 +239,41 @@ class Structurer:
             try:
                 kept.append(hook(item))
             except _ODD:
-                self._second_reading(cls, item, f"{path}[{index}]", problems, kept)
+                kept += self._second_reading(cls, item, f"{path}[{index}]", problems)
         return tuple(kept)
 
-    def _second_reading(self, cls: Any, value: Any, path: str, problems: list[str], kept: list[Any]) -> None:
+    def _second_reading(self, cls: Any, value: Any, path: str, problems: list[str]) -> tuple[Any, ...]:
         try:
-            kept.append(self._tolerant(cls, value, path, problems))
+            return (self._tolerant(cls, value, path, problems),)
         except (Unreadable, TypeError, ValueError) as reason:
             problems.append(f"{path}: {reason}")
+            return ()
+
+
+class Spellings(dict[Any, OpenEnum]):
+    """The members of a vocabulary by every spelling met so far: working another one out costs 3 us, this 30 ns.
+
+    The service writes ``Started`` where its contract says ``started``. Only members the contract knows are remembered,
+    and no more than :data:`_MOST_SPELLINGS`.
+    """
+
+    def __init__(self, vocabulary: type[OpenEnum]) -> None:
+        super().__init__({member.value: member for member in vocabulary})
+        self._read = enum_reader(vocabulary)
+
+    def __missing__(self, value: Any) -> OpenEnum:
+        member = self._read(value)
+        if type(value) is str and member.is_known and len(self) < _MOST_SPELLINGS:
+            self[value] = member
+        return member
+
+
+spellings = functools.cache(Spellings)
+
+
+def open_enum(target: Any) -> type[OpenEnum] | None:
+    """The type, if it is one of our vocabularies."""
+    return target if isinstance(target, type) and issubclass(target, OpenEnum) else None
 
 
 def _reading(field: Field, value: str, hook: Callable[..., Any], names: dict[str, Any], index: int) -> list[str]:
@@ -256,11 +283,11 @@ def _reading(field: Field, value: str, hook: Callable[..., Any], names: dict[str
     one, many = f"{reader}({value})", f"map({reader}, {value})"
     if field.target is datetime:
         names[reader] = quick_datetime
-    elif isinstance(field.target, type) and issubclass(field.target, OpenEnum):
-        # The contract's spelling is a look-up in place, 30 ns; anything else costs a call.
+    elif vocabulary := open_enum(field.target):
+        # A look-up in place, 30 ns.
         known = f"known{index}"
-        names[known] = {member.value: member for member in field.target}.get
-        one, many = f"{known}({value}) or {one}", f"[{known}(i) or {reader}(i) for i in {value}]"
+        names[known] = spellings(vocabulary)
+        one, many = f"{known}[{value}]", f"[{known}[i] for i in {value}]"
     if field.many:
         return [
             f"if {value} is None: {value} = ()",
@@ -279,18 +306,17 @@ def _reading(field: Field, value: str, hook: Callable[..., Any], names: dict[str
 
 def quick_datetime(value: Any, _: Any = None) -> datetime:
     """As :func:`read_datetime`, with a short cut for RFC 3339 as it is nearly always written: 0.2 us for 0.7."""
-    if type(value) is str and value[4:5] == "-" == value[7:8] and value[10:11] == "T":
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            pass
-        else:
-            if moment.tzinfo is not None:
-                return moment
+    try:
+        moment = _from_iso(value)
+        # The shape too: fromisoformat also reads weeks, and a zone that is missing is a matter for the long way.
+        if value[10] == "T" and value[7] == "-" and moment.tzinfo is not None:
+            return moment
+    except (TypeError, ValueError, IndexError):
+        pass
     return read_datetime(value)
 
 
-def _raw_class(shape: Shape) -> Callable[[Any, Any], Any] | None:
+def _raw_class(shape: Shape) -> Callable[..., Any] | None:
     """A model that keeps the whole object, for shapes the library does not know; told by its ``raw`` field."""
     if "raw" not in {field.name for field in shape.fields}:
         return None

@@ -45,6 +45,12 @@ ARGUMENTS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests are about whether there is another try; how long the pauses are is shown elsewhere."""
+    monkeypatch.setattr("shell_ev.core.retry.FLOOR", 0.005)
+
+
 def arrived(sandbox: Sandbox, operation: str) -> int:
     return sum(request.operation == f"charging.{operation}" for request in sandbox.requests)
 
@@ -275,7 +281,7 @@ class TestARequestThatIsRefusedBeforeItIsSent:
 
     async def test_a_start_gets_through_once_the_service_listens_again(self, sandbox: Sandbox) -> None:
         credentials = ClientCredentials(sandbox.client_id, sandbox.client_secret)
-        async with over_sockets(sandbox.url, source=credentials, max_retries=20) as ev:
+        async with over_sockets(sandbox.url, source=credentials, max_retries=100) as ev:
             await ev.charging.active(CARD)
             await sandbox.close()
             starting = asyncio.ensure_future(ev.charging.start(CARD, EVSE))
@@ -295,7 +301,7 @@ class TestARequestThatIsRefusedBeforeItIsSent:
 
 class TestAnAnswerThatAsksToWait:
     @pytest.mark.parametrize("operation", CALLS)
-    @pytest.mark.parametrize("fault", [Fault.rate_limit(0.25), Fault.unavailable(0.25)], ids=["429", "503"])
+    @pytest.mark.parametrize("fault", [Fault.rate_limit(0.1), Fault.unavailable(0.1)], ids=["429", "503"])
     async def test_a_retry_after_is_obeyed(
         self, sandbox: Sandbox, hasty: AsyncShellEV, operation: str, fault: Fault
     ) -> None:
@@ -305,7 +311,7 @@ class TestAnAnswerThatAsksToWait:
         arguments = (started.data.session_id,) if operation in ("stop", "retrieve") else CALLS[operation]
         response = await getattr(hasty.charging, operation)(*arguments)
         assert response.attempts == 2
-        assert response.elapsed >= 0.25
+        assert response.elapsed >= 0.1
         assert arrived(sandbox, operation) == 2
 
     @pytest.mark.parametrize("operation", CALLS)

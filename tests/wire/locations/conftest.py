@@ -12,7 +12,7 @@ from location_servers import Answer, AnswerServer
 from shell_ev import AsyncShellEV, StaticToken
 from shell_ev.sandbox import Sandbox
 
-NOON = 1_718_798_400.0  # 2024-06-19T12:00:00Z, later that day than anything in the sandbox
+NOON = 1_782_043_200.0  # 2026-06-21T12:00:00Z, later than anything the sandbox says of its stations
 
 
 class ManualClock:
@@ -71,7 +71,9 @@ def serve(closing: AsyncExitStack) -> Callable[..., Any]:
 
     async def make(answer: Answer, version: str = "v2", **options: Any) -> tuple[AnswerServer, AsyncShellEV]:
         server = await closing.enter_async_context(AnswerServer(answer))
-        client = AsyncShellEV(token_source=StaticToken("t"), base_url=server.url, api_version=version, **options)
+        client = AsyncShellEV(
+            token_source=StaticToken("token-of-the-test"), base_url=server.url, api_version=version, **options
+        )
         closing.push_async_callback(client.aclose)
         return server, client
 

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from location_servers import asked, page_number, paging
 from aiohttp import web
+from location_servers import asked, page_number, paging
 
 from shell_ev import (
     AsyncShellEV,

@@ -116,7 +116,11 @@ OWN: dict[str, list[tuple[str, Any, Pairs]]] = {
         ("page_number", 10**9, [("pageNumber", "1000000000")]),
         ("per_page", 1, [("perPage", "1")]),
         ("per_page", 500, [("perPage", "500")]),
-        ("updated_since", datetime(2021, 10, 6, 10, 44, 24, tzinfo=UTC), [("updatedSince", "2021-10-06T10:44:24+00:00")]),
+        (
+            "updated_since",
+            datetime(2021, 10, 6, 10, 44, 24, tzinfo=UTC),
+            [("updatedSince", "2021-10-06T10:44:24+00:00")],
+        ),
         (
             "updated_since",
             datetime(2021, 10, 6, 10, 44, 24, 5, tzinfo=AMSTERDAM),

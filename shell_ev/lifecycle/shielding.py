@@ -1,0 +1,46 @@
+"""Bringing to its end what must not be left half done, although the caller is on its way out. Knows no charge."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+logger = logging.getLogger("shell_ev")
+
+R = TypeVar("R")
+
+
+async def beside(error: BaseException, cleanup: Coroutine[Any, Any, Any], what: str) -> None:
+    """Run a clean-up to its end although the caller is on its way out with ``error``.
+
+    The clean-up goes on through one cancellation; the next ends it. If it fails, ``error`` stays the one the caller
+    sees: the failure becomes a note on it and a line in the log at level ERROR.
+    """
+    task = asyncio.ensure_future(cleanup)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+    failure = asyncio.CancelledError("cancelled once more") if task.cancelled() else task.exception()
+    if failure is not None:
+        told = f"{what}: cleaning up failed and the car may still be charging: {failure!r}"
+        error.add_note(told)
+        logger.error("%s", told)
+
+
+async def carried_through(work: Coroutine[Any, Any, R], what: str) -> R:
+    """The outcome of ``work``, which goes on through one cancellation of the caller before that is passed on."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError as cancelled:
+        await beside(cancelled, _end(task), what)
+        raise
+    return task.result()
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    await task
