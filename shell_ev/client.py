@@ -96,11 +96,11 @@ class AsyncShellEV:
             user_agent_suffix=user_agent_suffix,
         )
         source = token_source_of(client_id, client_secret, token_source)
+        # Here and not above, where it would make every import of the library slow, and not at the first call, where it
+        # would hold up the event loop: aiohttp takes longer to import than everything else together.
+        from .core.transport import Transport
 
         def make_sender() -> Sender:
-            # Here and not above: aiohttp takes longer to import than everything else together.
-            from .core.transport import Transport
-
             return Transport(config, http_session)
 
         self._wire(SessionManager(config, source, make_sender), owner=True)

@@ -167,12 +167,12 @@ class ChargeBlock(Blocking):
     original: AsyncChargeBlock
 
     def __enter__(self) -> Charge:
-        return Charge(self._portal, self._portal.run(self.original.__aenter__()))
+        return Charge(self._portal, self._portal.run(self.original.__aenter__(), self.original.longest_cleanup))
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._portal.run(self.original.__aexit__(exc_type, exc, traceback))
+        self._portal.run(self.original.__aexit__(exc_type, exc, traceback), self.original.longest_cleanup)
 
 
 class ShellEV(Blocking):

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from shell_ev.client import AsyncShellEV
 from shell_ev.config import make_config
 from shell_ev.core.auth import ClientCredentials
 from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.core.transport import Transport
-from shell_ev.client import AsyncShellEV
 from shell_ev.sandbox import Sandbox
 
 

@@ -62,14 +62,14 @@ class _Call(Generic[R]):
         while not self.done and not self._finished.acquire(timeout=_BREATH):
             pass
 
-    def wait_a_while(self) -> None:
-        """In the caller's thread, after :meth:`wait` was left early: perhaps with the lock in hand, then it is done."""
+    def wind_up(self, grace: float) -> None:
+        """In the caller's thread, after :meth:`wait` was left early: perhaps with the lock in hand, but then done."""
         if not self.done:
-            self._finished.acquire(timeout=CANCEL_GRACE)
+            self._finished.acquire(timeout=grace)
 
 
 class _LoopThread:
-    """The loop, its thread and the calls in it. Holds no reference to the portal, which could not be collected then."""
+    """The loop, its thread and the calls in it. Knows no portal, which could never be collected then."""
 
     def __init__(self, on_close: Callable[[], Awaitable[None]]) -> None:
         self._on_close = on_close
@@ -78,7 +78,7 @@ class _LoopThread:
         # Whoever takes a call out of here has to finish it: none is forgotten, however the thread ends.
         self._calls: set[_Call[Any]] = set()
         self._loop = asyncio.new_event_loop()
-        # In asyncio's debug mode a slow step is logged. Nobody shares this loop, and no user can make our steps shorter.
+        # asyncio's debug mode logs slow steps. Nobody shares this loop, and no user can make our steps shorter.
         self._loop.slow_callback_duration = float("inf")
         self._leave = self._loop.create_future()
         self._thread = threading.Thread(target=self._serve, name="shell_ev", daemon=True)
@@ -105,7 +105,7 @@ class _LoopThread:
         except RuntimeError:
             raise ConfigurationError(_EXITING if _exiting else _CLOSED) from None
 
-    def take_back(self, call: _Call[Any]) -> None:
+    def take_back(self, call: _Call[Any], grace: float) -> None:
         """In the caller's thread, whatever has become of the call: see that it ends, and wait for that."""
         call.wanted = False
         try:
@@ -116,7 +116,7 @@ class _LoopThread:
                 call.coroutine.close()
             return
         # A second interrupt breaks out of this wait: the user has the last word.
-        call.wait_a_while()
+        call.wind_up(grace)
 
     def _begin(self, call: _Call[Any]) -> None:
         if not call.wanted or self._ending:
@@ -161,11 +161,7 @@ class _LoopThread:
             return  # the parent's loop; to touch it here would disturb it there
         self._ending = True
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._let_go)
-
-    def _let_go(self) -> None:
-        if not self._leave.done():
-            self._leave.set_result(None)
+            self._loop.call_soon_threadsafe(self._leave.cancel)
 
     def join(self) -> None:
         """Wait for the end of the thread, unless it would be its own."""
@@ -192,7 +188,7 @@ class _LoopThread:
             _serving.discard(self)
 
     async def _main(self) -> None:
-        await self._leave
+        await asyncio.wait([self._leave])
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -236,11 +232,11 @@ class Portal:
         self._thread: _LoopThread | None = None
         self._closed = False
 
-    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+    def run(self, coroutine: Coroutine[Any, Any, R], grace: float = CANCEL_GRACE) -> R:
         """The coroutine's outcome, computed in the loop thread while this one waits.
 
-        KeyboardInterrupt, or whatever a signal handler raises, cancels the coroutine, waits until it has wound up and
-        then goes on its way. Raises ConfigurationError when the portal cannot be used from here.
+        KeyboardInterrupt, or whatever a signal handler raises, cancels the coroutine, waits until it has wound up,
+        ``grace`` seconds at most, and then goes on its way. Raises ConfigurationError when the portal cannot be used from here.
         """
         thread: _LoopThread | None = None
         call: _Call[R] | None = None
@@ -253,7 +249,7 @@ class Portal:
             if thread is None or call is None:
                 coroutine.close()
             else:
-                thread.take_back(call)
+                thread.take_back(call, grace)
             raise
         error = call.error
         if error is not None:

@@ -14,7 +14,7 @@ import backoff
 FLOOR = 0.1
 FACTOR = 0.5
 CEILING = 8.0
-#: With less time than this a try is not begun: it would end between connecting and sending, and nobody could tell where.
+#: With less time than this a try is not begun: it would end between connecting and sending, nobody could tell where.
 SHORTEST_TRY = 0.05
 
 Jitter = Callable[[float], float]

@@ -6,6 +6,7 @@ Knows nothing of tokens, retries or what an answer means.
 from __future__ import annotations
 
 import asyncio
+import re
 import urllib.request
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from .exchange import Reply, Request, SendFailure
 
 #: Larger than aiohttp's own: takes a sixth off a page of locations and costs a small answer nothing.
 _READ_BUFFER: Final = 256 * 1024
+_USERINFO: Final = re.compile(r"//[^/\s]*@")
 _NO_CONTENT_TYPE: Final = frozenset({"Content-Type"})
 
 _NOT_SENT = (
@@ -31,6 +33,20 @@ _NOT_SENT = (
     aiohttp.InvalidURL,
     UnicodeError,  # a host name that no resolver can be asked for
 )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A connector that can be let go of: aiohttp's finaliser complains, and works on a loop that may not be ours.
+
+    In a forked child that loop's selector is the parent's own: unregistering there would make the parent deaf. The
+    sockets are closed when they are collected.
+    """
+
+    forsaken = False
+
+    def __del__(self, *args: Any) -> None:
+        if not self.forsaken:
+            super().__del__(*args)
 
 
 class Transport:
@@ -48,7 +64,7 @@ class Transport:
 
     def _open(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._config.max_connections),
+            connector=_Connector(limit=self._config.max_connections),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             read_bufsize=_READ_BUFFER,
@@ -71,7 +87,8 @@ class Transport:
                 raise_for_status=False,
                 timeout=self._limits(request.timeout, connect_within),
                 proxy=self._proxy(request.url),
-                skip_auto_headers=_NO_CONTENT_TYPE if request.body is None else None,
+                # aiohttp gives a POST without a body a Content-Type of its own; asking it not to costs 3 us.
+                skip_auto_headers=_NO_CONTENT_TYPE if request.body is None and request.method != "GET" else None,
                 **self._options,
             )
             try:
@@ -113,9 +130,9 @@ class Transport:
         """Let go of connections whose loop is gone or belongs to another process, without a sound."""
         if self._ours and not self._session.closed:
             connector = self._session.connector
+            if isinstance(connector, _Connector):
+                connector.forsaken = True
             self._session.detach()
-            if connector is not None:
-                _forsaken.append(connector)
 
 
 def _proxy_url(value: str | None) -> str | None:
@@ -150,12 +167,9 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bo
     return b"".join(kept), False
 
 
-#: Connectors that cannot be closed any more: kept, so that their finalisers do not touch a loop that is not ours.
-_forsaken: list[aiohttp.BaseConnector] = []
-
-
 def _translated(error: Exception) -> Exception:
-    reason = one_line(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, 200)
+    said = _USERINFO.sub("//***@", str(error))  # a proxy's URL comes with its password
+    reason = one_line(f"{type(error).__name__}: {said}" if said else type(error).__name__, 200)
     if isinstance(error, _NOT_SENT):
         timed_out = isinstance(error, asyncio.TimeoutError)
         return SendFailure("no connection in time" if timed_out else reason, sent=False, timed_out=timed_out)

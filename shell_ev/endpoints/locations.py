@@ -144,6 +144,8 @@ class AsyncLocations:
             # An item that could not be read is a problem and was on the page all the same.
             if len(page) + len(answer.problems) < size:
                 return
+            # Let go before the next page is fetched, or two would be in memory while it is read.
+            del answer, page
             seen.add(mark)
             number += 1
 

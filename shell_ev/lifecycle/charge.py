@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 
 import attrs
 
-from ..config import Timeout
 from ..core.session_manager import SessionManager
 from ..endpoints.charging import AsyncCharging
-from ..errors import ChargeFailedError, ChargePendingError, ConfigurationError, ShellEVError, ValidationError
+from ..errors import ChargeFailedError, ChargePendingError, ValidationError, shown
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
-from .polling import OVER, Polling
+from .polling import OVER, Polling, is_positive
 from .shielding import carried_through
 from .stopping import Stopping
 from .watching import OnProblem, Watch
@@ -24,6 +23,7 @@ DEFAULT_START_TIMEOUT = 180.0
 DEFAULT_STOP_TIMEOUT = 120.0
 #: A session that the service has not known for this long is not coming back.
 GONE_AFTER = 300.0
+_NO_SECONDS = "must be a positive number of seconds"
 
 
 @attrs.frozen(kw_only=True)
@@ -38,12 +38,8 @@ class ChargeOptions:
     on_problem: OnProblem | None = None
 
     def __attrs_post_init__(self) -> None:
-        faults: list[str] = []
-        for name in ("start_timeout", "stop_timeout"):
-            try:
-                Timeout(total=getattr(self, name))
-            except ConfigurationError as error:
-                faults.append(f"{name}: {error}")
+        limits = (("start_timeout", self.start_timeout), ("stop_timeout", self.stop_timeout))
+        faults = [f"{name} {_NO_SECONDS}, not {shown(value)}" for name, value in limits if not is_positive(value)]
         if faults:
             raise ValidationError(faults)
 
@@ -125,9 +121,9 @@ class AsyncCharge:
                     session=session,
                 )
             if not await watch.wait():
-                shown = self.state.value if self.state is not None else "not shown by the service"
+                state = self.state.value if self.state is not None else "not shown by the service"
                 raise ChargePendingError(
-                    f"the charge is {shown} after {limit:g} s and may start yet: "
+                    f"the charge is {state} after {limit:g} s and may start yet: "
                     f"attach('{self.session_id}') waits on, or stops it",
                     session_id=self.session_id,
                     session=self.session,
@@ -187,8 +183,6 @@ def _reason(session: ChargeSession) -> str:
 
 
 def _seconds(value: float) -> float:
-    try:
-        Timeout(total=value)
-    except ShellEVError as error:
-        raise ValidationError([str(error)]) from None
+    if not is_positive(value):
+        raise ValidationError([f"timeout {_NO_SECONDS}, not {shown(value)}"])
     return value

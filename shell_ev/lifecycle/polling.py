@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 
 import attrs
 import backoff
@@ -60,4 +60,5 @@ class Polling:
 
 def is_positive(value: object) -> bool:
     """Whether a value is a positive finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    # Compared and not converted: an integer may be larger than any float.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.float_info.max

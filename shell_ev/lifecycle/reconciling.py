@@ -13,12 +13,15 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from ..config import ApiVersion
 from ..core.session_manager import SessionManager
 from ..endpoints.charging import AsyncCharging
+from ..endpoints.checks import Checks
 from ..errors import OutcomeUnknownError, ShellEVError
 from ..identifiers import EvseId
 from ..models.charging import ChargeSession
 from ..models.response import ApiResponse
+from ..wire.operations import START
 from .polling import Polling
 from .watching import SHORTEST_LOOK, is_refused_token, is_transient
 
@@ -50,6 +53,15 @@ def ema_id_of(ev_charge_number: str) -> str | None:
     """The card number as the EMA-ID to look active sessions up by; None when it is not one."""
     fits = 14 <= len(ev_charge_number) <= 19 and _EMA_ID.fullmatch(ev_charge_number)
     return ev_charge_number if fits else None
+
+
+def check_ema_id(ema_id: str | None, version: ApiVersion) -> None:
+    """Raise ValidationError for what ``active`` would refuse: better before a start than after it was lost."""
+    if ema_id is None:
+        return
+    checks = Checks(START.name)
+    checks.text("ema_id", ema_id, *((1, None) if version is ApiVersion.V1_PASCAL else (14, 19)))
+    checks.options(None, None, None, None)
 
 
 def same_evse(left: str | None, right: str) -> bool:
@@ -138,8 +150,7 @@ class Reconciler:
             if session.id
             and session.id not in self._claims
             and same_evse(session.evse_id, self._evse_id)
-            # No time yet: requested and not started, which is what a fresh start looks like.
-            and (session.started_at is None or session.started_at >= earliest)
+            and not _is_before(earliest, session)
         ]
 
     def _unknown(self, reason: str) -> OutcomeUnknownError:
@@ -153,6 +164,12 @@ class Reconciler:
             lookups=self._lookups,
             seen=self._seen,
         )
+
+
+def _is_before(earliest: datetime, session: ChargeSession) -> bool:
+    """Whether a session began before that, or was not touched since. One without any time is taken for a fresh one."""
+    moment = session.started_at or session.last_updated
+    return moment is not None and moment < earliest
 
 
 def _skew(answer: ApiResponse[Any], now: datetime) -> timedelta:

@@ -15,20 +15,28 @@ R = TypeVar("R")
 async def beside(error: BaseException, cleanup: Coroutine[Any, Any, Any], what: str) -> None:
     """Run a clean-up to its end although the caller is on its way out with ``error``.
 
-    The clean-up goes on through one cancellation; the next ends it. If it fails, ``error`` stays the one the caller
-    sees: the failure becomes a note on it and a line in the log at level ERROR.
+    The clean-up goes on through one wish to leave, be that ``error`` itself or a cancellation meanwhile; the next ends
+    it. ``error`` stays the one the caller sees, unless it is a failure and a cancellation came: that is never
+    swallowed. If the clean-up fails, the one seen gets a note, and the log a line at level ERROR.
     """
     task = asyncio.ensure_future(cleanup)
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        task.cancel()
-        await asyncio.wait([task])
+    seen = error
+    leaving = not isinstance(error, Exception)
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as cancelled:
+            if leaving:
+                task.cancel()
+            else:
+                leaving, seen = True, cancelled
     failure = asyncio.CancelledError("cancelled once more") if task.cancelled() else task.exception()
     if failure is not None:
         told = f"{what}: cleaning up failed and the car may still be charging: {failure!r}"
-        error.add_note(told)
+        seen.add_note(told)
         logger.error("%s", told)
+    if seen is not error:
+        raise seen
 
 
 async def carried_through(work: Coroutine[Any, Any, R], what: str) -> R:

@@ -15,12 +15,19 @@ import attrs
 from ..config import Timeout
 from ..core.session_manager import Progress, SessionManager, mint_request_id
 from ..endpoints.charging import prepare_start
-from ..errors import ChargeFailedError, ChargePendingError, OutcomeUnknownError, ShellEVError, ValidationError
+from ..errors import (
+    ChargeFailedError,
+    ChargePendingError,
+    ConfigurationError,
+    OutcomeUnknownError,
+    ShellEVError,
+    ValidationError,
+)
 from ..identifiers import EmaId, EvseId
 from ..wire.codec import STARTED
 from ..wire.operations import START, STOP
 from .charge import AsyncCharge, ChargeOptions
-from .reconciling import Claims, Reconciler
+from .reconciling import Claims, Reconciler, check_ema_id
 from .shielding import beside
 from .watching import tell
 
@@ -46,6 +53,7 @@ class Starter:
         self._claims = claims
         self.options = options
         self._arguments, call = prepare_start(ev_charge_number, evse_id, request_id, timeout, None, headers)
+        check_ema_id(options.ema_id, manager.version)
         self._request_id = call.request_id or mint_request_id()
         self._progress = Progress()
         self._call = attrs.evolve(call, request_id=self._request_id, progress=self._progress)
@@ -107,6 +115,7 @@ async def reconcile(
     arguments: Mapping[str, Any] = getattr(error, "arguments", None) or {}
     if not error.outcome_unknown or operation not in (START.name, STOP.name) or not arguments:
         raise ValidationError([f"{type(error).__name__} leaves nothing open that could be looked up"], "reconcile")
+    check_ema_id(options.ema_id, manager.version)
     request_id = getattr(error, "request_id", None)
     if operation == STOP.name:
         charge = AsyncCharge(manager, arguments["session_id"], options)
@@ -132,9 +141,18 @@ class AsyncChargeBlock:
 
     def __init__(self, starter: Starter) -> None:
         self._starter = starter
+        self._entered = False
         self._charge: AsyncCharge | None = None
 
+    @property
+    def longest_cleanup(self) -> float:
+        """Seconds that a cancelled entry or exit may take: to learn what a start came to, and to stop it."""
+        return 2 * self._starter.options.stop_timeout + 1
+
     async def __aenter__(self) -> AsyncCharge:
+        if self._entered:
+            raise ConfigurationError("a charge is entered once: ask the client for another one")
+        self._entered = True
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._starter.options.start_timeout
         charge = await self._starter.start()

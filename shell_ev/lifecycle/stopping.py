@@ -42,6 +42,7 @@ class Stopping:
         self._sent_at: float | None = None
         self._refusal: ShellEVError | None = None
         self._trouble: ShellEVError | None = None
+        self._accepted = False
         self._failures = 0
 
     async def run(self) -> ChargeSession | None:
@@ -58,9 +59,11 @@ class Stopping:
             if shown is not None and self._refusal is not None:
                 raise self._not_stopped(f"the service refused: {self._refusal}") from self._refusal
             if shown is not None and shown.state is SessionState.FAILED_TO_STOP:
-                self._failures += 1
+                # Of an accepted stop, and of each once: a look may show what became of the one before.
+                self._failures += self._accepted
+                self._accepted = False
                 if self._failures >= _FAILED_STOPS:
-                    raise self._not_stopped(f"the service showed failed-to-stop {self._failures} times")
+                    raise self._not_stopped(f"{self._failures} stops were accepted and failed")
             if not await self._watch.wait():
                 raise self._not_stopped(f"not seen to stop within {self._limit:g} s") from self._trouble
 
@@ -87,6 +90,7 @@ class Stopping:
             self._trouble = error
         else:
             self._sent_at = self._loop.time()
+            self._accepted = True
 
     async def _look(self) -> ChargeSession | None:
         try:

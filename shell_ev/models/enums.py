@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 _SEPARATORS = re.compile(r"[\s_-]+")
 
@@ -19,6 +19,11 @@ class OpenEnum(StrEnum):
     ``SessionState("Started") is SessionState.STARTED``; ``SessionState("paused")`` is a value of the enum whose
     ``value`` is ``"paused"`` and whose ``is_known`` is False. Members compare, hash, print and pickle as their text.
     """
+
+    if TYPE_CHECKING:
+        # Any text: type checkers would otherwise take the listed ones for all there can be.
+        @property
+        def value(self) -> str: ...
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:

@@ -171,11 +171,13 @@ def test_an_idle_connection_that_the_server_closed_meanwhile() -> None:
         data = {"requestId": NOWHERE, "status": "SUCCESS", "data": [{"sessionId": NOWHERE}]}
         return web.json_response(data, status=202)
 
-    with serving(lambda: web.Server(answer, keepalive_timeout=0.05, access_log=None)) as url:
-        with ShellEV("id", "secret", base_url=url, max_retries=0) as ev:
-            assert ev.charging.start(CARD, EVSE).data.session_id == NOWHERE
-            ev._portal.run(asyncio.wait_for(until_idle_connections_are_gone(ev), 10))
-            assert ev.charging.start(CARD, EVSE).data.session_id == NOWHERE
+    with (
+        serving(lambda: web.Server(answer, keepalive_timeout=0.05, access_log=None)) as url,
+        ShellEV("id", "secret", base_url=url, max_retries=0) as ev,
+    ):
+        assert ev.charging.start(CARD, EVSE).data.session_id == NOWHERE
+        ev._portal.run(asyncio.wait_for(until_idle_connections_are_gone(ev), 10))
+        assert ev.charging.start(CARD, EVSE).data.session_id == NOWHERE
     assert len(starts) == 2
     assert starts[0][0] is not starts[1][0]  # type: ignore[index]
 

@@ -324,3 +324,31 @@ def test_the_wait_comes_up_for_air_where_signals_do_not_end_it(portal: Portal, m
     """As on Windows."""
     monkeypatch.setattr(room, "_BREATH", 0.001)
     assert portal.run(asyncio.sleep(0.02, "done")) == "done"
+
+
+def test_a_call_handed_over_while_the_thread_is_closing_is_not_begun() -> None:
+    begun: list[str] = []
+    refused: list[str] = []
+
+    async def start() -> None:
+        begun.append("a request would have left")
+
+    def call() -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            portal.run(start())
+        refused.append(str(caught.value))
+
+    caller = threading.Thread(target=call)
+
+    async def on_close() -> None:
+        caller.start()
+        while caller.is_alive():
+            await asyncio.sleep(0.001)
+
+    portal = Portal(on_close)
+    portal.run(value())
+    assert portal._thread is not None
+    portal._thread.end()
+    portal._thread.join()
+    caller.join(5)
+    assert (begun, refused) == ([], ["this client is closed; make a new one"])

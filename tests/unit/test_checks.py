@@ -183,5 +183,3 @@ async def test_good_options_are_taken(options: dict[str, Any]) -> None:
         assert request.headers["RequestId"] == str(options["request_id"])
     for name, value in options.get("headers", {}).items():
         assert request.headers[name] == value
-
-

@@ -160,9 +160,7 @@ class TestWaits:
 
     @virtual_time
     async def test_a_date_is_taken_against_the_answers_own_clock(self) -> None:
-        ours_is_wrong = reply(
-            429, Retry_After="Mon, 01 Jan 2035 00:00:09 GMT", Date="Mon, 01 Jan 2035 00:00:00 GMT"
-        )
+        ours_is_wrong = reply(429, Retry_After="Mon, 01 Jan 2035 00:00:09 GMT", Date="Mon, 01 Jan 2035 00:00:00 GMT")
         sender = FakeSender(ours_is_wrong, good("start"))
         async with client_over(sender) as ev:
             await call(ev, "start")
@@ -267,9 +265,8 @@ class TestTheOneTimer:
     @virtual_time
     async def test_an_error_of_the_block_is_passed_on(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
-        with pytest.raises(KeyError):
-            with sweeper.limit(now() + 1):
-                raise KeyError("mine")
+        with pytest.raises(KeyError), sweeper.limit(now() + 1):
+            raise KeyError("mine")
         assert asyncio.current_task() is not None
         assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
 

@@ -72,9 +72,7 @@ def test_the_envelope_of_g1_3_and_g2_is_read_completely() -> None:
         code="E0038",
         message="Not Found",
         request_id="9d2dee33-7803-485a-a2b1-2c7538e597ee",
-        errors=(
-            ErrorDetail(code="E0038", message="Not Found", description="Location Not Found", details=("a", "b")),
-        ),
+        errors=(ErrorDetail(code="E0038", message="Not Found", description="Location Not Found", details=("a", "b")),),
     )
 
 
@@ -165,7 +163,8 @@ def test_no_body_at_all_makes_it_raise(raw: bytes) -> None:
 
 
 def test_a_mask_sees_every_decoded_text() -> None:
-    raw = rb'{"errors":[{"message":"no \u0073ecret here","details":["s\u0065cret"],"additionalInfo":{"secret":"secret"}}]}'
+    entry = rb'{"message":"no \u0073ecret here","details":["s\u0065cret"],"additionalInfo":{"secret":"secret"}}'
+    raw = b'{"errors":[' + entry + b"]}"
     body = read_error_body(raw, lambda text: text.replace("secret", "***"))
     assert "secret" not in repr(body)
     assert body.message == "no *** here"

@@ -12,7 +12,20 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from fakes import CALLS, GETS, LATE, LOST, NO_CONNECTION, POSTS, REFUSED, REQUEST_ID, FakeSender, call, client_over, reply
+from fakes import (
+    CALLS,
+    GETS,
+    LATE,
+    LOST,
+    NO_CONNECTION,
+    POSTS,
+    REFUSED,
+    REQUEST_ID,
+    FakeSender,
+    call,
+    client_over,
+    reply,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import virtual_time
@@ -78,7 +91,9 @@ BODIES: dict[str, bytes] = {
     "errors is text": b'{"requestId": "abc", "errors": "just text"}',
     "errors is a number": b'{"requestId": "abc", "errors": 42}',
     "errors holds lists": b'{"requestId": "abc", "errors": [[[]], [{}], null]}',
-    "long": json.dumps({"errors": [{"code": "E" * 5000, "message": "m" * 5000, "description": "\u2028" * 50}]}).encode(),
+    "long": json.dumps(
+        {"errors": [{"code": "E" * 5000, "message": "m" * 5000, "description": "\u2028" * 50}]}
+    ).encode(),
     "binary": bytes(range(256)),
 }
 
@@ -355,7 +370,7 @@ async def test_a_token_the_service_echoes_is_masked_everywhere(operation: str, s
             assert token not in repr(getattr(caught.value, "errors", ""))
 
 
-@pytest.mark.parametrize("secret", ["s3cr3t/with+signs", "quo\"ted\\secret", "s\u00e9cr\u00e9t-secret"])
+@pytest.mark.parametrize("secret", ["s3cr3t/with+signs", 'quo"ted\\secret', "s\u00e9cr\u00e9t-secret"])
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 200, 302])
 @virtual_time
 async def test_a_client_secret_the_token_endpoint_echoes_is_masked_everywhere(status: int, secret: str) -> None:

@@ -414,7 +414,8 @@ MINIMAL: list[tuple[Any, Location]] = [
     ({"coordinates": {"latitude": "52.5", "longitude": 200}},
      Location(coordinates=Coordinates(latitude=52.5, longitude=200))),
     ({"openTwentyFourSeven": False}, Location(open_twenty_four_seven=False)),
-    ({"evses": [{"connectors": [{"uid": None}], "authorizationMethods": []}]}, Location(evses=(Evse(connectors=(Connector(),)),))),
+    ({"evses": [{"connectors": [{"uid": None}], "authorizationMethods": []}]},
+     Location(evses=(Evse(connectors=(Connector(),)),))),
     ({"evses": {"evseId": "x"}}, Location(evses=(Evse(evse_id="x"),))),
     ({"UID": 7, "External_Id": "e", "OPERATORNAME": "o"}, Location(uid="7", external_id="e", operator_name="o")),
     ({"uid": "1", "somethingNew": {"uid": 2}, "data": []}, Location(uid="1")),
@@ -804,7 +805,7 @@ DAMAGES = [_delete, _make_unreadable, _make_unreadable, _respell, _add_strange_k
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("kind", POOLS)
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_damage_costs_what_it_hits_and_nothing_else(version: ApiVersion, kind: str, data: st.DataObject) -> None:
     """Every damage is done to one page, and what it costs is taken out of another by hand: both must read the same."""
@@ -867,7 +868,7 @@ anything = st.recursive(
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("kind", POOLS)
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_whatever_stands_in_one_place_the_other_items_decode_as_before(
     version: ApiVersion, kind: str, data: st.DataObject
@@ -893,7 +894,7 @@ def test_whatever_stands_in_one_place_the_other_items_decode_as_before(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(document=anything, wrapped=st.booleans())
 def test_nothing_but_the_documented_error_comes_out(version: ApiVersion, document: Any, wrapped: bool) -> None:
     for result in (LOCATIONS, LOCATION, MARKERS):
@@ -908,7 +909,7 @@ def test_nothing_but_the_documented_error_comes_out(version: ApiVersion, documen
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_a_body_cut_or_scribbled_on(version: ApiVersion, data: st.DataObject) -> None:
     body = json.dumps(answer(version, SAMPLES[version][0])).encode()

@@ -30,7 +30,10 @@ ECHO = Route(method="GET", path="/echo/{id}", arguments=(Argument("id", "path", 
 
 
 def test_only_start_and_stop_must_not_be_repeated() -> None:
-    assert {operation.name for operation in OPERATIONS if not operation.repeatable} == {"charging.start", "charging.stop"}
+    assert {operation.name for operation in OPERATIONS if not operation.repeatable} == {
+        "charging.start",
+        "charging.stop",
+    }
     for operation in OPERATIONS:
         for route in operation.routes.values():
             assert (route.method == "GET") is operation.repeatable
@@ -45,14 +48,21 @@ def test_every_operation_speaks_every_dialect_and_has_a_name_of_its_own() -> Non
 @pytest.mark.parametrize(
     ("operation", "version", "arguments", "method", "path", "body"),
     [
-        (STOP, "v1-pascal", {"session_id": "a*/b"}, "POST", "/ev/v1/charge-session/stop/a%2A%2Fb", b'{"SesssionId":"a*/b"}'),
+        (
+            STOP,
+            "v1-pascal",
+            {"session_id": "a*/b"},
+            "POST",
+            "/ev/v1/charge-session/stop/a%2A%2Fb",
+            b'{"SesssionId":"a*/b"}',
+        ),
         (STOP, "v2", {"session_id": "a*/b"}, "POST", "/ev/v2/charge-session/stop?sessionId=a%2A%2Fb", None),
         (RETRIEVE, "v1-pascal", {"session_id": "x"}, "GET", "/ev/v1/charge-session/retrieve/x?SessionId=x", None),
         (ACTIVE, "v1", {"ema_id": "a b+c&d"}, "GET", "/ev/v1/charge-session/active?emaId=a%20b%2Bc%26d", None),
         (
             START,
             "v2",
-            {"ev_charge_number": "", "evse_id": "\u00e9\u2028\""},
+            {"ev_charge_number": "", "evse_id": '\u00e9\u2028"'},
             "POST",
             "/ev/v2/charge-session/start",
             '{"evChargeNumber":"","evseId":"\u00e9\u2028\\""}'.encode(),

@@ -59,9 +59,7 @@ def over_sockets(base_url: str, *, source: Any = None, http_session: Any = None,
     """A client whose waits between tries are as short as they get."""
     config = make_config(base_url=base_url, **options)
     hooks = Hooks(jitter=lambda _: 0.0)
-    manager = SessionManager(
-        config, source or StaticToken("t"), lambda: Transport(config, http_session), hooks=hooks
-    )
+    manager = SessionManager(config, source or StaticToken("t"), lambda: Transport(config, http_session), hooks=hooks)
     return AsyncShellEV._over(manager)
 
 
@@ -218,10 +216,12 @@ class TestARequestThatIsRefusedBeforeItIsSent:
     @pytest.mark.parametrize("operation", CALLS)
     async def test_a_host_nobody_knows_is_asked_for_again_and_the_outcome_is_known(self, operation: str) -> None:
         resolver = NoSuchHost()
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=resolver)) as session:
-            async with over_sockets("http://ev.invalid", http_session=session) as ev:
-                with pytest.raises(ConnectError) as caught:
-                    await call(ev, operation)
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=resolver)) as session,
+            over_sockets("http://ev.invalid", http_session=session) as ev,
+        ):
+            with pytest.raises(ConnectError) as caught:
+                await call(ev, operation)
         assert caught.value.attempts == resolver.asked == 3
         assert not caught.value.outcome_unknown
 

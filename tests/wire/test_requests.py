@@ -185,7 +185,7 @@ async def test_the_header_spelling_is_the_contracts(recorder: Recorder, version:
 
 @pytest.mark.parametrize("version", ["v1-pascal", "v1", "v2"])
 async def test_text_of_any_kind_arrives_as_it_was_given(recorder: Recorder, version: str) -> None:
-    number, evse = "caf\u00e9 \"quoted\" \\ \U0001f50c", "NL*TNM*E02003451*0 &?#%2F+"
+    number, evse = 'caf\u00e9 "quoted" \\ \U0001f50c', "NL*TNM*E02003451*0 &?#%2F+"
     recorder.answers[f"/ev/{'v2' if version == 'v2' else 'v1'}/charge-session/start"] = (200, STARTED)
     async with AsyncShellEV(token_source=StaticToken(TOKEN), base_url=recorder.url, api_version=version) as ev:
         await ev.charging.start(number, evse)
@@ -266,9 +266,7 @@ async def test_the_token_call_is_the_one_of_the_contract(
 
 async def test_a_token_url_of_the_callers_is_used_as_it_is(recorder: Recorder) -> None:
     recorder.answers["/login/v9/token"] = (200, TOKEN_ANSWER)
-    async with AsyncShellEV(
-        "id", "secret", base_url=recorder.url, token_url=recorder.url + "/login/v9/token"
-    ) as ev:
+    async with AsyncShellEV("id", "secret", base_url=recorder.url, token_url=recorder.url + "/login/v9/token") as ev:
         await ev.charging.active("NL-TNM-C0216599X-A")
     assert [request.raw_path for request in recorder.arrived] == ["/login/v9/token", "/ev/v2/charge-session/active"]
 
@@ -278,9 +276,7 @@ async def test_a_whole_charge_against_the_sandbox_in_every_dialect(sandbox: Sand
     """The sandbox checks requests by the contract and shares no code with the client."""
     sandbox.start_delay = sandbox.stop_delay = 0
     card, evse = START_ARGUMENTS
-    async with AsyncShellEV(
-        sandbox.client_id, sandbox.client_secret, base_url=sandbox.url, api_version=version
-    ) as ev:
+    async with AsyncShellEV(sandbox.client_id, sandbox.client_secret, base_url=sandbox.url, api_version=version) as ev:
         started = await ev.charging.start(card, evse, request_id=REQUEST_ID)
         assert (started.status_code, started.request_id, started.attempts) == (202, REQUEST_ID, 1)
         found = await ev.charging.retrieve(started.data.session_id)

@@ -1,0 +1,218 @@
+"""The quick ways of reading are nothing but quick: drafts, streaming, dates, spellings."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shell_ev.config import ApiVersion
+from shell_ev.models.charging import ChargeSession
+from shell_ev.models.enums import SessionState
+from shell_ev.models.locations import Address, Coordinates, Location
+from shell_ev.wire import codec as codec_module
+from shell_ev.wire.codec import LOCATIONS, Codec, Undecodable, parse_json
+from shell_ev.wire.drafts import draft
+from shell_ev.wire.leaves import Unreadable, read_datetime
+from shell_ev.wire.streaming import NotStreamable, Read, stream
+from shell_ev.wire.structuring import Spellings, fold, quick_datetime
+
+
+def _location(body: bytes) -> Location:
+    return Codec(ApiVersion.V2, "cattrs").decode(LOCATIONS, body).data[0]
+
+
+def test_what_comes_out_of_a_draft_is_the_model_itself() -> None:
+    location = _location(b'{"data": [{"uid": "1", "address": {"city": "Delft"}, "coordinates": {"latitude": 52}}]}')
+    made = Location(uid="1", address=Address(city="Delft"), coordinates=Coordinates(latitude=52.0))
+    assert type(location) is Location
+    assert type(location.address) is Address
+    assert location == made
+    assert hash(location) == hash(made)
+    assert repr(location) == repr(made)
+    assert pickle.loads(pickle.dumps(location)) == made
+    assert attrs.evolve(location, uid="2").uid == "2"
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        location.uid = "2"  # type: ignore[misc]
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del location.uid  # type: ignore[misc]
+
+
+def test_every_model_that_is_read_has_a_draft() -> None:
+    assert all(draft(cls) is not None for cls in (Location, Address, Coordinates, ChargeSession))
+
+
+@attrs.frozen
+class _Checked:
+    number: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+
+
+@attrs.frozen
+class _Finished:
+    number: int = 0
+
+    def __attrs_post_init__(self) -> None: ...
+
+
+@attrs.frozen(slots=False)
+class _Loose:
+    number: int = 0
+
+
+@pytest.mark.parametrize("cls", [_Checked, _Finished, _Loose])
+def test_a_class_that_does_more_than_set_its_slots_has_no_draft(cls: type) -> None:
+    assert draft(cls) is None
+
+
+def _streamed(text: str) -> tuple[Any, list[Any]]:
+    seen: list[Any] = []
+
+    def read(items: Any, path: str) -> tuple[Any, ...]:
+        seen.extend((path, item) for item in items)
+        return tuple(item for _, item in seen)
+
+    return stream(text, codec_module._scan, read), seen
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(
+    items=st.lists(_json, max_size=5),
+    others=st.dictionaries(st.text(max_size=5).filter(lambda key: fold(key) != "data"), _json, max_size=3),
+    indent=st.sampled_from([None, 0, 2]),
+    key=st.sampled_from(["data", "Data", "DATA"]),
+    first=st.booleans(),
+)
+def test_a_streamed_document_is_the_document(
+    items: list[Any], others: dict[str, Any], indent: int | None, key: str, first: bool
+) -> None:
+    document = {key: items, **others} if first else {**others, key: items}
+    read, seen = _streamed(json.dumps(document, indent=indent))
+    assert {name: list(value) if name == key else value for name, value in read.items()} == document
+    assert isinstance(read[key], Read)
+    assert seen == [(f"$.{key}", item) for item in items]
+    bare, _ = _streamed(json.dumps(items, indent=indent))
+    assert list(bare) == items
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "7",
+        "[",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[1 2]",
+        "[1] 2",
+        "{",
+        '{"data"',
+        '{"data":',
+        '{"data": 7',
+        '{"data": []',
+        '{"data": [1}',
+        '{"data": [1],}',
+        '{"data": [1]} x',
+        "{data: [1]}",
+        '{"data": {}}',
+        '{"data": null}',
+        '{"data": [1], "Data": [2]}',
+        '{"data" [1]}',
+        '{"status": "x" "data": [1]}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_list_in_an_envelope_is_left_to_the_plain_way(text: str) -> None:
+    with pytest.raises(NotStreamable):
+        _streamed(text)
+
+
+def _large(*items: Any, **others: Any) -> bytes:
+    padding = [{"uid": str(number), "updated": "x" * 100} for number in range(1000)]
+    return json.dumps({"status": "SUCCESS", **others, "data": [*padding, *items]}).encode()
+
+
+@pytest.mark.parametrize("engine", ["cattrs", "auto"])
+def test_problems_of_a_large_body_have_their_paths(engine: str) -> None:
+    body = _large({"uid": "a", "coordinates": {"latitude": "north"}}, 7, {"UID": "b"}, requestId="r")
+    decoded = Codec(ApiVersion.V2, engine).decode(LOCATIONS, body)
+    assert [location.uid for location in decoded.data[-2:]] == ["a", "b"]
+    assert [problem.partition(":")[0] for problem in decoded.problems] == [
+        "$.data[1000].coordinates.latitude",
+        "$.data[1001]",
+    ]
+    assert (decoded.request_id, decoded.status) == ("r", "SUCCESS")
+
+
+@pytest.mark.parametrize("engine", ["cattrs", "auto"])
+def test_a_large_body_that_breaks_off_is_refused_as_a_small_one(engine: str) -> None:
+    with pytest.raises(Undecodable, match="not JSON"):
+        Codec(ApiVersion.V2, engine).decode(LOCATIONS, _large()[:-2])
+
+
+@pytest.mark.parametrize("engine", ["cattrs", "auto"])
+def test_a_large_body_that_failed_holds_nothing(engine: str) -> None:
+    decoded = Codec(ApiVersion.V2, engine).decode(LOCATIONS, _large(status="FAILED"))
+    assert (decoded.data, decoded.status, decoded.problems) == (None, "FAILED", ())
+
+
+@pytest.mark.parametrize("text", [b" {} ", b"\n[1, 2]", b'{"a": NaN}', b"7", b'"x"', b'\xef\xbb\xbf{"a": "\xc3\xb8"}'])
+def test_json_is_read_with_and_without_the_short_cut(text: bytes) -> None:
+    expected = json.JSONDecoder(parse_constant=lambda _: None).decode(text.decode("utf-8-sig"))
+    assert parse_json(text) == expected
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[1,]", b"{} {}", b"[" * 100_000])
+def test_what_is_no_json_is_a_value_error(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_json(text)
+
+
+def _outcome(reader: Any, value: Any) -> Any:
+    try:
+        return repr(reader(value))
+    except Unreadable as reason:
+        return str(reason)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    value=st.one_of(
+        st.from_regex(
+            r"\d{4}-?(\d\d|W\d\d)-?\d{0,2}[Tt _]?\d\d:?\d\d(:\d\d)?([.,]\d{1,9})?(Z|z|[+-]\d\d:?\d\d)?", fullmatch=True
+        ),
+        st.datetimes().map(str),
+        st.text(alphabet="0123456789-:TZWtz+. /", max_size=26),
+        st.sampled_from(
+            [None, 7, True, [], {}, "", "2024-W01-1T00:00:00Z", "08/19/2015 11:20:27", " 2024-01-01T00:00:00Z"]
+        ),
+    )
+)
+def test_the_short_cut_for_dates_gives_what_the_long_way_gives(value: Any) -> None:
+    assert _outcome(quick_datetime, value) == _outcome(read_datetime, value)
+
+
+def test_spellings_are_remembered_but_not_without_end() -> None:
+    known = Spellings(SessionState)
+    assert known["Start_Requested"] is SessionState.START_REQUESTED
+    assert "Start_Requested" in known
+    assert known["paused"].value == "paused"
+    assert "paused" not in known
+    for number in range(1000):
+        assert known["started" + " " * number] is SessionState.STARTED
+    assert len(known) <= 256
+    with pytest.raises(TypeError):
+        known[[]]
