@@ -24,15 +24,16 @@ async def followed(served: Served, given: Options) -> list[Table]:
     share = Table("follow_core", "CPU while following at 1 Hz", "% of a core")
     memory = Table("follow_memory", "Memory of a followed charge, connections included", "KiB")
     seconds = 0.5 if given.quick else 4.0
+    sizes = SIZES[1::2] if given.quick else SIZES
     for number in range(2 if given.quick else 4):
-        for size in SIZES:
+        for size in sizes:
             label = f"{size:,}"
             requests, spent, grown = await _follow(served, size, seconds, rivals.PRESENT["msgspec"])
             if number:
                 polls.add(label, max(requests, 1) / seconds)
                 cpu.add(label, spent / max(requests, 1) * 1e6)
                 share.add(label, spent / seconds * 100)
-            elif grown is not None and size == SIZES[-1]:
+            elif grown is not None and size == sizes[-1]:
                 memory.add(label, max(grown / size, 0.01))
     return [polls, cpu, share, *([memory] if memory.rounds else [])]
 

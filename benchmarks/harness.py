@@ -48,7 +48,12 @@ class Table:
     def lines(self, base: str | None = None) -> list[str]:
         """The table as Markdown, ratios against ``base`` (the first contender unless given)."""
         base = base or next(iter(self.rounds))
-        head = [f"**{self.title}** ({self.unit})", "", f"| | median | x {base} | lowest - highest |", "|---|---|---|---|"]
+        head = [
+            f"**{self.title}** ({self.unit})",
+            "",
+            f"| | median | x {base} | lowest - highest |",
+            "|---|---|---|---|",
+        ]
         for contender in self.rounds:
             middle, low, high = self.ratio(contender, base)
             head.append(f"| {contender} | {figure(self.median(contender))} | {middle:.2f} | {low:.2f} - {high:.2f} |")
@@ -75,7 +80,7 @@ class Options:
 
 def options(arguments: list[str] | None = None) -> Options:
     """The command line of every benchmark."""
-    parser = argparse.ArgumentParser(description="Interleaved rounds; see benchmarks/README in RESULTS.md.")
+    parser = argparse.ArgumentParser(description="Interleaved rounds; what they mean is told in benchmarks/RESULTS.md.")
     parser.add_argument("--quick", action="store_true", help="a few iterations: does everything still run?")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of taking turns (default %(default)s)")
     parser.add_argument("--json", type=Path, dest="output", help="write the figures here")
@@ -108,7 +113,9 @@ def take_turns(table: Table, contenders: Mapping[str, Callable[[], float]], roun
     return table
 
 
-async def take_turns_async(table: Table, contenders: Mapping[str, Callable[[], Awaitable[float]]], rounds: int) -> Table:
+async def take_turns_async(
+    table: Table, contenders: Mapping[str, Callable[[], Awaitable[float]]], rounds: int
+) -> Table:
     """As :func:`take_turns`, on one event loop."""
     for number in range(rounds + 1):
         for name, measure in contenders.items():

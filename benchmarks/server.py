@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -18,6 +19,8 @@ from pathlib import Path
 
 from . import harness, payloads
 
+#: As long as a JWT: what a token costs is part of a call.
+TOKEN = "bench." + "x" * 800
 CLIENT_ID, CLIENT_SECRET = "sandbox-client", "sandbox-secret"
 EVSE, CARD = "NL*TNM*E02003451*0", "NL-TNM-C00122045-K"
 STATIONS = 5_000
@@ -34,7 +37,7 @@ http {{
   tcp_nodelay on; sendfile on; open_file_cache max=100;
   server {{
     listen 127.0.0.1:{port} backlog=4096; root {folder};
-    location = /v2/oauth/token {{ return 200 '{{"access_token":"bench","token_type":"Bearer","expires_in":"86400"}}'; }}
+    location = /v2/oauth/token {{ return 200 '{grant}'; }}
     location = /ev/v2/charge-session/retrieve {{ try_files /session.json =500; }}
     location = /ev/v2/locations {{ try_files /page-$arg_pageNumber.json /empty.json =500; }}
     location = /ev/v2/locations/full {{ try_files /page-{full}.json =500; }}
@@ -98,13 +101,14 @@ def _nginx(program: str) -> Iterator[Served]:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         file = folder / "nginx.conf"
-        file.write_text(_CONFIGURATION.format(folder=folder, port=port, full=FULL_PAGE))
+        grant = json.dumps({"access_token": TOKEN, "token_type": "Bearer", "expires_in": "86400"})
+        file.write_text(_CONFIGURATION.format(folder=folder, port=port, full=FULL_PAGE, grant=grant))
         version = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr
         kind = version.rpartition(":")[2].strip().replace("/", " ")
         command = [program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(file)]
         with _process(command, subprocess.DEVNULL):
             _wait_for(port)
-            yield Served(kind, f"http://127.0.0.1:{port}", "bench", payloads.SESSION_ID, full_pages=True)
+            yield Served(kind, f"http://127.0.0.1:{port}", TOKEN, payloads.SESSION_ID, full_pages=True)
 
 
 @contextlib.contextmanager
@@ -120,7 +124,7 @@ def _sandbox() -> Iterator[Served]:
         form = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
         body = urllib.parse.urlencode(form).encode()
         with urllib.request.urlopen(f"{url}/v2/oauth/token", body) as answer:
-            token = str(__import__("json").load(answer)["access_token"])
+            token = str(json.load(answer)["access_token"])
         yield Served("the sandbox (no nginx here)", url, token, session_id, full_pages=False)
 
 

@@ -236,7 +236,8 @@ class Portal:
         """The coroutine's outcome, computed in the loop thread while this one waits.
 
         KeyboardInterrupt, or whatever a signal handler raises, cancels the coroutine, waits until it has wound up,
-        ``grace`` seconds at most, and then goes on its way. Raises ConfigurationError when the portal cannot be used from here.
+        ``grace`` seconds at most, and then goes on its way. Raises ConfigurationError when the portal cannot be used
+        from here.
         """
         thread: _LoopThread | None = None
         call: _Call[R] | None = None

@@ -29,7 +29,17 @@ from ..errors import (
 from ..models.response import ApiResponse
 from ..wire.codec import Codec, Decoded, Result, Undecodable
 from ..wire.operations import Operation, build
-from .auth import AccessToken, ClientCredentials, Fetch, Grant, TokenCache, TokenSource, acquire_from, invalidate_at, read_grant
+from .auth import (
+    AccessToken,
+    ClientCredentials,
+    Fetch,
+    Grant,
+    TokenCache,
+    TokenSource,
+    acquire_from,
+    invalidate_at,
+    read_grant,
+)
 from .exchange import Reply, Request, Sender, SendFailure
 from .failures import CallFacts, api_error, decode_error, failed_envelope
 from .retry import Decision, Failure, Jitter, decide, outcome_is_unknown, parse_retry_after

@@ -118,18 +118,19 @@ class Follower:
 
     async def _look_once(self, followed: _Followed) -> None:
         try:
-            over = await self._look(followed)
+            if await self._look(followed):
+                self._open -= 1
+                if not self._open:
+                    self._seen.put_nowait(None)
+            else:
+                self._requeue(followed)
         except Exception as error:
             # Waiting does not mend this one: it ends the following, for all alike.
             self._seen.put_nowait(error)
-            return
         finally:
             self._room.release()
-        if over:
-            self._open -= 1
-            if not self._open:
-                self._seen.put_nowait(None)
-            return
+
+    def _requeue(self, followed: _Followed) -> None:
         now = self._loop.time()
         followed.due = now + self._polling.interval(followed.state, now - followed.since, self._jitter)
         heapq.heappush(self._queue, followed)

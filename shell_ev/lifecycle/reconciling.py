@@ -34,19 +34,22 @@ _CLAIMS = 10_000
 
 
 class Claims:
-    """Session ids that already belong to a charge of this client: the next search must not adopt them again."""
+    """Session ids that already belong to a start of this client: the search for another must not adopt them."""
 
     def __init__(self) -> None:
-        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._owners: OrderedDict[str, str | None] = OrderedDict()
 
-    def add(self, session_id: str) -> None:
-        """Remember a session; the oldest are forgotten, long after anybody could look for them."""
-        self._ids[session_id] = None
-        if len(self._ids) > _CLAIMS:
-            self._ids.popitem(last=False)
+    def add(self, session_id: str, request_id: str | None) -> None:
+        """Remember whose a session is; the oldest are forgotten, long after anybody could look for them."""
+        self._owners[session_id] = request_id
+        if len(self._owners) > _CLAIMS:
+            self._owners.popitem(last=False)
 
-    def __contains__(self, session_id: str) -> bool:
-        return session_id in self._ids
+    def is_free(self, session_id: str, request_id: str | None) -> bool:
+        """Whether the search for the start of that RequestId may have this session: asked twice, it finds it twice."""
+        if session_id not in self._owners:
+            return True
+        return request_id is not None and self._owners[session_id] == request_id
 
 
 def ema_id_of(ev_charge_number: str) -> str | None:
@@ -116,7 +119,7 @@ class Reconciler:
             found = self._ours()
             if len(found) == 1:
                 session = found[0]
-                self._claims.add(session.id or "")
+                self._claims.add(session.id or "", self._request_id)
                 return session
             waited = loop.time() - began
             if waited >= limit:
@@ -148,7 +151,7 @@ class Reconciler:
             session
             for session in self._seen
             if session.id
-            and session.id not in self._claims
+            and self._claims.is_free(session.id, self._request_id)
             and same_evse(session.evse_id, self._evse_id)
             and not _is_before(earliest, session)
         ]

@@ -81,7 +81,7 @@ class Starter:
                 raise
             return await reconcile(self._manager, self._claims, error, self.options)
         session_id = answer.data.session_id
-        self._claims.add(session_id)
+        self._claims.add(session_id, self._request_id)
         return AsyncCharge(self._manager, session_id, self.options, request_id=self._request_id)
 
     async def _undo(self, starting: asyncio.Task[AsyncCharge]) -> None:

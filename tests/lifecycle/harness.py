@@ -25,7 +25,7 @@ READ_TIMEOUT = 30.0
 
 
 class InMemorySender:
-    """Carries requests straight to the sandbox's logic: travel takes time, and what goes wrong goes wrong in between."""
+    """Carries requests straight to the sandbox's logic: travel takes time, and things go wrong on the way."""
 
     def __init__(self, world: World) -> None:
         self._world = world

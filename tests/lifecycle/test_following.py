@@ -159,7 +159,7 @@ class TestFollowing:
         life = ["started", "start-requested", "paused", "failed-to-stop", "stop-requested", "stopped"]
         fleet = Fleet(lambda _, at: life[min(int(at // 60), 5)])
         ids = session_ids(4)
-        assert await collect(fleet.client.follow(ids)) == {session_id: life for session_id in ids}
+        assert await collect(fleet.client.follow(ids)) == dict.fromkeys(ids, life)
 
     @virtual_time
     async def test_a_session_that_is_gone_for_good_does_not_hold_up_the_end(
@@ -189,7 +189,7 @@ class TestFollowing:
 
 
 class TestTheBudget:
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=15, deadline=None)
     @given(
         count=st.integers(1, 120),
         budget=st.floats(0.2, 60),
@@ -329,6 +329,16 @@ class TestErrors:
         assert fleet.open == 0
 
     @virtual_time
+    async def test_in_the_pacing_are_raised_and_do_not_leave_it_waiting_for_ever(self) -> None:
+        class Broken(Polling):
+            def interval(self, *_: Any) -> float:
+                raise ZeroDivisionError
+
+        fleet = Fleet(lambda *_: "started")
+        with pytest.raises(ZeroDivisionError):
+            await collect(fleet.client.follow(session_ids(3), polling=Broken()))
+
+    @virtual_time
     async def test_of_a_closed_client_are_raised(self) -> None:
         fleet = Fleet(lambda *_: "started")
         asyncio.get_running_loop().call_later(100, lambda: asyncio.ensure_future(fleet.client.aclose()))
@@ -400,7 +410,7 @@ class TestLeavingEarly:
         async for session_id, session in fleet.client.follow(ids):
             seen.setdefault(session_id, []).append(session.state.value if session.state else "")
             await asyncio.sleep(60)
-        assert seen == {session_id: life for session_id in ids}
+        assert seen == dict.fromkeys(ids, life)
 
 
 @virtual_time

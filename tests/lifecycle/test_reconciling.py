@@ -273,6 +273,17 @@ class TestReconcile:
         assert charge.session_id == stage.only_charge.session_id
 
     @virtual_time
+    async def test_gives_the_same_session_when_asked_twice(self) -> None:
+        # The first answer may have been lost to a cancellation.
+        stage = Stage()
+        stage.service.faults.add("charging.start", Fault.drop())
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await stage.client.charging.start(CARD, EVSE)
+        one = await stage.client.reconcile(caught.value)
+        other = await stage.client.reconcile(caught.value)
+        assert one.session_id == other.session_id == stage.only_charge.session_id
+
+    @virtual_time
     async def test_needs_the_ema_id_of_a_card_that_is_none(self) -> None:
         stage = Stage()
         stage.service.book._by_card[CARD] = stage.service.book._by_card.setdefault("04A2B3C4D5E6F7", [])
@@ -351,10 +362,17 @@ class TestWhatIsCompared:
     def test_claims_are_kept_within_bounds_and_the_latest_stay(self) -> None:
         claims = Claims()
         for number in range(10_100):
-            claims.add(str(number))
-        assert "10099" in claims
-        assert "0" not in claims
-        assert len(claims._ids) == 10_000
+            claims.add(str(number), REQUEST_ID)
+        assert claims.is_free("0", None)
+        assert not claims.is_free("10099", None)
+        assert not claims.is_free("10099", SESSION)
+        assert claims.is_free("10099", REQUEST_ID)
+        assert len(claims._owners) == 10_000
+
+    def test_a_claim_of_nobody_is_nobodys_to_share(self) -> None:
+        claims = Claims()
+        claims.add(SESSION, None)
+        assert not claims.is_free(SESSION, None)
 
 
 @virtual_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -171,9 +171,7 @@ class TestAStartThatIsAnswered:
     async def test_works_over_sockets_in_every_dialect(self, version: ApiVersion) -> None:
         async with (
             Sandbox(stations=0, speed=600) as sandbox,
-            AsyncShellEV(
-                sandbox.client_id, sandbox.client_secret, base_url=sandbox.url, api_version=version
-            ) as ev,
+            AsyncShellEV(sandbox.client_id, sandbox.client_secret, base_url=sandbox.url, api_version=version) as ev,
         ):
             polling = Polling(eager=0.02, steady=0.02, patient=0.02, started=0.02)
             async with ev.charge(CARD, EVSE, polling=polling) as charge:
@@ -189,7 +187,7 @@ class TestAStartThatIsAnswered:
 
 
 class TestAStartThatIsRefused:
-    REFUSALS = {
+    REFUSALS: ClassVar[dict[int, type[ShellEVError]]] = {
         400: BadRequestError,
         401: UnauthorizedError,
         403: ForbiddenError,
@@ -241,7 +239,7 @@ class TestAStartThatIsRefused:
 
 
 class TestWhatIsChecked:
-    BAD: list[dict[str, Any]] = [
+    BAD: ClassVar[list[dict[str, Any]]] = [
         {"ev_charge_number": ""},
         {"ev_charge_number": 7},
         {"evse_id": "NL*TNM"},
@@ -280,9 +278,7 @@ class TestWhatIsChecked:
 
         run()
 
-    @pytest.mark.parametrize(
-        "bad", [{"session_id": "x"}, {"start_timeout": 0}, {"stop_timeout": None}], ids=str
-    )
+    @pytest.mark.parametrize("bad", [{"session_id": "x"}, {"start_timeout": 0}, {"stop_timeout": None}], ids=str)
     async def test_attach_checks_too(self, bad: dict[str, Any]) -> None:
         async with AsyncShellEV("id", "secret") as ev:
             with pytest.raises(ValidationError, match=next(iter(bad))):
@@ -396,6 +392,18 @@ class TestAStartWithoutAnAnswer:
         )
         truth = {charge.evse_id: charge.session_id for charge in stage.service.charges}
         assert {EVSE: one.session_id, OTHER_EVSE: other.session_id} == truth
+
+    @virtual_time
+    async def test_nor_one_answered_with_an_id_that_is_no_uuid_is_silent(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        stage = Stage()
+        body = b'{"status":"SUCCESS","data":[{"sessionId":"42"}]}'
+        stage.service.faults.add("charging.start", Fault.garbage(body, 202, "application/json"))
+        with pytest.raises(ShellEVError):
+            async with stage.client.charge(CARD, EVSE):
+                raise AssertionError("not entered")
+        assert not stage.running() or "may still be charging" in errors_logged(caplog)[0]
 
 
 class TestACancelledStart:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from fakes import CARD, EVSE, LATE, LOST, REFUSED, SESSION, reply
@@ -151,7 +151,7 @@ class TestChanges:
 
 
 class TestErrorsOfLooks:
-    TRANSIENT: dict[str, Reply | Exception] = {
+    TRANSIENT: ClassVar[dict[str, Reply | Exception]] = {
         "InternalServerError": reply(500),
         "ServiceUnavailableError": reply(503),
         "TooManyRequestsError": reply(429),

@@ -146,6 +146,24 @@ class TestOneFetchForMany:
         asyncio.run(leave())
         assert asyncio.run(again()) == "token-2"
 
+    def test_a_fetch_that_is_stuck_on_another_loop_is_not_waited_for(self) -> None:
+        tokens, endpoint, _ = cache()
+        here, there = asyncio.new_event_loop(), asyncio.new_event_loop()
+        try:
+            endpoint.gate = asyncio.Event()
+            stuck = here.create_task(tokens.acquire())
+            here.run_until_complete(turns())
+            endpoint.gate = asyncio.Event()
+            endpoint.gate.set()
+            assert there.run_until_complete(asyncio.wait_for(tokens.acquire(), 1)).value == "token-2"
+            stuck.cancel()
+            for task in asyncio.all_tasks(here):
+                task.cancel()
+            here.run_until_complete(turns())
+        finally:
+            here.close()
+            there.close()
+
 
 class TestEarlyRenewal:
     async def test_near_its_end_the_old_token_serves_while_a_new_one_is_fetched(self) -> None:

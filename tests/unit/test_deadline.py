@@ -32,6 +32,9 @@ from shell_ev import (
 )
 from shell_ev.core.deadline import DeadlineSweeper
 from shell_ev.core.exchange import Request
+from shell_ev.core.session_manager import CallOptions, Progress
+from shell_ev.wire.codec import STARTED
+from shell_ev.wire.operations import START
 
 
 def now() -> float:
@@ -121,6 +124,30 @@ class TestTheLimitOfAWholeCall:
                 async with asyncio.timeout(5):
                     await call(ev, "start", timeout=1)
             assert now() - began == pytest.approx(2)
+
+
+class TestProgress:
+    """What whoever cancels a call may know of it at that moment."""
+
+    @pytest.mark.parametrize(
+        ("outcome", "sent"),
+        [(never, True), (REFUSED, False), (reply(429), False), (reply(503, Retry_After="5"), False)],
+        ids=["under way", "refused", "429", "503"],
+    )
+    @virtual_time
+    async def test_whether_the_request_is_on_its_way_is_known_at_every_moment(self, outcome: Any, sent: bool) -> None:
+        sender = FakeSender(always=outcome)
+        async with client_over(sender) as ev:
+            progress = Progress()
+            arguments = {"ev_charge_number": CALLS["start"][0], "evse_id": CALLS["start"][1]}
+            task = asyncio.ensure_future(ev._manager.call(START, arguments, STARTED, CallOptions(progress=progress)))
+            assert not progress.sent
+            await asyncio.sleep(0.2)  # under way, or in the pause before the second try
+            assert len(sender.requests) == 1
+            assert progress.sent is sent
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
 
 class TestWaits:

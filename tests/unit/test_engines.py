@@ -266,7 +266,8 @@ def mutated(draw: st.DrawFn) -> tuple[ApiVersion, str, bytes]:
         elif kind == "respell":
             holder[draw(st.sampled_from(_RESPELLINGS))(key)] = holder.pop(key)
         else:
-            holder[draw(st.sampled_from(["new", "Uid", "DATA", "sessionstate", "markertype"]))] = copy.deepcopy(draw(_VALUES))
+            name_of_extra = draw(st.sampled_from(["new", "Uid", "DATA", "sessionstate", "markertype"]))
+            holder[name_of_extra] = copy.deepcopy(draw(_VALUES))
     return version, name, json.dumps(document, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
 
 

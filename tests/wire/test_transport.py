@@ -22,8 +22,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
-from conftest import raw_server
 from fakes import CALLS, CARD, EVSE, POSTS, SESSION, call
+from raw_servers import raw_server
 
 from shell_ev import (
     ApiError,
