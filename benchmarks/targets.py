@@ -69,7 +69,8 @@ TARGETS = (
     Target(
         "1,000 followed charges at 1 Hz",
         "<= 25 % of a core",
-        lambda tables: tables["follow_core"].median("1,000"),
+        # From the cost of a poll: a client that falls behind does fewer polls and must not look better for it.
+        lambda tables: tables["follow_cpu"].median("1,000") * 1000 / 1e6 * 100,
         25,
         unit="%",
     ),

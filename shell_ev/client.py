@@ -145,13 +145,13 @@ class AsyncShellEV:
     ) -> Self:
         """A copy with other options that shares connections and token; closing it does nothing, close the original.
 
-        The limits for connecting and reading belong to the shared connections: of a Timeout given here ``total``
-        alone has an effect. Raises ConfigurationError.
+        A number of seconds as ``timeout`` leaves the limits for connecting and reading as they are. Raises
+        ConfigurationError.
         """
         config = self.config
         checked = make_config(
             api_version=config.api_version if api_version is None else api_version,
-            timeout=config.timeout if timeout is None else timeout,
+            timeout=Timeout.of(timeout, config.timeout),
             max_retries=config.max_retries if max_retries is None else max_retries,
             max_response_bytes=config.max_response_bytes if max_response_bytes is None else max_response_bytes,
             user_agent_suffix=config.user_agent_suffix if user_agent_suffix is None else user_agent_suffix,
@@ -194,7 +194,8 @@ class AsyncShellEV:
         Entering raises ValidationError before anything is sent, ChargeFailedError, ChargePendingError (nothing is
         stopped: it may start yet), OutcomeUnknownError when a lost start cannot be found, and what
         ``charging.start`` raises. Leaving raises ChargeNotStoppedError, unless the block itself raised: then that
-        stays the error, with a note. A cancelled start or block still stops its charge, within ``stop_timeout``.
+        stays the error, with a note. A cancelled start or block still stops its charge, within ``stop_timeout``
+        (twice that if the start itself is still open).
         """
         return AsyncChargeBlock(
             self._starter(

@@ -146,7 +146,8 @@ def _mask_userinfo(url: str | None) -> str:
 
 @attrs.frozen(kw_only=True)
 class ClientConfig:
-    """Everything a client is told but its credentials. Immutable, comparable, and safe to pickle and print."""
+    """Everything a client is told but its credentials. Immutable, comparable, safe to print, and to pickle
+    unless it holds an ``ssl`` context, which Python does not pickle."""
 
     environment: Environment = Environment.PRODUCTION
     api_version: ApiVersion = ApiVersion.V2

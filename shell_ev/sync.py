@@ -15,13 +15,14 @@ from uuid import UUID
 from . import config as _config
 from .client import AsyncShellEV
 from .config import ApiVersion, ClientConfig, Environment, Timeout
-from .core.portal import Portal
+from .core.portal import CANCEL_GRACE, Portal
 from .endpoints.charging import AsyncCharging
 from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
-from .lifecycle.charge import AsyncCharge
+from .lifecycle.charge import DEFAULT_STOP_TIMEOUT, AsyncCharge
 from .lifecycle.following import DEFAULT_BUDGET
 from .lifecycle.polling import Polling
+from .lifecycle.shielding import beside
 from .lifecycle.starting import AsyncChargeBlock
 from .lifecycle.watching import OnProblem
 from .models.charging import ChargeSession
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .core.auth import ClientCredentials, TokenSource
+
+#: How long an interrupted start may take to wind up: to learn what it came to, and to stop it.
+_CHARGE_GRACE = 2 * DEFAULT_STOP_TIMEOUT + 1
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -92,13 +96,30 @@ def wrapped(
 
 
 def blocking_wrapped(
-    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, Any]], into: Callable[[Portal, Any], R]
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, Any]],
+    into: Callable[[Portal, Any], R],
+    undo: Callable[[Any], Coroutine[Any, Any, Any]] | None = None,
+    grace: float = CANCEL_GRACE,
 ) -> Callable[Concatenate[Any, P], R]:
-    """The plain form of a coroutine method whose result is an asynchronous object."""
+    """The plain form of a coroutine method whose result is an asynchronous object.
+
+    ``undo`` is what to do with a result that an interrupt keeps from its caller.
+    """
 
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         portal: Portal = self._portal
-        return into(portal, portal.run(method(self.original, *args, **kwargs)))
+        made: list[Any] = []
+
+        async def make() -> None:
+            made.append(await method(self.original, *args, **kwargs))
+
+        try:
+            portal.run(make(), grace)
+            return into(portal, made[0])
+        except BaseException as error:
+            if made and undo is not None:
+                portal.run(beside(error, undo(made[0]), repr(made[0])), grace)
+            raise
 
     return _named(call, method)
 
@@ -167,12 +188,26 @@ class ChargeBlock(Blocking):
     original: AsyncChargeBlock
 
     def __enter__(self) -> Charge:
-        return Charge(self._portal, self._portal.run(self.original.__aenter__(), self.original.longest_cleanup))
+        try:
+            return Charge(self._portal, self._portal.run(self.original.__aenter__(), self.original.longest_cleanup))
+        except BaseException as error:
+            self._leave_if_held(error)
+            raise
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._portal.run(self.original.__aexit__(exc_type, exc, traceback), self.original.longest_cleanup)
+        try:
+            self._portal.run(self.original.__aexit__(exc_type, exc, traceback), self.original.longest_cleanup)
+        except BaseException as error:
+            self._leave_if_held(error)
+            raise
+
+    def _leave_if_held(self, error: BaseException) -> None:
+        # An interrupt between two steps: the charge was entered and nobody else is going to leave it.
+        if self.original.holds_charge:
+            leaving = self.original.__aexit__(type(error), error, None)
+            self._portal.run(leaving, self.original.longest_cleanup)
 
 
 class ShellEV(Blocking):
@@ -266,7 +301,7 @@ class ShellEV(Blocking):
         return copy
 
     charge = wrapped(AsyncShellEV.charge, ChargeBlock)
-    start_charge = blocking_wrapped(AsyncShellEV.start_charge, Charge)
+    start_charge = blocking_wrapped(AsyncShellEV.start_charge, Charge, AsyncCharge.stopping, _CHARGE_GRACE)
     attach = wrapped(AsyncShellEV.attach, Charge)
     reconcile = blocking_wrapped(AsyncShellEV.reconcile, Charge)
 

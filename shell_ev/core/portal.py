@@ -189,15 +189,20 @@ class _LoopThread:
 
     async def _main(self) -> None:
         await asyncio.wait([self._leave])
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=CLOSE_GRACE / 2)
+        # The calls first and alone: what they do on their way out, stopping a charge say, may be tasks of its own.
+        await _cancel({call.task for call in self._calls if call.task is not None}, CLOSE_GRACE / 2)
+        await _cancel(asyncio.all_tasks() - {asyncio.current_task()}, CLOSE_GRACE / 4)
         await self._on_close()
         await self._loop.shutdown_asyncgens()
         # One turn for the transports to say goodbye.
         await asyncio.sleep(0)
+
+
+async def _cancel(tasks: set[Any], grace: float) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=grace)
 
 
 #: Also keeps alive in a child what a fork copied: collecting it there would take the parent's sockets out of the epoll

@@ -149,6 +149,11 @@ class AsyncChargeBlock:
         """Seconds that a cancelled entry or exit may take: to learn what a start came to, and to stop it."""
         return 2 * self._starter.options.stop_timeout + 1
 
+    @property
+    def holds_charge(self) -> bool:
+        """Whether a charge was entered and has not been left: it is still to be stopped."""
+        return self._charge is not None
+
     async def __aenter__(self) -> AsyncCharge:
         if self._entered:
             raise ConfigurationError("a charge is entered once: ask the client for another one")

@@ -336,7 +336,6 @@ class TestCtrlC:
         running.ends("interrupted stopped")
 
 
-@pytest.mark.xfail(strict=True, reason="sync.py: an interrupt in the hand-over loses the charge")
 class TestCtrlCInTheCracks:
     """At the moments when the call has ended or not begun, and the block does not know."""
 
@@ -385,7 +384,6 @@ class TestCtrlCInTheCracks:
         def interrupted_after(*arguments: Any) -> Any:
             result = run(*arguments)
             monkeypatch.undo()
-            assert result is not None
             raise KeyboardInterrupt
 
         monkeypatch.setattr(ev._portal, "run", interrupted_after)
@@ -396,7 +394,6 @@ class TestCtrlCInTheCracks:
 
 
 class TestClosing:
-    @pytest.mark.xfail(strict=True, reason="portal: tasks that outlast the grace of closing are dropped without a word")
     def test_the_client_while_another_thread_enters_leaves_nothing_running_unsaid(
         self,
         sandbox: Sandbox,

@@ -310,6 +310,17 @@ class TestEnteringFails:
         assert "stop" not in stage.sent
 
     @virtual_time
+    async def test_in_the_time_given_though_its_answer_was_lost_and_looked_for(self) -> None:
+        stage = Stage()
+        stage.service.book.start_delay = 1_000.0
+        stage.service.book.show_sessions_after = 60.0
+        stage.service.faults.add("charging.start", Fault.drop())
+        with pytest.raises(ChargePendingError):
+            async with stage.client.charge(CARD, EVSE, start_timeout=90):
+                raise AssertionError("not started")
+        assert stage.age == pytest.approx(90, abs=2)
+
+    @virtual_time
     async def test_by_a_refused_token_and_the_charge_is_stopped(self, caplog: pytest.LogCaptureFixture) -> None:
         stage = Stage()
         stage.service.faults.add("charging.retrieve", Fault.status(401), times=2)

@@ -128,7 +128,7 @@ class TestFollowing:
         fleet = Fleet(lambda _, at: "started" if at < 100 else "stopped")
         one, two, three = session_ids(3)
         charge = fleet.client.attach(one)
-        seen = await collect(fleet.client.follow([one, charge, two, two, UUID(two), three, charge, three]))
+        seen = await collect(fleet.client.follow([one, charge, one, two, two, UUID(two), three, charge, three, one]))
         assert seen == {session_id: ["started", "stopped"] for session_id in (one, two, three)}
         assert charge.is_over
         assert len(fleet.looks) <= 3 * 6
@@ -172,6 +172,17 @@ class TestFollowing:
         assert 300 <= fleet.times[-1] <= 340
         assert {session_id for session_id, _ in problems} == {gone}
         assert "is gone" in caplog.text
+
+    @virtual_time
+    async def test_a_session_gone_now_and_then_is_followed_on(self) -> None:
+        def answer(_: str, at: float) -> Any:
+            if at > 1_200:
+                return "stopped"
+            return "started" if at % 300 < 60 else reply(404)
+
+        fleet, [session_id] = Fleet(answer), session_ids(1)
+        changes = fleet.client.follow([session_id], on_problem=Problems())
+        assert await collect(changes) == {session_id: ["started", "stopped"]}
 
     async def test_works_over_sockets(self) -> None:
         async with (
