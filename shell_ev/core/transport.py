@@ -87,7 +87,7 @@ class Transport:
                 raise_for_status=False,
                 timeout=self._limits(request.timeout, connect_within),
                 proxy=self._proxy(request.url),
-                # aiohttp gives a POST without a body a Content-Type of its own; asking it not to costs 3 us.
+                # aiohttp gives a POST without a body a Content-Type of its own; a GET needs no asking.
                 skip_auto_headers=_NO_CONTENT_TYPE if request.body is None and request.method != "GET" else None,
                 **self._options,
             )

@@ -54,7 +54,7 @@ class Result:
 
 @attrs.define
 class Decoded:
-    """A body, read. Not frozen: made for every answer, and freezing it would cost 0.4 us each time."""
+    """A body, read. Not frozen: made for every answer, and freezing it would cost 0.3 us each time."""
 
     data: Any
     request_id: str | None
@@ -85,7 +85,7 @@ def parse_json(body: bytes) -> Any:
     try:
         document, end = _scan(text, 0)
         if end == len(text):
-            return document  # json's own decode() does the same and costs 0.7 us more
+            return document  # json's own decode() does the same and costs 0.6 us more
     except (StopIteration, ValueError, RecursionError):
         pass
     try:

@@ -1,6 +1,6 @@
 """Building frozen models fast: fill an open draft, then seal it.
 
-attrs sets each field of a frozen class through ``object.__setattr__``, 80 ns a field and half of the cost of a large
+attrs sets each field of a frozen class through ``object.__setattr__``, 80 ns a field and a third of the cost of a large
 page. A *draft* is a subclass with the same slots and nothing frozen: its fields are set with plain statements (4 ns
 each), then its ``__class__`` becomes the model's. Eight fields: 1,030 ns through ``__init__``, 480 ns through the
 descriptors of the slots, 150 ns as a draft (CPython 3.11). What comes out is an instance of the model like any other,

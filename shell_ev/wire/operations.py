@@ -85,7 +85,7 @@ def wire_text(value: object) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _quoted(text: str) -> str:
-    """Percent-encoded. Remembered: a session that is followed is asked for again and again (2 us worked out)."""
+    """Percent-encoded. Remembered: a session that is followed is asked for again and again (0.5 us worked out)."""
     return quote(text, safe="")
 
 
