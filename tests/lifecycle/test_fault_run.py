@@ -36,14 +36,18 @@ FAULTS = (
 
 
 class LoudLines(logging.Handler):
-    """The library's error lines: how those are told whom no exception of ours can reach."""
+    """The library's error lines: how those are told whom no exception of ours can reach. Counts adoptions as well."""
 
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__(logging.INFO)
         self.text = ""
+        self.adopted = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.text += record.getMessage() + "\n"
+        message = record.getMessage()
+        if record.levelno >= logging.ERROR:
+            self.text += message + "\n"
+        self.adopted += "adopted session" in message
 
 
 @attrs.define
@@ -89,6 +93,7 @@ async def run_charges(count: int, seed: int) -> dict[str, int]:
     loud = LoudLines()
     logger = logging.getLogger("shell_ev")
     logger.addHandler(loud)
+    logger.setLevel(logging.INFO)
     logger.propagate = False
     for batch in range(0, count, AT_ONCE):
         cards = [f"NL-TNM-C{number:08d}-K" for number in range(batch, min(batch + AT_ONCE, count))]
@@ -100,6 +105,7 @@ async def run_charges(count: int, seed: int) -> dict[str, int]:
         await asyncio.sleep(120)
     await world.client.aclose()
     logger.removeHandler(loud)
+    logger.setLevel(logging.NOTSET)
     logger.propagate = True
     by_card = Counter(charge.ema_id for charge in world.service.charges)
     running = world.running()
@@ -113,6 +119,8 @@ async def run_charges(count: int, seed: int) -> dict[str, int]:
         "charges": count,
         "accepted": len(world.service.charges),
         "started": sum(charge.has_started for charge in world.service.charges),
+        "adopted": loud.adopted,
+        "outcome unknown": sum(t.outcome == "OutcomeUnknownError" for t in told.values()),
         "stopped": sum(charge.is_over for charge in world.service.charges),
         "still running, caller told": len(running) - len(unsaid),
         "doubled": sum(1 for number in by_card.values() if number > 1),
@@ -154,6 +162,7 @@ def test_no_charge_is_doubled_or_left_running_unsaid(seed: int) -> None:
     check(figures)
     # Guards against a run that proves nothing: faults did happen, and charges did run.
     assert figures["started"] > 100
+    assert figures["adopted"] > 0
     assert figures["told: TimeoutError"] > 50
     assert figures["told: CancelledError"] > 20
 
