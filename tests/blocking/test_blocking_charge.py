@@ -382,7 +382,7 @@ class TestCtrlCInTheCracks:
         run = ev._portal.run
 
         def interrupted_after(*arguments: Any) -> Any:
-            result = run(*arguments)
+            run(*arguments)
             monkeypatch.undo()
             raise KeyboardInterrupt
 
