@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import logging
@@ -22,7 +23,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
-from fakes import CALLS, CARD, EVSE, POSTS, SESSION, call
+from fakes import CALLS, CARD, EVSE, GOOD_BODIES, POSTS, SESSION, call
 from raw_servers import raw_server
 
 from shell_ev import (
@@ -32,6 +33,7 @@ from shell_ev import (
     ConfigurationError,
     ConnectError,
     OutcomeUnknownError,
+    RequestTimeoutError,
     ResponseDecodeError,
     ShellEVError,
     StaticToken,
@@ -686,3 +688,55 @@ class TestLogs:
     def test_no_handler_is_installed(self) -> None:
         assert logging.getLogger("shell_ev").handlers == []
         assert logging.getLogger("shell_ev").level == logging.NOTSET
+
+
+class TestSilence:
+    """``Timeout.read`` is the longest silence, not the longest answer."""
+
+    @staticmethod
+    def drip(pieces: int, pause: float) -> Any:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(ConnectionError):
+                await reader.readuntil(b"\r\n\r\n")
+                body = GOOD_BODIES["active"]
+                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                step = len(body) // pieces + 1
+                for begin in range(0, len(body), step):
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(reader.read(1), pause)
+                        break  # the client has left
+                    piece = body[begin : begin + step]
+                    writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                    await writer.drain()
+                writer.write(b"0\r\n\r\n")
+                await writer.drain()
+            writer.close()
+
+        return serve
+
+    async def test_an_answer_that_keeps_coming_may_take_longer(self) -> None:
+        limits = Timeout(total=20, read=0.5)
+        async with (
+            raw_server(self.drip(8, 0.1)) as url,
+            AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits, max_retries=0) as ev,
+        ):
+            response = await call(ev, "active")
+        assert response.data == ()
+        assert response.elapsed > 0.7
+
+    async def test_an_answer_that_stops_coming_is_given_up(self) -> None:
+        limits = Timeout(total=20, read=0.15)
+        async with (
+            raw_server(self.drip(2, 5)) as url,
+            AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits, max_retries=0) as ev,
+        ):
+            with pytest.raises(RequestTimeoutError) as caught:
+                await call(ev, "active")
+        assert caught.value.request_sent
+
+    async def test_a_session_of_the_callers_has_the_limit_too(self) -> None:
+        limits = Timeout(total=20, read=0.15)
+        async with raw_server(self.drip(2, 5)) as url, aiohttp.ClientSession() as session:
+            ev = AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits, max_retries=0, http_session=session)
+            with pytest.raises(RequestTimeoutError):
+                await call(ev, "active")
