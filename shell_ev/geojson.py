@@ -63,7 +63,9 @@ class FeatureCollection(TypedDict):
 class TextSink(Protocol):
     """A file open for text, or anything else with ``write``."""
 
-    def write(self, text: str, /) -> object: ...
+    def write(self, text: str, /) -> object:
+        """Take a piece of text."""
+        ...
 
 
 _HEAD = '{"type":"FeatureCollection","features":['

@@ -18,11 +18,19 @@ class Period(Protocol):
     """What an opening period must tell."""
 
     @property
-    def week_day(self) -> WeekDay | None: ...
+    def week_day(self) -> WeekDay | None:
+        """Day it begins on."""
+        ...
+
     @property
-    def start_time(self) -> str | None: ...
+    def start_time(self) -> str | None:
+        """Local time it begins at."""
+        ...
+
     @property
-    def end_time(self) -> str | None: ...
+    def end_time(self) -> str | None:
+        """Local time it ends at; not later than the start means the next day."""
+        ...
 
 
 def open_at(periods: Iterable[Period], at: datetime) -> bool | None:

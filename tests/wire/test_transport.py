@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import json
 import logging
@@ -695,29 +694,22 @@ class TestSilence:
 
     @staticmethod
     def drip(pieces: int, pause: float) -> Any:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(ConnectionError):
-                await reader.readuntil(b"\r\n\r\n")
-                body = GOOD_BODIES["active"]
-                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                step = len(body) // pieces + 1
-                for begin in range(0, len(body), step):
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(reader.read(1), pause)
-                        break  # the client has left
-                    piece = body[begin : begin + step]
-                    writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
-                    await writer.drain()
-                writer.write(b"0\r\n\r\n")
-                await writer.drain()
-            writer.close()
+        async def handler(request: web.Request) -> web.StreamResponse:
+            answer = web.StreamResponse()
+            await answer.prepare(request)
+            body = GOOD_BODIES["active"]
+            step = len(body) // pieces + 1
+            for begin in range(0, len(body), step):
+                await asyncio.sleep(pause)
+                await answer.write(body[begin : begin + step])
+            return answer
 
-        return serve
+        return handler
 
     async def test_an_answer_that_keeps_coming_may_take_longer(self) -> None:
         limits = Timeout(total=20, read=0.5)
         async with (
-            raw_server(self.drip(8, 0.1)) as url,
+            serving(self.drip(8, 0.1)) as url,
             AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits, max_retries=0) as ev,
         ):
             response = await call(ev, "active")
@@ -727,7 +719,7 @@ class TestSilence:
     async def test_an_answer_that_stops_coming_is_given_up(self) -> None:
         limits = Timeout(total=20, read=0.15)
         async with (
-            raw_server(self.drip(2, 5)) as url,
+            serving(self.drip(2, 5)) as url,
             AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits, max_retries=0) as ev,
         ):
             with pytest.raises(RequestTimeoutError) as caught:
@@ -736,7 +728,7 @@ class TestSilence:
 
     async def test_a_session_of_the_callers_has_the_limit_too(self) -> None:
         limits = Timeout(total=20, read=0.15)
-        async with raw_server(self.drip(2, 5)) as url, aiohttp.ClientSession() as session:
+        async with serving(self.drip(2, 5)) as url, aiohttp.ClientSession() as session:
             ev = AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits, max_retries=0, http_session=session)
             with pytest.raises(RequestTimeoutError):
                 await call(ev, "active")
