@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -117,6 +118,10 @@ def test_a_second_interrupt_does_not_wait_for_a_call_that_will_not_wind_up(scrip
     """).ends("KeyboardInterrupt")
 
 
+# Later versions trace a frame by opcode only when that was asked for before the frame began: the tool is blunt there,
+# what it looks for is the same code.
+BY_OPCODE = pytest.mark.skipif(sys.version_info >= (3, 12), reason="opcode tracing from the call event, up to 3.11")
+
 INTERRUPTER = """
         import asyncio, inspect, warnings
         from shell_ev.core import portal as room
@@ -159,6 +164,7 @@ INTERRUPTER = """
 """
 
 
+@BY_OPCODE
 def test_an_interrupt_at_every_single_instruction(script: Run) -> None:
     """Raised at each bytecode of the portal's own code in turn, in the calling thread: no hang, nothing left over."""
     script(
@@ -183,6 +189,7 @@ def test_an_interrupt_at_every_single_instruction(script: Run) -> None:
     ).ends("True True", "1")
 
 
+@BY_OPCODE
 def test_an_interrupt_at_every_single_instruction_of_a_first_call(script: Run) -> None:
     script(
         INTERRUPTER
