@@ -329,7 +329,7 @@ class SessionManager:
         raise api_error(call.facts(), outcome, failure.retry_after, outcome_unknown=decision.outcome_unknown)
 
     def _unanswered(self, call: _Call, problem: SendFailure) -> TransportError:
-        tail = f"({call.name}, request {call.request_id or '-'}, {call.attempts} tries)"
+        tail = call.facts().tail
         if problem.sent and not call.repeatable:
             return OutcomeUnknownError(
                 f"the request was sent and no answer came: {problem.reason}; it may have taken effect {tail}",

@@ -32,6 +32,11 @@ def prepare_start(
     return arguments, checks.options(request_id, timeout, max_retries, headers)
 
 
+def checked_ema_id(checks: Checks, ema_id: str | EmaId, version: ApiVersion) -> str:
+    """An EMA-ID as ``active`` takes it: V1_PASCAL documents no length for it."""
+    return checks.text("ema_id", ema_id, *((1, None) if version is ApiVersion.V1_PASCAL else (14, 19)))
+
+
 class AsyncCharging:
     """Start, stop and look up charge sessions. Reached as ``client.charging``."""
 
@@ -114,7 +119,6 @@ class AsyncCharging:
         Contract section 4, active.
         """
         checks = Checks(ACTIVE.name)
-        bounds = (1, None) if self._manager.version is ApiVersion.V1_PASCAL else (14, 19)
-        arguments = {"ema_id": checks.text("ema_id", ema_id, *bounds)}
+        arguments = {"ema_id": checked_ema_id(checks, ema_id, self._manager.version)}
         options = checks.options(request_id, timeout, max_retries, headers)
         return await self._manager.call(ACTIVE, arguments, SESSIONS, options)

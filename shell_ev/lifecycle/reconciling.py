@@ -15,7 +15,7 @@ from typing import Any
 
 from ..config import ApiVersion
 from ..core.session_manager import SessionManager
-from ..endpoints.charging import AsyncCharging
+from ..endpoints.charging import AsyncCharging, checked_ema_id
 from ..endpoints.checks import Checks
 from ..errors import OutcomeUnknownError, ShellEVError
 from ..identifiers import EvseId
@@ -63,7 +63,7 @@ def check_ema_id(ema_id: str | None, version: ApiVersion) -> None:
     if ema_id is None:
         return
     checks = Checks(START.name)
-    checks.text("ema_id", ema_id, *((1, None) if version is ApiVersion.V1_PASCAL else (14, 19)))
+    checked_ema_id(checks, ema_id, version)
     checks.options(None, None, None, None)
 
 

@@ -244,11 +244,8 @@ class Codec:
         if status == EnvelopeStatus.FAILED:
             return Decoded(None, request_id, status, ())
         data: Any = None
-        if isinstance(items, Read):
-            data = tuple(items)
-        elif result.count == "many":
-            data = self._structurer.read_many(result.model, items, path, problems) if items is not None else ()
         if result.count == "many":
+            data = self._several(result.model, items, path, problems)
             if not data and problems:
                 raise Undecodable(problems)
         elif result.count == "one":
@@ -268,8 +265,13 @@ class Codec:
                 problems.clear()
         return parse_json(body)
 
+    def _several(self, model: Any, items: Any, path: str, problems: list[str]) -> tuple[Any, ...]:
+        if isinstance(items, Read):
+            return tuple(items)
+        return self._structurer.read_many(model, items, path, problems) if items is not None else ()
+
     def _first(self, model: Any, items: Any, path: str, problems: list[str]) -> Any:
-        found = self._structurer.read_many(model, items, path, problems) if items is not None else ()
+        found = self._several(model, items, path, problems)
         if not found:
             raise Undecodable(problems or [f"{path}: nothing there"])
         if len(found) > 1:
