@@ -191,7 +191,9 @@ class ChargeBlock(Blocking):
         try:
             return Charge(self._portal, self._portal.run(self.original.__aenter__(), self.original.longest_cleanup))
         except BaseException as error:
-            self._leave_if_held(error)
+            # An interrupt between two steps: the charge was entered and never reached the block.
+            if self.original.holds_charge:
+                self._portal.run(self.original.abandon(error), self.original.longest_cleanup)
             raise
 
     def __exit__(
@@ -200,14 +202,11 @@ class ChargeBlock(Blocking):
         try:
             self._portal.run(self.original.__aexit__(exc_type, exc, traceback), self.original.longest_cleanup)
         except BaseException as error:
-            self._leave_if_held(error)
+            # An interrupt before leaving had begun: nobody else is going to leave.
+            if self.original.holds_charge:
+                leaving = self.original.__aexit__(type(error), error, None)
+                self._portal.run(leaving, self.original.longest_cleanup)
             raise
-
-    def _leave_if_held(self, error: BaseException) -> None:
-        # An interrupt between two steps: the charge was entered and nobody else is going to leave it.
-        if self.original.holds_charge:
-            leaving = self.original.__aexit__(type(error), error, None)
-            self._portal.run(leaving, self.original.longest_cleanup)
 
 
 class ShellEV(Blocking):

@@ -172,6 +172,12 @@ class AsyncChargeBlock:
         self._charge = charge
         return charge
 
+    async def abandon(self, error: BaseException) -> None:
+        """Stop a charge that was entered and never reached its caller, ``keep_running`` or not: nobody holds it."""
+        charge, self._charge = self._charge, None
+        if charge is not None:
+            await beside(error, charge.stopping(), f"session {charge.session_id}")
+
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:

@@ -339,10 +339,11 @@ class TestCtrlC:
 class TestCtrlCInTheCracks:
     """At the moments when the call has ended or not begun, and the block does not know."""
 
+    @pytest.mark.parametrize("keep_running", [False, True])
     def test_when_the_charge_has_started_and_the_block_is_not_entered_yet(
-        self, sandbox: Sandbox, ev: ShellEV, monkeypatch: pytest.MonkeyPatch
+        self, sandbox: Sandbox, ev: ShellEV, monkeypatch: pytest.MonkeyPatch, keep_running: bool
     ) -> None:
-        block = ev.charge(CARD, EVSE, polling=QUICK)
+        block = ev.charge(CARD, EVSE, polling=QUICK, keep_running=keep_running)
         run, interrupts = ev._portal.run, [1]
 
         def interrupted_after(*arguments: Any) -> Any:
