@@ -27,7 +27,11 @@ from .settings import PROGRAM, Settings
 
 #: Name of a command -> module and attribute that hold it, in the order of the help.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "charge": ("charge", "charge"),
+    "start": ("sessions", "start"),
+    "stop": ("sessions", "stop"),
     "show": ("sessions", "show"),
+    "active": ("sessions", "active"),
 }
 
 _HELP = """Find a charger, start a charge, follow it, stop it: the Shell Recharge EV charging API.

@@ -5,10 +5,12 @@ Whatever the service sent is shown without control characters: a name must not m
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import sys
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .settings import PROGRAM, Settings
@@ -80,9 +82,26 @@ class Output:
             say(f"{PROGRAM}: {text}")
 
 
+_above: list[Callable[[str], None]] = []
+
+
+@contextlib.contextmanager
+def lines_go_above(live: Callable[[str], None]) -> Generator[None]:
+    """While something is drawn on the terminal, lines for that terminal go above it instead of through it."""
+    if not is_terminal(sys.stderr):
+        yield
+        return
+    _above.append(live)
+    try:
+        yield
+    finally:
+        _above.remove(live)
+
+
 def say(line: str) -> None:
     """One line on stderr; if nobody is there to read it, that is that."""
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except OSError:
-        return
+    with contextlib.suppress(OSError):
+        if _above:
+            _above[-1](line)
+        else:
+            print(line, file=sys.stderr, flush=True)

@@ -62,7 +62,10 @@ def tell(
         return
     alarm = "CAREFUL, A CAR MAY BE CHARGING: " if outcome_unknown else ""
     what_next = f". Next: {'  or  '.join(following)}" if following else ""
-    say(f"{PROGRAM}: {alarm}{one_line(message, 1200)}{what_next}")
+    plainly = (
+        one_line(message, 1200).removeprefix("the car may still be charging: ") if alarm else one_line(message, 1200)
+    )
+    say(f"{PROGRAM}: {alarm}{plainly}{what_next}")
 
 
 def next_commands(error: ShellEVError, settings: Settings) -> list[str]:

@@ -103,13 +103,20 @@ def run_alone(settings: Settings, work: Callable[[Interrupts], Awaitable[ExitCod
         except asyncio.CancelledError as cancelled:
             if not interrupts.received:
                 raise
-            if notes := getattr(cancelled, "__notes__", []):
-                # The library writes a note on a cancellation when what it had to clean up may not be clean.
-                raise OutcomeUnknownError("; ".join(notes), operation="charging.start") from None
+            raise_if_open(cancelled)
             raise Interrupted(interrupts.received[0]) from None
 
     with logged(settings):
         return asyncio.run(main())
+
+
+def raise_if_open(cancelled: asyncio.CancelledError, **arguments: str) -> None:
+    """Raise OutcomeUnknownError if a cancelled call of the library has left something open.
+
+    The library notes on a cancellation when what it had to clean up, a charge just started, may not be clean.
+    """
+    if notes := getattr(cancelled, "__notes__", []):
+        raise OutcomeUnknownError("; ".join(notes), operation="charging.start", arguments=arguments) from None
 
 
 async def _client(settings: Settings, stack: AsyncExitStack) -> AsyncShellEV:

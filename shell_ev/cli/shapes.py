@@ -6,12 +6,9 @@ import enum
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any, cast
 
 import attrs
-
-from ..models.charging import ChargeSession
 
 
 def plain(value: Any) -> Any:
@@ -32,16 +29,14 @@ def plain(value: Any) -> Any:
         return {key: plain(item) for key, item in items}
     if isinstance(value, (tuple, list)):
         return [plain(item) for item in cast("Sequence[Any]", value)]
-    names = _fields(type(value))  # pyright: ignore[reportUnknownArgumentType]
-    return {name: plain(getattr(value, name)) for name in names}
+    return {name: plain(getattr(value, name)) for name in _fields(value)}
 
 
-@cache
-def _fields(model: type) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(model))
+_known: dict[Any, tuple[str, ...]] = {}
 
 
-def session_shape(session: ChargeSession) -> dict[str, Any]:
-    """A charge session."""
-    shape: dict[str, Any] = plain(session)
-    return shape
+def _fields(model: Any) -> tuple[str, ...]:
+    kind: Any = type(model)
+    if kind not in _known:
+        _known[kind] = tuple(field.name for field in attrs.fields(kind))
+    return _known[kind]
