@@ -62,9 +62,9 @@ def tell(
         return
     alarm = "CAREFUL, A CAR MAY BE CHARGING: " if outcome_unknown else ""
     what_next = f". Next: {'  or  '.join(following)}" if following else ""
-    plainly = (
-        one_line(message, 1200).removeprefix("the car may still be charging: ") if alarm else one_line(message, 1200)
-    )
+    plainly = one_line(message, 1200)
+    if alarm:  # which says this part louder
+        plainly = plainly.removeprefix("the car may still be charging: ")
     say(f"{PROGRAM}: {alarm}{plainly}{what_next}")
 
 

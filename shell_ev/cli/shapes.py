@@ -36,7 +36,7 @@ _known: dict[Any, tuple[str, ...]] = {}
 
 
 def _fields(model: Any) -> tuple[str, ...]:
-    kind: Any = type(model)
+    kind = cast("Any", type(model))
     if kind not in _known:
         _known[kind] = tuple(field.name for field in attrs.fields(kind))
     return _known[kind]
