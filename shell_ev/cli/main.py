@@ -18,7 +18,7 @@ import click
 
 from .. import __version__
 from ..errors import ShellEVError
-from .command import Sectioned, shared_options
+from .command import SectionedGroup, shared_options
 from .exit_codes import ExitCode
 from .output import make_streams_lenient
 from .reporting import report, tell
@@ -27,11 +27,17 @@ from .settings import PROGRAM, Settings
 
 #: Name of a command -> module and attribute that hold it, in the order of the help.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "nearby": ("nearby", "nearby"),
     "charge": ("charge", "charge"),
     "start": ("sessions", "start"),
     "stop": ("sessions", "stop"),
     "show": ("sessions", "show"),
     "active": ("sessions", "active"),
+    "locations": ("locations", "locations"),
+    "markers": ("markers", "markers"),
+    "id": ("ids", "group"),
+    "sandbox": ("local", "sandbox"),
+    "demo": ("local", "demo"),
 }
 
 _HELP = """Find a charger, start a charge, follow it, stop it: the Shell Recharge EV charging API.
@@ -42,8 +48,12 @@ is no option for them: everybody on the machine can see the options of a running
 Without an account: shell-ev nearby 52.37 4.89 --sandbox
 """
 
+_EPILOG = """Exit codes: 0 done, 1 the answer is no, 2 usage, 3 set-up, 4 credentials, 5 refused, 6 no answer,
+7 A CAR MAY BE CHARGING, 8 the charge failed, 9 it may start yet, 130 Ctrl-C; docs/command-line.md has all of them.
+"""
 
-class Group(Sectioned, click.Group):
+
+class Group(SectionedGroup):
     """A group whose commands are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -68,13 +78,8 @@ class Group(Sectioned, click.Group):
             raise click.UsageError(f"there is no command {args[0]!r}{meant}", ctx)
         return super().resolve_command(ctx, args)
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Commands first: they are what somebody is looking for."""
-        self.format_commands(ctx, formatter)
-        super().format_options(ctx, formatter)
 
-
-@click.group(PROGRAM, cls=Group, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(PROGRAM, cls=Group, help=_HELP, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def group() -> None:
     """The command line."""

@@ -40,8 +40,17 @@ def dumps(value: Any) -> str:
 def make_streams_lenient() -> None:
     """Let no character raise: an output that is not UTF-8 shows a question mark."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+        _reconfigure(stream, errors="replace")
+
+
+def reconfigure(**how: str) -> None:
+    """Change how stdout encodes, if it is a stream that can."""
+    _reconfigure(sys.stdout, **how)
+
+
+def _reconfigure(stream: object, **how: Any) -> None:
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(**how)
 
 
 class Output:

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ValidationError
 from .env_file import read_env_file
 
 PROGRAM = "shell-ev"
@@ -68,6 +68,12 @@ class Settings:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ConfigurationError("--ask needs a terminal to ask on")
         return {option: _asked(name, hidden=option == "client_secret") for option, name in missing.items()}
+
+    def want(self, written: str | None) -> None:
+        """Take in ``--format``: ``json`` is ``--json``. Raises ValidationError for ``--json`` with another one."""
+        if self.json and written not in (None, "json"):
+            raise ValidationError([f"--json and --format {written} ask for two things"])
+        self.json = self.json or written == "json"
 
     def command(self, *words: str) -> str:
         """A command line for the shell that reaches the same service as this one."""
