@@ -74,7 +74,8 @@ def _plainly(error: ShellEVError) -> str:
     if isinstance(error, ChargePendingError):
         state = error.session.state if error.session is not None else None
         return f"session {error.session_id} has not started in time and may start yet; it is {state or 'not shown'}"
-    return str(error).removeprefix("the car may still be charging: ")
+    notes: list[str] = getattr(error, "__notes__", [])
+    return "; ".join([str(error).removeprefix("the car may still be charging: "), *notes])
 
 
 def _loud(text: str, settings: Settings) -> str:

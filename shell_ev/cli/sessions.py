@@ -141,6 +141,8 @@ def show(settings: Settings, session_id: str, follow: bool, every: float) -> Exi
                 run.out.document(plain(session))
             else:
                 run.out.line(f"{datetime.now():%H:%M:%S}  {state_words(session.state)}")
+        if not charge.is_over:
+            run.out.note("the service does not know this session any more")
 
     return run(settings, work)
 

@@ -145,6 +145,26 @@ def test_a_signal_before_the_session_is_known_stops_what_came_of_the_start(
         assert done.out.splitlines()[-1][10:] == "stopped: interrupted on the way; nothing is left running"
 
 
+@pytest.mark.parametrize("operation", ["charging.start", "charging.stop"])
+def test_signals_that_come_together_end_it_with_the_alarm(
+    process: Start, sandbox: Sandbox, wait_until: Wait, operation: str
+) -> None:
+    sandbox.faults.add(operation, Fault.hang())
+    before = len(sandbox.charges)
+    running = process("charge", CARD, EVSE)
+    if operation == "charging.start":
+        wait_until(lambda: len(sandbox.charges) > before)
+    else:
+        running.until("charging\n")
+    running.signal(signal.SIGSTOP)
+    for number, _, _ in SIGNALS:
+        running.signal(number)
+    running.signal(signal.SIGCONT)
+    done = running.ends()
+    assert done.code == ExitCode.OUTCOME_UNKNOWN
+    assert "CAREFUL, A CAR MAY BE CHARGING" in done.err
+
+
 def test_a_second_signal_before_the_session_is_known(process: Start, sandbox: Sandbox, wait_until: Wait) -> None:
     sandbox.faults.add("charging.start", Fault.hang())
     before = len(sandbox.charges)
