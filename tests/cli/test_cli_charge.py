@@ -140,7 +140,7 @@ def test_stop_waits_until_it_is_seen_stopped(cli: Cli, sandbox: Sandbox) -> None
 
 
 def test_stop_of_a_session_that_nobody_knows(cli: Cli) -> None:
-    done = cli("stop", "0a5e1e4c-0b7f-4a3c-9d61-3f6d2f0f1a11", "--stop-timeout", "1s")
+    done = cli("stop", "0a5e1e4c-0b7f-4a3c-9d61-3f6d2f0f1a11", "--stop-timeout", "0.2s")
     assert done.code == ExitCode.OUTCOME_UNKNOWN
     first, last = done.err.splitlines()
     assert first == "shell-ev: the service does not know this session, perhaps not yet; going on"

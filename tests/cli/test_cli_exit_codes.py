@@ -135,7 +135,7 @@ def test_a_charge_that_fails_and_one_that_stays_pending(cli: Cli, sandbox: Sandb
     assert "EvseInUse" in done.err
     assert done.out.splitlines()[-1].endswith("failed to start")
     sandbox.start_delay = 1e6
-    done = cli("charge", CARD, EVSE, "--start-timeout", "1s")
+    done = cli("charge", CARD, EVSE, "--start-timeout", "0.2s")
     assert done.code == ExitCode.CHARGE_PENDING
     session_id = sandbox.charges[-1].session_id
     assert done.err.startswith(
@@ -152,7 +152,7 @@ def test_a_lost_start_that_cannot_be_found(cli: Cli, sandbox: Sandbox) -> None:
 
 
 def test_a_charge_that_cannot_be_stopped(cli: Cli, sandbox: Sandbox) -> None:
-    done = cli("charge", CARD, FAILING_STOP_EVSE, "--stop-after", "0.1s", "--stop-timeout", "1s")
+    done = cli("charge", CARD, FAILING_STOP_EVSE, "--stop-after", "0.1s", "--stop-timeout", "0.2s")
     session_id = sandbox.charges[-1].session_id
     assert done.code == ExitCode.OUTCOME_UNKNOWN
     assert "NOT STOPPED" in done.out

@@ -90,7 +90,7 @@ def test_a_charge_that_is_to_keep_running(terminal: Open, sandbox: Sandbox) -> N
 @pytest.mark.parametrize("how", ["NO_COLOR", "--no-color"])
 def test_no_colours(terminal: Open, sandbox: Sandbox, how: str) -> None:
     words = ["--no-color"] if how == "--no-color" else []
-    shown = terminal("charge", CARD, FAILING_STOP_EVSE, "--stop-after", "0.1s", "--stop-timeout", "1s", *words,
+    shown = terminal("charge", CARD, FAILING_STOP_EVSE, "--stop-after", "0.1s", "--stop-timeout", "0.2s", *words,
                      env={"NO_COLOR": "1"} if how == "NO_COLOR" else {})  # fmt: skip
     assert shown.ends() == ExitCode.OUTCOME_UNKNOWN
     assert "THE CAR MAY STILL BE CHARGING." in shown.text
