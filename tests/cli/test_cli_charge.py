@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from cli_processes import CARD, EVSE, Process, Result
 
+from shell_ev.cli.charge_flow import Wish
 from shell_ev.cli.exit_codes import ExitCode
+from shell_ev.cli.output import dumps
+from shell_ev.cli.shapes import plain
 from shell_ev.sandbox import Fault, Sandbox, SessionState
 
 Cli = Callable[..., Result]
@@ -220,3 +223,22 @@ def test_every_dialect(cli: Cli, sandbox: Sandbox) -> None:
         done = cli("--api-version", version, "charge", CARD, EVSE, "--stop-after", "0.1s", "--json")
         assert done.code == ExitCode.OK, done.err
         assert sandbox.charges[-1].history[-1].state is SessionState.STOPPED
+
+
+def test_how_often_it_looks() -> None:
+    wish = Wish(
+        card=CARD,
+        evse_id=EVSE,
+        ema_id=None,
+        start_timeout=1,
+        stop_timeout=1,
+        stop_after=None,
+        keep_running=False,
+        every=3,
+    )
+    assert [getattr(wish.polling, name) for name in ("eager", "steady", "patient", "started")] == [2.0, 3, 3, 3]
+
+
+def test_values_that_json_does_not_have_are_null() -> None:
+    values = (1.5, 0, 0.0, True, None, float("nan"), float("inf"), "", ("x",), {"y": float("-inf")})
+    assert dumps(plain(values)) == '[1.5, 0, 0.0, true, null, null, null, "", ["x"], {"y": null}]'

@@ -104,6 +104,21 @@ def test_nearby_when_there_is_nothing(cli: Cli) -> None:
     assert (done.code, done.out, done.err) == (0, "", "shell-ev: nothing is near by that matches\n")
 
 
+def test_nearby_sorts_what_the_service_did_not(cli: Cli, sandbox: Sandbox) -> None:
+    places = [{"uid": "far", "coordinates": {"latitude": 53, "longitude": 5}}, {"uid": "nowhere"}, {"uid": "near"}]
+    places[2]["coordinates"] = {"latitude": 52.4, "longitude": 4.9}
+    body = json.dumps({"requestId": "r", "status": "SUCCESS", "data": places}).encode()
+    sandbox.faults.add("locations.nearby", Fault.garbage(body, content_type="application/json"), times=2)
+    found = json.loads(cli("nearby", *STATION, "--json").out)["locations"]
+    assert [(one["uid"], one["distance_km"] is None) for one in found] == [
+        ("near", False),
+        ("far", False),
+        ("nowhere", True),
+    ]
+    # What is not known is a question mark, and no EVSE is free where none is known.
+    assert cli("nearby", *STATION).out.splitlines()[-1].split() == ["?", "?/?", "?", "none", "free"]
+
+
 def test_nearby_goes_on_without_a_price_that_cannot_be_had(cli: Cli, sandbox: Sandbox) -> None:
     sandbox.faults.add("locations.get", Fault.status(404))
     done = cli("nearby", *STATION, "--limit", "2", "--provider", "TNM")

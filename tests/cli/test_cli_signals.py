@@ -13,6 +13,9 @@ import pytest
 from cli_processes import CARD, EVSE, Process, Result
 
 from shell_ev.cli.exit_codes import ExitCode
+from shell_ev.cli.running import Run, run
+from shell_ev.cli.settings import Settings
+from shell_ev.errors import OutcomeUnknownError
 from shell_ev.sandbox import Fault, Sandbox
 
 Cli = Callable[..., Result]
@@ -164,14 +167,16 @@ def test_signals_that_come_together_end_it_with_the_alarm(
     assert "CAREFUL, A CAR MAY BE CHARGING" in done.err
 
 
-def test_a_second_signal_before_the_session_is_known(process: Start, sandbox: Sandbox, wait_until: Wait) -> None:
+@pytest.mark.parametrize("command", ["charge", "start"])
+def test_a_second_signal_before_the_session_is_known(
+    process: Start, sandbox: Sandbox, wait_until: Wait, command: str
+) -> None:
     sandbox.faults.add("charging.start", Fault.hang())
     before = len(sandbox.charges)
-    running = process("charge", CARD, EVSE)
+    running = process(command, CARD, EVSE)
     wait_until(lambda: len(sandbox.charges) > before)
     running.signal(signal.SIGINT)
-    running.until("once more gives up on it")
-    running.signal(signal.SIGINT)
+    running.signal(signal.SIGTERM)
     done = running.ends()
     assert done.code == ExitCode.OUTCOME_UNKNOWN
     assert done.err.startswith("shell-ev: CAREFUL, A CAR MAY BE CHARGING: start on NL*TNM*E02003451*0")
@@ -214,6 +219,15 @@ def test_a_call_ends_at_once_and_without_a_word(
     wait_until(lambda: count(sandbox, "charging.active") == 1)
     running.signal(number)
     assert running.ends() == Result(code, "", "")
+
+
+def test_a_signal_while_it_closes_takes_no_word_from_an_alarm(handlers: None) -> None:
+    async def work(run: Run) -> ExitCode:
+        os.kill(os.getpid(), signal.SIGINT)  # arrives when the event loop comes to it: on the way out
+        raise OutcomeUnknownError("a charge may run", operation="charging.start")
+
+    with pytest.raises(OutcomeUnknownError):
+        run(Settings(sandbox=True, json=True), work)
 
 
 def piped(words: str, reader: str, variables: dict[str, str], from_root: str) -> subprocess.CompletedProcess[str]:
