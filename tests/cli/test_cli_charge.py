@@ -225,7 +225,8 @@ def test_every_dialect(cli: Cli, sandbox: Sandbox) -> None:
         assert sandbox.charges[-1].history[-1].state is SessionState.STOPPED
 
 
-def test_how_often_it_looks() -> None:
+@pytest.mark.parametrize(("every", "looks"), [(30.0, [2, 5, 15, 30]), (3.0, [2, 3, 3, 3]), (1.0, [1, 1, 1, 1])])
+def test_how_often_it_looks(every: float, looks: list[float]) -> None:
     wish = Wish(
         card=CARD,
         evse_id=EVSE,
@@ -234,9 +235,9 @@ def test_how_often_it_looks() -> None:
         stop_timeout=1,
         stop_after=None,
         keep_running=False,
-        every=3,
+        every=every,
     )
-    assert [getattr(wish.polling, name) for name in ("eager", "steady", "patient", "started")] == [2.0, 3, 3, 3]
+    assert [getattr(wish.polling, name) for name in ("eager", "steady", "patient", "started")] == looks
 
 
 def test_values_that_json_does_not_have_are_null() -> None:
