@@ -184,7 +184,9 @@ class AsyncShellEV:
         timeout: float | Timeout | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncChargeBlock:
-        """A charge for an ``async with`` block: started on entry, stopped and seen stopped on the way out.
+        """A charge for a block: started on entry, stopped and seen stopped on the way out.
+
+        Enter it with ``async with``, that of :class:`~shell_ev.ShellEV` with ``with``.
 
         ``start_timeout`` seconds to be seen started, ``stop_timeout`` seconds to be seen stopped. ``ema_id`` is the
         card's EMA-ID when ``ev_charge_number`` is not one; it is needed to find a start whose answer was lost.

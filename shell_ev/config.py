@@ -41,11 +41,14 @@ class Environment(StrEnum):
 
 
 class ApiVersion(StrEnum):
-    """Which dialect of the service to speak (design section 2)."""
+    """Which dialect of the service to speak."""
 
     V1_PASCAL = "v1-pascal"
+    """The first: PascalCase keys, session ids in the path."""
     V1 = "v1"
+    """camelCase keys under ``/ev/v1``."""
     V2 = "v2"
+    """camelCase keys under ``/ev/v2``, tariffs of elements. The default."""
 
     @property
     def token_path(self) -> str:
@@ -149,18 +152,18 @@ class ClientConfig:
     """Everything a client is told but its credentials. Immutable, comparable, safe to print, and to pickle
     unless it holds an ``ssl`` context, which Python does not pickle."""
 
-    environment: Environment = Environment.PRODUCTION
-    api_version: ApiVersion = ApiVersion.V2
-    base_url: str | None = None
-    token_url: str | None = None
-    timeout: Timeout = attrs.field(factory=Timeout)
-    max_retries: int = DEFAULT_MAX_RETRIES
-    ssl: _ssl.SSLContext | None = attrs.field(default=None, eq=False)
-    proxy: str | None = attrs.field(default=None, repr=_mask_userinfo)
-    trust_env: bool = False
-    max_connections: int = DEFAULT_MAX_CONNECTIONS
-    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
-    user_agent_suffix: str | None = None
+    environment: Environment = Environment.PRODUCTION  #: Where the service runs.
+    api_version: ApiVersion = ApiVersion.V2  #: Which dialect is spoken.
+    base_url: str | None = None  #: Scheme and host instead of the environment's.
+    token_url: str | None = None  #: Token endpoint instead of the version's own on that host.
+    timeout: Timeout = attrs.field(factory=Timeout)  #: Limits of a call, in seconds.
+    max_retries: int = DEFAULT_MAX_RETRIES  #: Further tries after the first.
+    ssl: _ssl.SSLContext | None = attrs.field(default=None, eq=False)  #: Whom to trust; None is the system's trust.
+    proxy: str | None = attrs.field(default=None, repr=_mask_userinfo)  #: URL of an HTTP proxy.
+    trust_env: bool = False  #: Whether proxies are read from the environment.
+    max_connections: int = DEFAULT_MAX_CONNECTIONS  #: Connections open at once.
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES  #: Longest body that is read.
+    user_agent_suffix: str | None = None  #: What follows the library's own User-Agent.
 
     @property
     def api_url(self) -> str:

@@ -162,8 +162,8 @@ class AsyncLocations:
     ) -> ApiResponse[Location]:
         """One location by its uid.
 
-        ``uid`` is text in every dialect, as :attr:`Location.uid` is; ``provider_id`` (V1 and V2) is needed to be told
-        tariffs; ``since`` (V1 and V2) takes an aware datetime or text that is sent as it is. ``request_id``,
+        ``uid`` is text in every dialect, as :attr:`~shell_ev.Location.uid` is; ``provider_id`` (V1 and V2) is needed to
+        be told tariffs; ``since`` (V1 and V2) takes an aware datetime or text that is sent as it is. ``request_id``,
         ``timeout`` (seconds, or a Timeout), ``max_retries`` and ``headers`` as in :meth:`list`.
 
         Raises as :meth:`list` does, NotFoundError when there is no such location, and ResponseDecodeError when
