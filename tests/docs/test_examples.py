@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +18,6 @@ from shell_ev.sandbox import Sandbox
 
 EXAMPLES = [example for page in pages() for example in examples_of(page)]
 BLOCKS = [block for page in pages() for block in blocks_of(page)]
-RUNNER = Path(__file__).with_name("run_example.py")
 
 
 @pytest.fixture
@@ -27,34 +27,51 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def runner() -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", str(Path(__file__).with_name("run_example.py"))],
+        env={name: value for name, value in os.environ.items() if not name.startswith("SHELL_EV_")}
+        | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def exit_code(runner: subprocess.Popen[str], **job: object) -> int:
+    assert runner.stdin is not None
+    assert runner.stdout is not None
+    runner.stdin.write(json.dumps(job) + "\n")
+    runner.stdin.flush()
+    return int(runner.stdout.readline())
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
-def test_an_example_runs(example: Example, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_example_runs(
+    example: Example, sandbox: Sandbox, runner: subprocess.Popen[str], tmp_path: Path
+) -> None:
     if "shellev" in example.block.text and importlib.util.find_spec("shellev") is None:
         pytest.skip("needs the official SDK, which the extra bench installs")
     script = tmp_path / "example.py"
     # Blank lines above it, so that a traceback tells the line of the page.
     script.write_text("\n" * (example.block.line - 1) + example.block.text)
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("SHELL_EV_")}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(RUNNER), str(script)],
-        env={
-            **ours,
-            "PYTHONPATH": str(ROOT),
-            "SHELL_EV_BASE_URL": sandbox.url,
-            "SHELL_EV_CLIENT_ID": sandbox.client_id,
-            "SHELL_EV_CLIENT_SECRET": sandbox.client_secret,
-        },
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.strip(), "an example shows what it comes to"
+    environment = {
+        "SHELL_EV_BASE_URL": sandbox.url,
+        "SHELL_EV_CLIENT_ID": sandbox.client_id,
+        "SHELL_EV_CLIENT_SECRET": sandbox.client_secret,
+    }
+    code = exit_code(runner, script=str(script), directory=str(tmp_path), environment=environment)
+    printed = (tmp_path / "stdout").read_text()
+    assert (code, (tmp_path / "stderr").read_text()) == (0, "")
+    assert printed.strip(), "an example shows what it comes to"
     if example.output is not None:
-        same = doctest.OutputChecker().check_output(example.output, done.stdout, doctest.ELLIPSIS)
-        assert same, f"the page shows\n{example.output}\nand it prints\n{done.stdout}"
+        same = doctest.OutputChecker().check_output(example.output, printed, doctest.ELLIPSIS)
+        assert same, f"the page shows\n{example.output}\nand it prints\n{printed}"
 
 
 @pytest.mark.parametrize(
