@@ -65,9 +65,9 @@ class Timeout:
     answer. Raises :class:`~shell_ev.errors.ConfigurationError` for a limit that is no positive finite number.
     """
 
-    total: float | None = 60.0
-    connect: float | None = 10.0
-    read: float | None = 30.0
+    total: float | None = 60.0  #: For the whole call.
+    connect: float | None = 10.0  #: For getting a connection.
+    read: float | None = 30.0  #: For the longest silence.
 
     def __attrs_post_init__(self) -> None:
         faults = [

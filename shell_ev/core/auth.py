@@ -36,8 +36,8 @@ def _no_pickle(self: object) -> NoReturn:
 class AccessToken:
     """A bearer token. ``expires_at`` is for a source's own use, on whatever clock it likes; the client ignores it."""
 
-    value: str = attrs.field(repr=lambda _: "'***'")
-    expires_at: float | None = None
+    value: str = attrs.field(repr=lambda _: "'***'")  #: The token itself.
+    expires_at: float | None = None  #: When it ends, for the source's own use.
 
     __reduce__ = _no_pickle
 
@@ -71,9 +71,9 @@ def _checked_credential(name: str, value: object) -> list[str]:
 class ClientCredentials:
     """OAuth2 client credentials (contract section 2). ``scope`` is a space-separated list, sent only when given."""
 
-    client_id: str
-    client_secret: str = attrs.field(repr=lambda _: "'***'")
-    scope: str | None = None
+    client_id: str  #: Who asks.
+    client_secret: str = attrs.field(repr=lambda _: "'***'")  #: What proves it.
+    scope: str | None = None  #: Space-separated list; None is not sent.
 
     def __attrs_post_init__(self) -> None:
         faults = _checked_credential("client_id", self.client_id) + _checked_credential(
@@ -107,7 +107,7 @@ class ClientCredentials:
 class StaticToken:
     """One token that is never renewed: for a token made elsewhere, and for tests."""
 
-    token: str = attrs.field(repr=lambda _: "'***'")
+    token: str = attrs.field(repr=lambda _: "'***'")  #: The token itself.
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.token, str) or not usable_token(self.token):  # pyright: ignore[reportUnnecessaryIsInstance]
