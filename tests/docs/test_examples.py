@@ -52,9 +52,7 @@ def exit_code(runner: subprocess.Popen[str], **job: object) -> int:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
-def test_an_example_runs(
-    example: Example, sandbox: Sandbox, runner: subprocess.Popen[str], tmp_path: Path
-) -> None:
+def test_an_example_runs(example: Example, sandbox: Sandbox, runner: subprocess.Popen[str], tmp_path: Path) -> None:
     if "shellev" in example.block.text and importlib.util.find_spec("shellev") is None:
         pytest.skip("needs the official SDK, which the extra bench installs")
     script = tmp_path / "example.py"
