@@ -1,6 +1,7 @@
 """The documentation site: Markdown pages, and a reference out of the docstrings.
 
-Knows Sphinx and where the library's names live; fetches nothing, so that it builds without a network.
+Knows Sphinx and where the library's names live; fetches nothing, so that it builds
+without a network.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
@@ -43,22 +46,38 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False
 
-# What these modules import for type checkers alone: with it autodoc can evaluate their annotations, and link them.
+# What these modules import for type checkers alone: with it autodoc can evaluate their
+# annotations, and link them.
 for module in (client, config, sync):
     vars(module).update(_ssl=ssl, aiohttp=aiohttp)
-vars(sync).update(ClientCredentials=auth.ClientCredentials, TokenSource=auth.TokenSource)
-vars(errors).update(ChargeSession=shell_ev.ChargeSession, SessionErrorCode=shell_ev.SessionErrorCode)
+vars(sync).update(
+    ClientCredentials=auth.ClientCredentials, TokenSource=auth.TokenSource
+)
+vars(errors).update(
+    ChargeSession=shell_ev.ChargeSession, SessionErrorCode=shell_ev.SessionErrorCode
+)
 
 nitpicky = True
 nitpick_ignore_regex = [
     # Other people's documentation: links to it would have to be fetched at each build.
-    (r"py:.*", r"(aiohttp|asyncio|attrs|collections|datetime|ssl|types|typing|uuid)\..*"),
+    (
+        r"py:.*",
+        r"(aiohttp|asyncio|attrs|collections|datetime|ssl|types|typing|uuid)\..*",
+    ),
     # The type variable of ApiResponse.
     (r"py:class", r"shell_ev\.models\.response\.T"),
 ]
 
-#: Classes that users build. Of the others the way in is a documented method, and the constructor is left out.
-BUILT_BY_USERS = {"AccessToken", "AsyncShellEV", "ClientCredentials", "EmaId", "EvseId", "Polling", "Sandbox"} | {
+#: Classes that users build. Of the others the way in is a documented method, and the
+#: constructor is left out.
+BUILT_BY_USERS = {
+    "AccessToken",
+    "AsyncShellEV",
+    "ClientCredentials",
+    "EmaId",
+    "EvseId",
+    "Polling",
+    "Sandbox",
     "ShellEV",
     "StaticToken",
     "Timeout",
@@ -72,7 +91,13 @@ TWINS = {
 
 
 def as_users_see_it(
-    app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
+    app: Any,
+    what: str,
+    name: str,
+    obj: Any,
+    options: Any,
+    signature: str | None,
+    returns: str | None,
 ) -> tuple[str, str] | None:
     """The signature to show where it is not the one autodoc finds."""
     if signature is None:
@@ -81,9 +106,11 @@ def as_users_see_it(
         return "", ""
     if what == "exception" and "__init__" not in vars(obj):
         return "", ""  # that of its base, which is shown there
-    # The blocking twin of a coroutine carries its annotations, and so names what that gives.
+    # A blocking method carries its original's annotations: they name what that gives.
     if returns and hasattr(obj, "__wrapped__") and obj.__globals__ is vars(sync):
-        return signature, re.sub(r"[\w.]+", lambda name: TWINS.get(name[0], name[0]), returns)
+        return signature, re.sub(
+            r"[\w.]+", lambda name: TWINS.get(name[0], name[0]), returns
+        )
     return None
 
 
