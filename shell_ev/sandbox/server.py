@@ -48,8 +48,8 @@ class Sandbox:
         """
         if speed <= 0:
             raise ValueError("speed must be greater than 0")
-        self.client_id = client_id  #: Client id that is accepted.
-        self.client_secret = client_secret  #: Its secret.
+        self.client_id = client_id
+        self.client_secret = client_secret
         self.service = Service(
             clock=clock or _running_clock(speed),
             token_clock=clock or time.time,
