@@ -60,10 +60,7 @@ vars(errors).update(
 nitpicky = True
 nitpick_ignore_regex = [
     # Other people's documentation: links to it would have to be fetched at each build.
-    (
-        r"py:.*",
-        r"(aiohttp|asyncio|attrs|collections|datetime|ssl|types|typing|uuid)\..*",
-    ),
+    (r"py:.*", r"(aiohttp|attrs|collections|datetime|ssl|types|uuid)\..*"),
     # The type variable of ApiResponse.
     (r"py:class", r"shell_ev\.models\.response\.T"),
 ]
