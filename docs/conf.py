@@ -26,7 +26,6 @@ release = version = shell_ev.__version__
 html_title = f"shell_ev {release}"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
-myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
 html_theme = "furo"

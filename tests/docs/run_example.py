@@ -1,4 +1,4 @@
-"""Runs examples, each in a process of its own, as ``python -m asyncio`` does: ``await`` may stand at the top level.
+"""Runs examples, each in a process of its own, as a notebook does: ``await`` may stand at the top level.
 
 Imports the library once and forks for each example that standard input names: starting over would cost more than most
 examples take. Turns the official SDK, whose hosts are fixed, to the server that the environment names for ours.
