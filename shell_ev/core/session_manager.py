@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -182,7 +182,7 @@ class SessionManager:
             timeout=timeout,
             max_bytes=self.config.max_response_bytes,
         )
-        reply = await self._within(call, self._exchange(wire, call, request, self._shared.source))
+        reply = await self._exchange(wire, call, request, self._shared.source)
         return self._answer(call, reply, result, wire.loop.time() - started)
 
     def _cache(self, credentials: ClientCredentials) -> TokenCache:
@@ -216,15 +216,51 @@ class SessionManager:
                 timeout=self.config.timeout,
                 max_bytes=self.config.max_response_bytes,
             )
-            reply = await self._within(call, self._exchange(wire, call, request, None))
+            reply = await self._exchange(wire, call, request, None)
             return read_grant(reply, call.facts().mask)
 
         return fetch
 
-    async def _within(self, call: _Call, exchange: Coroutine[Any, Any, Reply]) -> Reply:
+    async def _exchange(self, wire: Wire, call: _Call, request: Request, source: TokenSource | None) -> Reply:
+        """Try until there is an answer to give or an error to raise, within the time of the call."""
         try:
             with call.deadline:
-                return await exchange
+                token = await self._authorise(call, request, source)
+                replayed = False
+                retries = 0
+                while True:
+                    outcome = await self._try(wire, call, request)
+                    if isinstance(outcome, Reply) and _good(outcome):
+                        return outcome
+                    failure = self._judge(call, outcome)
+                    may_replay = failure.status == 401 and not replayed and not call.progress.abandoned
+                    if may_replay and source is not None and token is not None:
+                        replayed = True
+                        source.invalidate(token)
+                        fresh = await self._authorise(call, request, source)
+                        if fresh is not None and fresh.value != token.value:
+                            # Not counted as a retry: a refused token says nothing about the service.
+                            token = fresh
+                            continue
+                    decision = decide(
+                        failure,
+                        repeatable=call.repeatable,
+                        retries_done=retries,
+                        max_retries=call.max_retries,
+                        remaining=call.deadline.when - wire.loop.time(),
+                        jitter=self.hooks.jitter,
+                    )
+                    if decision.wait is None or call.progress.abandoned:
+                        return self._give_up(call, outcome, failure, decision)
+                    retries += 1
+                    logger.info(
+                        "%s: %s; trying again in %.2f s (request %s)",
+                        call.name,
+                        outcome.reason if isinstance(outcome, SendFailure) else f"status {outcome.status}",
+                        decision.wait,
+                        call.request_id,
+                    )
+                    await asyncio.sleep(decision.wait)
         except TimeoutError as error:
             if isinstance(error, ShellEVError) or not call.deadline.expired:
                 raise
@@ -232,51 +268,12 @@ class SessionManager:
                 call, SendFailure("no answer in time", sent=call.progress.sent, timed_out=True)
             ) from None
 
-    async def _exchange(self, wire: Wire, call: _Call, request: Request, source: TokenSource | None) -> Reply:
-        """Try until there is an answer to give or an error to raise."""
-        token = await self._authorise(call, request, source)
-        replayed = False
-        retries = 0
-        while True:
-            outcome = await self._try(wire, call, request)
-            if isinstance(outcome, Reply) and _good(outcome):
-                return outcome
-            failure = self._judge(call, outcome)
-            may_replay = failure.status == 401 and not replayed and not call.progress.abandoned
-            if may_replay and source is not None and token is not None:
-                replayed = True
-                source.invalidate(token)
-                fresh = await self._authorise(call, request, source)
-                if fresh is not None and fresh.value != token.value:
-                    # Not counted as a retry: a refused token says nothing about the service.
-                    token = fresh
-                    continue
-            decision = decide(
-                failure,
-                repeatable=call.repeatable,
-                retries_done=retries,
-                max_retries=call.max_retries,
-                remaining=call.deadline.when - wire.loop.time(),
-                jitter=self.hooks.jitter,
-            )
-            if decision.wait is None or call.progress.abandoned:
-                return self._give_up(call, outcome, failure, decision)
-            retries += 1
-            logger.info(
-                "%s: %s; trying again in %.2f s (request %s)",
-                call.name,
-                outcome.reason if isinstance(outcome, SendFailure) else f"status {outcome.status}",
-                decision.wait,
-                call.request_id,
-            )
-            await asyncio.sleep(decision.wait)
-
     async def _authorise(self, call: _Call, request: Request, source: TokenSource | None) -> AccessToken | None:
         if source is None:
             return None
         token = await source.acquire()
         call.secrets = (*call.secrets, token.value)
-        request.headers["Authorization"] = f"Bearer {token.value}"
+        request.headers["Authorization"] = self._shared.bearer(token)
         return token
 
     async def _try(self, wire: Wire, call: _Call, request: Request) -> Reply | SendFailure:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import attrs
 
 from ..errors import ConfigurationError
-from .auth import ClientCredentials, GuardedSource, TokenCache, TokenSource
+from .auth import AccessToken, ClientCredentials, GuardedSource, TokenCache, TokenSource
 from .deadline import DeadlineSweeper
 from .exchange import Sender
 
@@ -53,6 +53,13 @@ class Shared:
         self._wires: dict[asyncio.AbstractEventLoop, Wire] = {}
         self._forks = _forks
         self._closed = False
+        self._bearer = ("", "")
+
+    def bearer(self, token: AccessToken) -> str:
+        """The header of a token, the same text for every call that waits with it: most of a KiB each otherwise."""
+        if self._bearer[0] != token.value:
+            self._bearer = token.value, f"Bearer {token.value}"
+        return self._bearer[1]
 
     def check(self) -> None:
         """Raise ConfigurationError if this client must not be used any more."""
