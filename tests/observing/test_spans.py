@@ -1,0 +1,480 @@
+"""Spans: one per call, by the conventions for HTTP, with the right parents, and no id unless it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from fakes import CALLS, CARD, EVSE, POSTS, REQUEST_ID, SESSION, FakeSender, call, client_over, good, never, token_reply
+from listeners import outcome, watched
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind, StatusCode
+from telemetry import Telemetry
+
+from shell_ev import ApiVersion, AsyncShellEV, ClientCredentials, ShellEV, ValidationError
+from shell_ev._version import __version__
+from shell_ev.config import make_config
+from shell_ev.core.session_manager import Hooks, SessionManager
+from shell_ev.otel import OpenTelemetry
+from shell_ev.sandbox import Fault, Sandbox
+
+
+def events(span: ReadableSpan) -> list[tuple[str, dict[str, Any]]]:
+    """A span's events, without what was measured."""
+    return [
+        (event.name, {key: value for key, value in (event.attributes or {}).items() if key != "shell_ev.try.duration"})
+        for event in span.events
+    ]
+
+
+def parent_of(span: ReadableSpan) -> int | None:
+    return None if span.parent is None else span.parent.span_id
+
+
+def id_of(span: ReadableSpan) -> int:
+    context = span.get_span_context()
+    assert context is not None
+    return context.span_id
+
+
+class TestASuccess:
+    async def test_is_one_client_span(self, sandbox: Sandbox) -> None:
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            await call(ev, "active", request_id=REQUEST_ID)
+        span = seen.one("shell_ev.charging.active")
+        assert span.kind is SpanKind.CLIENT
+        assert span.status.status_code is StatusCode.UNSET
+        assert span.events == ()
+        assert dict(span.attributes or {}) == {
+            "http.request.method": "GET",
+            "http.response.status_code": 200,
+            "server.address": "127.0.0.1",
+            "server.port": int(sandbox.url.rpartition(":")[2]),
+            "url.full": f"{sandbox.url}/ev/v2/charge-session/active?emaId=REDACTED",
+            "shell_ev.operation": "charging.active",
+            "shell_ev.api_version": "v2",
+            "shell_ev.request_id": REQUEST_ID,
+            "shell_ev.attempts": 1,
+            "shell_ev.outcome": "success",
+        }
+        scope = span.instrumentation_scope
+        assert scope is not None
+        assert (scope.name, scope.version) == ("shell_ev", __version__)
+        assert (scope.schema_url or "").startswith("https://opentelemetry.io/schemas/1.")
+
+    async def test_has_the_token_request_as_a_child(self, sandbox: Sandbox) -> None:
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            await call(ev, "active")
+            await call(ev, "active")
+        token = seen.one("shell_ev.token")
+        first, second = seen.named("shell_ev.charging.active")
+        assert (parent_of(token), parent_of(first), parent_of(second)) == (id_of(first), None, None)
+        assert dict(token.attributes or {}) == {
+            "http.request.method": "POST",
+            "http.response.status_code": 200,
+            "server.address": "127.0.0.1",
+            "server.port": int(sandbox.url.rpartition(":")[2]),
+            "url.full": f"{sandbox.url}/v2/oauth/token",
+            "shell_ev.api_version": "v2",
+            "shell_ev.token.background": False,
+            "shell_ev.attempts": 1,
+            "shell_ev.outcome": "success",
+        }
+
+    async def test_what_a_sampler_decides_by_is_there_when_the_span_begins(self, sandbox: Sandbox) -> None:
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+
+        asked: dict[str, Any] = {}
+
+        class Asking(Sampler):
+            def should_sample(
+                self, parent_context: Any, trace_id: int, name: str, *args: Any, **kwargs: Any
+            ) -> SamplingResult:
+                asked[name] = dict(kwargs.get("attributes") or args[1])
+                return SamplingResult(Decision.DROP)
+
+            def get_description(self) -> str:
+                return "drops all"
+
+        async with watched(sandbox, OpenTelemetry(TracerProvider(sampler=Asking()))) as ev:
+            await outcome(ev, "start")
+            await outcome(ev, "retrieve")
+        needed = {"http.request.method", "server.address", "server.port", "url.full", "shell_ev.operation"}
+        assert needed <= set(asked["shell_ev.charging.start"])
+        assert needed <= set(asked["shell_ev.charging.retrieve"])
+
+    @pytest.mark.parametrize(
+        ("base_url", "address", "port"),
+        [
+            ("https://ev.example", "ev.example", 443),
+            ("http://ev.example/prefix", "ev.example", 80),
+            ("http://[::1]:8080", "::1", 8080),
+        ],
+    )
+    async def test_names_the_server(self, base_url: str, address: str, port: int) -> None:
+        seen = Telemetry()
+        await call(client_over(FakeSender(good("active")), base_url=base_url, observer=seen.observer), "active")
+        attributes = seen.one("shell_ev.charging.active").attributes or {}
+        assert (attributes["server.address"], attributes["server.port"]) == (address, port)
+
+
+class TestAFailure:
+    @pytest.mark.parametrize("operation", CALLS)
+    async def test_by_status(self, sandbox: Sandbox, operation: str) -> None:
+        sandbox.faults.always(f"charging.{operation}", Fault.status(404))
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            error = await outcome(ev, operation)
+        span = seen.one(f"shell_ev.charging.{operation}")
+        attributes = span.attributes or {}
+        assert attributes["http.response.status_code"] == 404
+        assert attributes["error.type"] == "404"
+        assert attributes["shell_ev.outcome"] == "error"
+        assert attributes["shell_ev.outcome_unknown"] is False
+        assert attributes["shell_ev.error.code"] == error.code
+        assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, None)
+        assert events(span) == [
+            ("shell_ev.try.failed", {"shell_ev.attempt": 1, "http.response.status_code": 404, "error.type": "404"})
+        ]
+
+    async def test_that_is_retried_is_events_and_no_failure(self, sandbox: Sandbox) -> None:
+        sandbox.faults.add("charging.active", Fault.status(503))
+        sandbox.faults.add("charging.active", Fault.rate_limit(0.15))
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            await call(ev, "active")
+        span = seen.one("shell_ev.charging.active")
+        first = {"shell_ev.attempt": 1, "http.response.status_code": 503, "error.type": "503"}
+        second = {"shell_ev.attempt": 2, "http.response.status_code": 429, "error.type": "429"}
+        assert events(span) == [
+            ("shell_ev.try.failed", first),
+            ("shell_ev.wait", {**first, "shell_ev.wait.duration": 0.1}),
+            ("shell_ev.try.failed", second),
+            ("shell_ev.wait", {**second, "shell_ev.wait.duration": 0.15, "shell_ev.retry_after": 0.15}),
+        ]
+        assert all((event.attributes or {}).get("shell_ev.try.duration", 1) > 0 for event in span.events)
+        attributes = span.attributes or {}
+        assert attributes["http.request.resend_count"] == 2
+        assert attributes["shell_ev.attempts"] == 3
+        assert attributes["http.response.status_code"] == 200
+        assert "error.type" not in attributes
+        assert span.status.status_code is StatusCode.UNSET
+        assert (span.end_time or 0) - (span.start_time or 0) > 0.25e9
+
+    async def test_by_a_refused_token_shows_the_new_one_as_a_child(self, sandbox: Sandbox) -> None:
+        sandbox.faults.add("charging.active", Fault.token_revoked())
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            await call(ev, "active")
+        span = seen.one("shell_ev.charging.active")
+        assert [parent_of(token) for token in seen.named("shell_ev.token")] == [id_of(span)] * 2
+        assert [name for name, _ in events(span)] == ["shell_ev.try.failed"]
+        assert events(span)[0][1]["http.response.status_code"] == 401
+        assert (span.attributes or {})["http.request.resend_count"] == 1
+        assert span.status.status_code is StatusCode.UNSET
+
+    async def test_of_a_lost_start_says_that_it_may_have_taken_effect(self, sandbox: Sandbox) -> None:
+        sandbox.faults.add("charging.start", Fault.drop())
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            await outcome(ev, "start")
+        span = seen.one("shell_ev.charging.start")
+        attributes = span.attributes or {}
+        assert attributes["shell_ev.outcome"] == "unknown"
+        assert attributes["shell_ev.outcome_unknown"] is True
+        assert attributes["error.type"] == "OutcomeUnknownError"
+        assert "http.response.status_code" not in attributes
+        assert span.status.status_code is StatusCode.ERROR
+        assert "Disconnected" in (span.status.description or "")
+        assert events(span)[0][1]["error.type"] == "no_answer"
+
+    @pytest.mark.parametrize("operation", POSTS)
+    async def test_of_a_post_that_may_have_been_carried_out(self, sandbox: Sandbox, operation: str) -> None:
+        sandbox.faults.add(f"charging.{operation}", Fault.status(500))
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            await outcome(ev, operation)
+        attributes = seen.one(f"shell_ev.charging.{operation}").attributes or {}
+        assert (attributes["error.type"], attributes["shell_ev.outcome"]) == ("500", "unknown")
+        assert attributes["shell_ev.outcome_unknown"] is True
+
+    async def test_of_the_token(self, sandbox: Sandbox) -> None:
+        sandbox.faults.always("token", Fault.status(401))
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            await outcome(ev, "active")
+        token, span = seen.one("shell_ev.token"), seen.one("shell_ev.charging.active")
+        assert (token.attributes or {})["http.response.status_code"] == 401
+        for each in (token, span):
+            assert (each.attributes or {})["error.type"] == "AuthenticationError"
+            assert each.status.status_code is StatusCode.ERROR
+        assert (span.attributes or {})["shell_ev.attempts"] == 0
+        assert "http.response.status_code" not in (span.attributes or {})
+
+    async def test_in_a_good_answer(self, sandbox: Sandbox) -> None:
+        sandbox.faults.add("charging.active", Fault.garbage(CARD.encode()))
+        failed = json.dumps({"requestId": "r", "status": "FAILED", "errors": [{"code": "E0042"}]}).encode()
+        sandbox.faults.add("charging.active", Fault.garbage(failed, content_type="application/json"))
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            await outcome(ev, "active")
+            await outcome(ev, "active")
+        unread, refused = seen.named("shell_ev.charging.active")
+        assert (unread.attributes or {})["error.type"] == "ResponseDecodeError"
+        assert (refused.attributes or {})["error.type"] == "RequestFailedError"
+        for span in (unread, refused):
+            assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, None)
+            assert (span.attributes or {})["http.response.status_code"] == 200
+
+    async def test_of_arguments_is_no_span(self, sandbox: Sandbox) -> None:
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            with pytest.raises(ValidationError):
+                await ev.charging.start("", "")
+        assert seen.spans == []
+
+    async def test_is_not_recorded_when_its_caller_is_fine(self, sandbox: Sandbox) -> None:
+        """An error that the application handles inside a span of its own leaves that span alone."""
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            with seen.tracer.start_as_current_span("handled"):
+                await outcome(ev, "retrieve")
+        assert seen.one("handled").status.status_code is StatusCode.UNSET
+        assert seen.one("handled").events == ()
+
+
+class TestACancellation:
+    async def test_ends_the_span_and_says_so(self, sandbox: Sandbox) -> None:
+        sandbox.faults.always("charging.active", Fault.hang())
+        sandbox.faults.always("charging.start", Fault.hang())
+        seen = Telemetry()
+        async with watched(sandbox, seen.observer) as ev:
+            for operation in ("active", "start"):
+                task = asyncio.create_task(call(ev, operation))
+                while not any(request.operation == f"charging.{operation}" for request in sandbox.requests):
+                    await asyncio.sleep(0.005)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+        active, start = seen.one("shell_ev.charging.active"), seen.one("shell_ev.charging.start")
+        assert (active.attributes or {})["shell_ev.outcome"] == "cancelled"
+        assert (start.attributes or {})["shell_ev.outcome"] == "unknown"
+        for span in (active, start):
+            assert (span.attributes or {})["error.type"] == "CancelledError"
+            assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "cancelled")
+        assert not trace.get_current_span().get_span_context().is_valid
+
+    async def test_of_a_coroutine_thrown_away_elsewhere_ends_the_span_without_noise(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        seen = Telemetry()
+        thrown_away = call(client_over(FakeSender(always=never), observer=seen.observer), "start")
+        here = contextvars.copy_context()
+        here.run(thrown_away.send, None)
+        thrown_away.close()
+        assert (seen.one("shell_ev.charging.start").attributes or {})["error.type"] == "GeneratorExit"
+        assert caplog.records == []
+        assert not trace.get_current_span().get_span_context().is_valid
+
+
+class TestParents:
+    async def test_100_calls_at_once_each_have_their_own(self, sandbox: Sandbox) -> None:
+        seen = Telemetry()
+
+        async def one(ev: AsyncShellEV, number: int) -> None:
+            with seen.tracer.start_as_current_span(f"caller {number}") as mine:
+                answer = await ev.charging.active(CARD)
+                assert trace.get_current_span() is mine
+            requests[number] = answer.request_id
+
+        requests: dict[int, str] = {}
+        async with watched(sandbox, seen.observer) as ev:
+            await asyncio.gather(*(one(ev, number) for number in range(100)))
+        spans = seen.named("shell_ev.charging.active")
+        assert len(spans) == 100
+        by_request = {str((span.attributes or {})["shell_ev.request_id"]): span for span in spans}
+        for number in range(100):
+            span, parent = by_request[requests[number]], seen.one(f"caller {number}")
+            assert parent_of(span) == id_of(parent)
+            assert span.get_span_context().trace_id == parent.get_span_context().trace_id  # type: ignore[union-attr]
+        assert len(seen.named("shell_ev.token")) == 1
+
+    async def test_what_aiohttp_traces_is_a_child_of_the_call(self, sandbox: Sandbox) -> None:
+        seen = Telemetry()
+        inner: dict[str, int] = {}
+        tracing = aiohttp.TraceConfig()
+
+        async def on_start(_: Any, __: Any, start: aiohttp.TraceRequestStartParams) -> None:
+            inner[start.url.path] = trace.get_current_span().get_span_context().span_id
+            assert "traceparent" not in start.headers
+
+        tracing.on_request_start.append(on_start)
+        async with aiohttp.ClientSession(trace_configs=[tracing]) as session:  # noqa: SIM117
+            async with watched(sandbox, seen.observer, http_session=session) as ev:
+                await call(ev, "active")
+        assert inner["/ev/v2/charge-session/active"] == id_of(seen.one("shell_ev.charging.active"))
+        assert inner["/v2/oauth/token"] == id_of(seen.one("shell_ev.token"))
+
+    @pytest.mark.parametrize("inside_a_loop", [False, True])
+    def test_the_blocking_twin_has_the_callers_span_as_parent(self, inside_a_loop: bool) -> None:
+        seen = Telemetry()
+
+        def work() -> None:
+            with seen.tracer.start_as_current_span("caller"):
+                ev.charging.active(CARD)
+                with ev.charge(CARD, EVSE):
+                    pass
+                list(ev.locations.iterate(country="NLD"))
+            assert not trace.get_current_span().get_span_context().is_valid
+
+        async def work_in_a_loop() -> None:
+            work()
+
+        with Sandbox(stations=0) as sandbox:
+            sandbox.start_delay = sandbox.stop_delay = 0
+            options: dict[str, Any] = {"base_url": sandbox.url, "observer": seen.observer}
+            with ShellEV(sandbox.client_id, sandbox.client_secret, **options) as ev:
+                asyncio.run(work_in_a_loop()) if inside_a_loop else work()
+        caller = seen.one("caller")
+        calls = [span for span in seen.spans if span.name not in ("caller", "shell_ev.token")]
+        names = {span.name for span in calls}
+        assert names >= {"shell_ev.charging.active", "shell_ev.charging.start", "shell_ev.locations.list"}
+        assert {parent_of(span) for span in calls} == {id_of(caller)}
+        assert parent_of(seen.one("shell_ev.token")) == id_of(seen.one("shell_ev.charging.active"))
+
+    async def test_two_observers_nest(self, sandbox: Sandbox) -> None:
+        outer, inner = Telemetry(), Telemetry()
+        async with watched(sandbox, outer.observer, inner.observer) as ev:
+            await call(ev, "active")
+            assert not trace.get_current_span().get_span_context().is_valid
+        parent = outer.one("shell_ev.charging.active")
+        assert parent_of(inner.one("shell_ev.charging.active")) == id_of(parent)
+
+    async def test_a_renewal_in_the_background_is_a_trace_of_its_own_that_is_linked(self) -> None:
+        at = [500.0]
+        seen = Telemetry()
+        replies = (token_reply("t-1", expires_in=100), good("active"), good("active"), token_reply("t-2"))
+        sender = FakeSender(*replies)
+        config = make_config(base_url="https://ev.example", observer=seen.observer)
+        source = ClientCredentials("my-id", "my-secret")
+        manager = SessionManager(config, source, lambda: sender, hooks=Hooks(clock=lambda: at[0]))
+        ev = AsyncShellEV._over(manager)
+        await call(ev, "active")
+        at[0] += 90
+        await call(ev, "active")
+        while len(seen.named("shell_ev.token")) < 2:
+            await asyncio.sleep(0)
+        asked, renewed = seen.named("shell_ev.token")
+        first, second = seen.named("shell_ev.charging.active")
+        assert (parent_of(asked), asked.links) == (id_of(first), ())
+        assert (parent_of(renewed), [link.context.span_id for link in renewed.links]) == (None, [id_of(second)])
+        assert (renewed.attributes or {})["shell_ev.token.background"] is True
+
+
+class TestIds:
+    @pytest.mark.parametrize("version", ApiVersion)
+    async def test_are_recorded_on_demand_only(self, sandbox: Sandbox, version: ApiVersion) -> None:
+        sandbox.start_delay = 3600
+        quiet, open_ = Telemetry(), Telemetry(record_ids=True)
+        async with watched(sandbox, quiet.observer, open_.observer, api_version=version) as ev:
+            started = await ev.charging.start(CARD, EVSE)
+            session_id = started.data.session_id
+            await ev.charging.retrieve(session_id)
+            await ev.charging.active(CARD)
+            await outcome(ev, "retrieve")  # one that there is not: the service quotes what it was asked for
+            await ev.charging.stop(session_id)
+        for planted in (CARD, EVSE, session_id, SESSION):
+            assert planted not in quiet.everything()
+        told = {span.name: span.attributes or {} for span in open_.spans}
+        start = told["shell_ev.charging.start"]
+        assert start["shell_ev.ev_charge_number"] == CARD
+        assert start["shell_ev.evse_id"] == EVSE
+        assert start["shell_ev.session_id"] == session_id
+        assert told["shell_ev.charging.stop"]["shell_ev.session_id"] == session_id
+        assert session_id in str(told["shell_ev.charging.stop"]["url.full"])
+        assert told["shell_ev.charging.active"]["shell_ev.ema_id"] == CARD
+        missing = open_.named("shell_ev.charging.retrieve")[1]
+        assert (missing.attributes or {})["shell_ev.session_id"] == SESSION
+        assert "404" in (missing.status.description or "")
+
+    @pytest.mark.parametrize("record_ids", [False, True])
+    async def test_no_secret_and_no_token_is_recorded_ever(self, sandbox: Sandbox, record_ids: bool) -> None:
+        seen = Telemetry(record_ids=record_ids)
+        async with watched(sandbox, seen.observer) as ev:
+            token = (await ev._manager._shared.source.acquire()).value
+            echo = json.dumps({"code": token, "message": f"Bearer {token}", "details": [token]}).encode()
+            for fault in (
+                Fault.status(400, body=echo, headers={"X-Echo": token}),
+                Fault.status(500, body=token.encode(), content_type="text/plain"),
+                Fault.garbage(token.encode()),
+                Fault.drop(),
+            ):
+                sandbox.faults.add("charging.start", fault)
+                await outcome(ev, "start")
+            for fault in (Fault.status(401, body=sandbox.client_secret.encode()), Fault.status(503), Fault.drop()):
+                sandbox.revoke_tokens()
+                sandbox.faults.add("token", fault)
+                await outcome(ev, "active")
+        assert len(seen.spans) > 8
+        told = seen.everything()
+        tokens = {request.headers["Authorization"].split()[1] for request in sandbox.requests}
+        assert not [secret for secret in {token, sandbox.client_secret, *tokens} if secret in told]
+
+
+class TestWithout:
+    def test_providers_the_global_ones_are_taken(self, tmp_path: Path) -> None:
+        script = """
+            import asyncio
+            from opentelemetry import trace
+            from shell_ev import AsyncShellEV
+            from shell_ev.otel import OpenTelemetry
+            from shell_ev.sandbox import Sandbox
+
+            async def main():
+                async with Sandbox(stations=0) as sandbox:
+                    options = dict(base_url=sandbox.url, observer=OpenTelemetry())
+                    async with AsyncShellEV(sandbox.client_id, sandbox.client_secret, **options) as ev:
+                        await ev.charging.active("NL-TNM-C00122045-K")  # no SDK yet: nothing is recorded
+                        from opentelemetry.sdk.trace import TracerProvider
+                        from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+                        provider = TracerProvider()
+                        console = ConsoleSpanExporter(formatter=lambda span: span.name)
+                        provider.add_span_processor(SimpleSpanProcessor(console))
+                        trace.set_tracer_provider(provider)
+                        await ev.charging.active("NL-TNM-C00122045-K")
+
+            asyncio.run(main())
+        """
+        assert python(textwrap.dedent(script)) == (0, "shell_ev.charging.active", "")
+
+    def test_the_extra_the_import_says_how_to_get_it(self) -> None:
+        script = """
+            import sys
+            sys.modules["opentelemetry"] = None
+            try:
+                import shell_ev.otel
+            except ImportError as error:
+                print(error)
+        """
+        code, out, err = python(textwrap.dedent(script))
+        assert (code, err) == (0, "")
+        assert out == "shell_ev.otel needs OpenTelemetry's API: pip install 'shell_ev[otel]'"
+
+
+def python(script: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout.strip(), done.stderr
