@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any
 
+import pytest
 from fakes import FakeSender, call, client_over, good, reply
 from listeners import Recorder
 
@@ -64,16 +65,20 @@ async def test_without_observers_no_function_of_theirs_is_entered() -> None:
     assert asked == ["isEnabledFor"], "once for the whole call"
 
 
-async def test_it_stays_so_with_retries_and_at_the_usual_level() -> None:
-    # INFO is what a service in production runs at: then a wait costs its line, and a try still nothing.
-    logger = logging.getLogger("shell_ev")
-    logger.setLevel(logging.INFO)
-    try:
-        client = client_over(FakeSender(always=good("active")))
-        await call(client, "active")
-        assert in_our_rooms(counted(lambda: call(client, "active"))) == 0
-    finally:
-        logger.setLevel(logging.NOTSET)
+async def test_it_stays_so_at_the_level_that_services_run_at(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "shell_ev")
+    client = client_over(FakeSender(always=good("active")))
+    await call(client, "active")
+    assert in_our_rooms(counted(lambda: call(client, "active"))) == 0
+
+
+async def test_with_observers_and_debug_off_no_line_is_prepared(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "shell_ev")
+    seen = client_over(FakeSender(always=good("active")), observer=Recorder())
+    await call(seen, "active")
+    entered = counted(lambda: call(seen, "active"))
+    assert entered[(logs.__file__, "try_ended")] == 1
+    assert entered[(logs.__file__, "_fields")] == 0
 
 
 async def test_a_try_without_a_watcher_is_as_many_calls_as_any_other() -> None:

@@ -114,6 +114,16 @@ async def test_attributes_are_few(sandbox: Sandbox) -> None:
             assert set(attributes) <= ATTRIBUTES, "ids are never in a metric"
 
 
+async def test_an_exemplar_points_to_the_span_of_its_call(sandbox: Sandbox) -> None:
+    seen = Telemetry()
+    async with watched(sandbox, seen.observer) as ev:
+        await call(ev, "active")
+    span = seen.one("shell_ev.charging.active").get_span_context()
+    ((_, point),) = seen.points("shell_ev.call.duration")
+    assert span is not None
+    assert [exemplar.span_id for exemplar in point.exemplars] == [span.span_id]
+
+
 async def test_a_cancelled_call_is_one_of_its_own_kind(sandbox: Sandbox) -> None:
     seen = Telemetry()
     sandbox.faults.always("charging.active", Fault.hang())
