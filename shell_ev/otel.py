@@ -146,7 +146,7 @@ class _Spanned(CallObserver):
         finally:
             self._span.end()
             # A coroutine that was thrown away is ended from wherever that happens: nothing of ours is current there.
-            if _context.get_current() is self._within:
+            if _context.get_current() is self._within or not isinstance(event.error, GeneratorExit):
                 _context.detach(self._back)
 
     def _measure(self, event: CallEnded) -> None:

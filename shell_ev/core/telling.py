@@ -69,16 +69,18 @@ class Watcher:
         for observer in observers:
             name = type(observer).__qualname__
             try:
-                listener = getattr(observer, hook)(info)
+                listener: object = getattr(observer, hook)(info)
+                if listener is None:
+                    continue
+                if not isinstance(listener, CallObserver):
+                    raise TypeError(f"{hook} must return a CallObserver or None, not {type(listener).__name__}")
+                self._listeners.append((name, listener))
             except Exception as error:
                 self._complain(name, hook, error)
             except BaseException as error:
                 # This call will not be: those who were told that it begins are told that it does not go on.
                 self.ended(call, error=error)
                 raise
-            else:
-                if listener is not None:
-                    self._listeners.append((name, listener))
 
     def tried(self, call: Watched, began_at: float, outcome: Reply | SendFailure) -> None:
         """A try came to something."""

@@ -74,15 +74,17 @@ async def test_a_failed_call_stays_the_failure_that_it_is(sandbox: Sandbox) -> N
     assert error.__context__ is None or not isinstance(error.__context__, ValueError)
 
 
-async def test_a_listener_that_is_none_is_named(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_hook_that_gives_no_listener_is_named(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     class Careless(Observer):
         def call_began(self, call: CallInfo) -> Any:
             return "began"
 
     async with watched(sandbox, Careless()) as ev:
         await call(ev, "active")
-    first, _ = complaints(caplog, logging.WARNING)
-    assert "Careless.try_ended" in first.getMessage()
+    (warning,) = complaints(caplog, logging.WARNING)
+    assert "Careless.call_began" in warning.getMessage()
+    assert warning.exc_info is not None
+    assert str(warning.exc_info[1]) == "call_began must return a CallObserver or None, not str"
 
 
 @pytest.fixture

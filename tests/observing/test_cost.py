@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import subprocess
 import sys
@@ -12,12 +13,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from fakes import FakeSender, call, client_over, good, reply
-from listeners import Recorder
+from fakes import LOST, FakeSender, call, client_over, good, reply
+from listeners import Recorder, outcome
 
 from shell_ev import AsyncShellEV, observing
 from shell_ev.core import logs, telling
 from shell_ev.observing import CallInfo, CallObserver, Observer
+from shell_ev.otel import OpenTelemetry
 
 ROOMS = {str(room.__file__) for room in (observing, logs, telling)}
 
@@ -46,6 +48,11 @@ def counted(run: Callable[[], Coroutine[Any, Any, Any]]) -> Counter[tuple[str, s
 
 def in_our_rooms(entered: Counter[tuple[str, str]]) -> int:
     return sum(count for (file, _), count in entered.items() if file in ROOMS)
+
+
+class Listening(Observer):
+    def call_began(self, call: CallInfo) -> CallObserver | None:
+        return CallObserver()
 
 
 class Uninterested(Observer):
@@ -131,6 +138,20 @@ async def test_nothing_of_theirs_is_allocated() -> None:
 
     assert await allocated(client) == 0
     assert await allocated(seen) > 0
+
+
+@pytest.mark.parametrize("answer", [good("active"), reply(404), LOST], ids=["good", "refused", "lost"])
+async def test_a_watched_call_leaves_no_garbage(answer: Any) -> None:
+    client = client_over(FakeSender(always=answer), observer=[Listening(), OpenTelemetry()], max_retries=0)
+    await outcome(client, "active")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            await outcome(client, "active")
+        assert gc.collect() < 20, "no cycle per call"
+    finally:
+        gc.enable()
 
 
 def test_the_library_is_imported_without_opentelemetry_and_a_client_made_without_it() -> None:

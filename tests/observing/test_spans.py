@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from fakes import CALLS, CARD, EVSE, POSTS, REQUEST_ID, SESSION, FakeSender, call, client_over, good, never, token_reply
 from listeners import outcome, watched
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
@@ -326,6 +327,19 @@ class TestParents:
                 await call(ev, "active")
         assert inner["/ev/v2/charge-session/active"] == id_of(seen.one("shell_ev.charging.active"))
         assert inner["/v2/oauth/token"] == id_of(seen.one("shell_ev.token"))
+
+    async def test_what_others_forget_to_put_back_does_not_stay(self, sandbox: Sandbox) -> None:
+        seen = Telemetry()
+        tracing = aiohttp.TraceConfig()
+
+        async def forgetful(*_: Any) -> None:
+            otel_context.attach(trace.set_span_in_context(seen.tracer.start_span("forgotten")))
+
+        tracing.on_request_start.append(forgetful)
+        async with aiohttp.ClientSession(trace_configs=[tracing]) as session:  # noqa: SIM117
+            async with watched(sandbox, seen.observer, http_session=session) as ev:
+                await call(ev, "active")
+                assert not trace.get_current_span().get_span_context().is_valid
 
     @pytest.mark.parametrize("inside_a_loop", [False, True])
     def test_the_blocking_twin_has_the_callers_span_as_parent(self, inside_a_loop: bool) -> None:
