@@ -172,7 +172,7 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
 
 def usable_token(value: str) -> bool:
     """Whether a text can travel in an Authorization header."""
-    # "!" to "~". Asked on every call: a loop over the characters of a JWT would take 33 us, this takes one.
+    # "!" to "~". A caller's source is asked on every call: a loop over the characters of a JWT would take 33 us.
     return bool(value) and value.isascii() and value.isprintable() and " " not in value
 
 
@@ -259,25 +259,34 @@ def _consume(task: asyncio.Task[AccessToken]) -> None:
         task.exception()
 
 
-async def acquire_from(source: TokenSource) -> AccessToken:
-    """A token from any source, whatever it raises, checked to be one that can travel."""
-    try:
-        token = await source.acquire()
-    except (ShellEVError, asyncio.CancelledError):
-        raise
-    except Exception as error:
-        raise AuthenticationError(f"the token source failed: {one_line(type(error).__name__, 80)}") from error
-    value = getattr(token, "value", None)
-    if not isinstance(value, str) or not usable_token(value):
-        raise AuthenticationError("the token source gave something that is no token")
-    return token
+class GuardedSource:
+    """A caller's token source: whatever it raises or gives, the request loop meets a token or an error of ours."""
+
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+
+    async def acquire(self) -> AccessToken:
+        """A token, checked to be one that can travel."""
+        try:
+            token = await self._source.acquire()
+        except (ShellEVError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise _source_failed(error) from error
+        value = getattr(token, "value", None)
+        if not isinstance(value, str) or not usable_token(value):
+            raise AuthenticationError("the token source gave something that is no token")
+        return token
+
+    def invalidate(self, token: AccessToken) -> None:
+        """Tell the source that its token was refused."""
+        try:
+            self._source.invalidate(token)
+        except ShellEVError:
+            raise
+        except Exception as error:
+            raise _source_failed(error) from error
 
 
-def invalidate_at(source: TokenSource, token: AccessToken) -> None:
-    """Tell any source that its token was refused, whatever it raises."""
-    try:
-        source.invalidate(token)
-    except ShellEVError:
-        raise
-    except Exception as error:
-        raise AuthenticationError(f"the token source failed: {one_line(type(error).__name__, 80)}") from error
+def _source_failed(error: Exception) -> AuthenticationError:
+    return AuthenticationError(f"the token source failed: {one_line(type(error).__name__, 80)}")

@@ -22,9 +22,7 @@ from ..errors import (
     error_class_for,
     one_line,
 )
-from ..models.enums import EnvelopeStatus
 from ..models.response import Headers
-from ..wire.codec import Decoded
 from ..wire.error_bodies import read_error_body
 from .exchange import Reply, SendFailure
 
@@ -84,11 +82,6 @@ def _spellings(secret: str) -> list[str]:
         html.escape(secret),
     }
     return sorted(forms, key=len, reverse=True)
-
-
-def failed_envelope(decoded: Decoded) -> bool:
-    """Whether a 2xx answer says in its envelope that the request failed."""
-    return decoded.status is EnvelopeStatus.FAILED
 
 
 def api_error(facts: CallFacts, reply: Reply, retry_after: float | None, *, outcome_unknown: bool) -> ApiError:

@@ -20,7 +20,8 @@ import backoff
 from ..config import ApiVersion, ClientConfig, Timeout
 from ..errors import ConfigurationError, ShellEVError
 from ..models.response import ApiResponse
-from ..wire.codec import Codec, Decoded, Result, Undecodable
+from ..wire.codec import FAILED, Codec, Decoded, Result, Undecodable
+from ..wire.drafts import maker
 from ..wire.operations import Operation, build
 from .auth import (
     AccessToken,
@@ -29,18 +30,18 @@ from .auth import (
     Grant,
     TokenCache,
     TokenSource,
-    acquire_from,
-    invalidate_at,
     read_grant,
 )
+from .deadline import Deadline
 from .exchange import Reply, Request, Sender, SendFailure
-from .failures import CallFacts, api_error, decode_error, failed_envelope, unanswered
+from .failures import CallFacts, api_error, decode_error, unanswered
 from .retry import Decision, Failure, Jitter, decide, outcome_is_unknown, parse_retry_after
 from .shared import Shared, Wire
 from .telling import Watcher, watch
 
 logger = logging.getLogger("shell_ev")
 
+_respond: Callable[..., ApiResponse[Any]] = maker(ApiResponse)
 _TOKEN = "token"  # noqa: S105 - the name of an operation
 
 
@@ -92,7 +93,7 @@ class _Call:
     repeatable: bool
     arguments: Mapping[str, Any]
     request_id: str
-    ends_at: float
+    deadline: Deadline
     max_retries: int
     progress: Progress
     attempts: int = 0
@@ -132,6 +133,7 @@ class SessionManager:
         self.config = config
         self._codec = Codec(config.api_version)
         self._api_url = config.api_url
+        self._headers = {"Accept": "application/json", "User-Agent": config.user_agent}
 
     def with_config(self, config: ClientConfig) -> SessionManager:
         """A copy with another configuration over the same connections and token."""
@@ -159,15 +161,11 @@ class SessionManager:
             repeatable=operation.repeatable,
             arguments=arguments,
             request_id=options.request_id or mint_request_id(),
-            ends_at=math.inf if timeout.total is None else started + timeout.total,
+            deadline=wire.deadlines.limit(math.inf if timeout.total is None else started + timeout.total),
             max_retries=self.config.max_retries if options.max_retries is None else options.max_retries,
             progress=options.progress or Progress(),
         )
-        headers = {
-            "RequestId": call.request_id,
-            "Accept": "application/json",
-            "User-Agent": self.config.user_agent,
-        }
+        headers = {"RequestId": call.request_id, **self._headers}
         if options.headers:
             headers.update(options.headers)
         if target.body is not None:
@@ -184,7 +182,7 @@ class SessionManager:
             route = operation.routes[self.version].path
             call.watcher = watch(self.config, call, request, route, wire.loop.time, self._broken_hooks)
         try:
-            reply = await self._within(wire, call, self._exchange(wire, call, request, self._shared.source))
+            reply = await self._within(call, self._exchange(wire, call, request, self._shared.source))
             answer = self._answer(call, reply, result, wire.loop.time() - started)
         except BaseException as error:
             if call.watcher is not None:
@@ -209,7 +207,7 @@ class SessionManager:
                 repeatable=True,
                 arguments={},
                 request_id="",
-                ends_at=math.inf if total is None else wire.loop.time() + total,
+                deadline=wire.deadlines.limit(math.inf if total is None else wire.loop.time() + total),
                 max_retries=self.config.max_retries,
                 progress=Progress(),
                 secrets=(credentials.client_secret, credentials.basic.removeprefix("Basic ")),
@@ -220,8 +218,7 @@ class SessionManager:
                 headers={
                     "Authorization": credentials.basic,
                     "Content-Type": "application/x-www-form-urlencoded",
-                    "Accept": "application/json",
-                    "User-Agent": self.config.user_agent,
+                    **self._headers,
                 },
                 body=credentials.form,
                 timeout=self.config.timeout,
@@ -230,7 +227,7 @@ class SessionManager:
             if self.config.observers or logger.isEnabledFor(logging.DEBUG):
                 call.watcher = watch(self.config, call, request, None, wire.loop.time, self._broken_hooks, early=early)
             try:
-                reply = await self._within(wire, call, self._exchange(wire, call, request, None))
+                reply = await self._within(call, self._exchange(wire, call, request, None))
                 grant = read_grant(reply, call.facts().mask)
             except BaseException as error:
                 if call.watcher is not None:
@@ -242,13 +239,12 @@ class SessionManager:
 
         return fetch
 
-    async def _within(self, wire: Wire, call: _Call, exchange: Coroutine[Any, Any, Reply]) -> Reply:
-        deadline = wire.deadlines.limit(None if call.ends_at == math.inf else call.ends_at)
+    async def _within(self, call: _Call, exchange: Coroutine[Any, Any, Reply]) -> Reply:
         try:
-            with deadline:
+            with call.deadline:
                 return await exchange
         except TimeoutError as error:
-            if isinstance(error, ShellEVError) or not deadline.expired:
+            if isinstance(error, ShellEVError) or not call.deadline.expired:
                 raise
             late = SendFailure("no answer in time", sent=call.progress.sent, timed_out=True)
             raise unanswered(call.facts(), late) from None
@@ -266,7 +262,7 @@ class SessionManager:
             may_replay = failure.status == 401 and not replayed and not call.progress.abandoned
             if may_replay and source is not None and token is not None:
                 replayed = True
-                invalidate_at(source, token)
+                source.invalidate(token)
                 fresh = await self._authorise(call, request, source)
                 if fresh is not None and fresh.value != token.value:
                     # Not counted as a retry: a refused token says nothing about the service.
@@ -277,7 +273,7 @@ class SessionManager:
                 repeatable=call.repeatable,
                 retries_done=retries,
                 max_retries=call.max_retries,
-                remaining=call.ends_at - wire.loop.time(),
+                remaining=call.deadline.when - wire.loop.time(),
                 jitter=self.hooks.jitter,
             )
             if decision.wait is None or call.progress.abandoned:
@@ -291,7 +287,7 @@ class SessionManager:
     async def _authorise(self, call: _Call, request: Request, source: TokenSource | None) -> AccessToken | None:
         if source is None:
             return None
-        token = await acquire_from(source)
+        token = await source.acquire()
         call.secrets = (*call.secrets, token.value)
         request.headers["Authorization"] = f"Bearer {token.value}"
         return token
@@ -300,7 +296,7 @@ class SessionManager:
         """One try. Whether the request may be on its way is known at every moment of it."""
         call.attempts += 1
         began_at = wire.loop.time()
-        remaining = call.ends_at - began_at
+        remaining = call.deadline.when - began_at
         # Getting a connection may take what is left and no more: then running out of time there is known to
         # have happened before anything was sent. The deadline itself follows a moment later.
         connect_within = None if remaining == math.inf else max(remaining - 0.02, remaining / 2)
@@ -308,7 +304,7 @@ class SessionManager:
             call.sent_at = self.hooks.utcnow()
         call.progress.sent = True
         try:
-            reply = await wire.sender.send(request, connect_within)
+            reply = await wire.sender.send(request, connect_within, call.deadline)
         except SendFailure as problem:
             problem.reason = call.facts().mask(problem.reason)
             call.progress.sent = problem.sent
@@ -356,11 +352,11 @@ class SessionManager:
         if decoded is None:
             # Raised out here: the reason behind the reason, a JSONDecodeError, holds the body as it came.
             raise decode_error(call.facts(), reply, problems)
-        if failed_envelope(decoded):
+        if decoded.status is FAILED:
             raise api_error(call.facts(), reply, None, outcome_unknown=False)
         if decoded.problems:
             logger.info("%s: %d values could not be read: %s", call.name, len(decoded.problems), decoded.problems[:3])
-        return ApiResponse(
+        return _respond(
             data=decoded.data,
             request_id=decoded.request_id or call.request_id,
             status=decoded.status,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import attrs
 
 from ..errors import ConfigurationError
-from .auth import ClientCredentials, TokenCache, TokenSource
+from .auth import ClientCredentials, GuardedSource, TokenCache, TokenSource
 from .deadline import DeadlineSweeper
 from .exchange import Sender
 
@@ -48,7 +48,7 @@ class Shared:
         make_sender: Callable[[], Sender],
         make_cache: Callable[[ClientCredentials], TokenCache],
     ) -> None:
-        self.source: TokenSource = make_cache(source) if isinstance(source, ClientCredentials) else source
+        self.source = make_cache(source) if isinstance(source, ClientCredentials) else GuardedSource(source)
         self._make_sender = make_sender
         self._wires: dict[asyncio.AbstractEventLoop, Wire] = {}
         self._forks = _forks

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from ..config import ClientConfig
 from ..models.response import ApiResponse
 from ..observing import CallEnded, CallInfo, CallObserver, Observer, TryEnded, TryOutcome, Waiting
+from .deadline import Deadline
 from .exchange import Reply, Request, SendFailure
 from .logs import CallLog
 
@@ -47,7 +48,7 @@ class Watched(Protocol):
     @property
     def attempts(self) -> int: ...
     @property
-    def ends_at(self) -> float: ...
+    def deadline(self) -> Deadline: ...
     @property
     def progress(self) -> _Progress: ...
 
@@ -91,14 +92,13 @@ class Watcher:
     def cut_short(self, call: Watched, began_at: float, error: BaseException) -> None:
         """A try came to nothing, because the call is over: cancelled, out of time, or it cannot work at all."""
         self._status = None
-        now = self._clock()
         outcome: TryOutcome = "no_answer" if call.progress.sent else "not_sent"
         failure = type(error).__name__
-        if isinstance(error, asyncio.CancelledError) and now >= call.ends_at:
+        if isinstance(error, asyncio.CancelledError) and call.deadline.expired:
             failure = "no answer in time"
         elif not isinstance(error, Exception):
             outcome, failure = "cancelled", "cancelled"
-        elapsed = now - began_at
+        elapsed = self._clock() - began_at
         self._tell("try_ended", TryEnded(attempt=call.attempts, elapsed=elapsed, outcome=outcome, failure=failure))
 
     def waits(self, call: Watched, outcome: Reply | SendFailure, seconds: float, retry_after: float | None) -> None:

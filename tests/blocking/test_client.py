@@ -26,6 +26,7 @@ from shell_ev import (
     ValidationError,
     sync,
 )
+from shell_ev.core.deadline import Deadline
 from shell_ev.core.exchange import Reply, Request
 from shell_ev.core.transport import Transport
 from shell_ev.endpoints.charging import AsyncCharging
@@ -251,9 +252,9 @@ def test_context_variables_reach_the_request(sandbox: Sandbox, ev: ShellEV, monk
     seen: list[str] = []
     send = Transport.send
 
-    async def noting(self: Transport, request: Request, connect_within: float | None) -> Reply:
+    async def noting(self: Transport, request: Request, connect_within: float | None, deadline: Deadline) -> Reply:
         seen.append(tenant.get())
-        return await send(self, request, connect_within)
+        return await send(self, request, connect_within, deadline)
 
     ev.charging.active(CARD)
     monkeypatch.setattr(Transport, "send", noting)
