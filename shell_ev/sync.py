@@ -27,6 +27,7 @@ from .lifecycle.starting import AsyncChargeBlock
 from .lifecycle.watching import OnProblem
 from .models.charging import ChargeSession
 from .models.enums import SessionState
+from .observing import Observer
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -238,6 +239,7 @@ class ShellEV(Blocking):
         max_connections: int = _config.DEFAULT_MAX_CONNECTIONS,
         max_response_bytes: int = _config.DEFAULT_MAX_RESPONSE_BYTES,
         user_agent_suffix: str | None = None,
+        observer: Observer | Iterable[Observer] | None = None,
     ) -> None:
         if http_session is not None:
             raise ConfigurationError(
@@ -259,6 +261,7 @@ class ShellEV(Blocking):
             max_connections=max_connections,
             max_response_bytes=max_response_bytes,
             user_agent_suffix=user_agent_suffix,
+            observer=observer,
         )
         self._wire(client, Portal(client.aclose), owner=True)
 
@@ -286,6 +289,7 @@ class ShellEV(Blocking):
         api_version: ApiVersion | str | None = None,
         max_response_bytes: int | None = None,
         user_agent_suffix: str | None = None,
+        observer: Observer | Iterable[Observer] | None = None,
     ) -> Self:
         """A copy with other options over the same thread, connections and token: :meth:`AsyncShellEV.with_options`."""
         copied = self.original.with_options(
@@ -294,6 +298,7 @@ class ShellEV(Blocking):
             api_version=api_version,
             max_response_bytes=max_response_bytes,
             user_agent_suffix=user_agent_suffix,
+            observer=observer,
         )
         copy = type(self).__new__(type(self))
         copy._wire(copied, self._portal, owner=False)

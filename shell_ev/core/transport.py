@@ -6,6 +6,7 @@ Knows nothing of tokens, retries or what an answer means.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import urllib.request
 from contextvars import ContextVar
@@ -120,7 +121,9 @@ class Transport:
             raise _translated(error) from (None if isinstance(error, aiohttp.ClientResponseError) else error)
         finally:
             if listening is not None:
-                _listening.reset(listening)
+                # A coroutine that is thrown away, not finished, may be closed in another context.
+                with contextlib.suppress(ValueError):
+                    _listening.reset(listening)
                 deadline.quiet_for(None)
         return Reply(status=response.status, headers=Headers(response.raw_headers), body=body, oversized=oversized)
 
