@@ -14,6 +14,7 @@ from .config import ApiVersion, ClientConfig, Environment, Timeout, make_config,
 from .core.auth import ClientCredentials, TokenSource
 from .core.exchange import Sender
 from .core.session_manager import SessionManager
+from .core.shared import not_pickled
 from .endpoints.charging import AsyncCharging
 from .endpoints.checks import Checks
 from .endpoints.locations import AsyncLocations
@@ -344,5 +345,4 @@ class AsyncShellEV:
         config = self.config
         return f"{type(self).__name__}({config.api_url!r}, api_version={config.api_version.value!r})"
 
-    def __reduce__(self) -> Any:
-        raise TypeError(f"{type(self).__name__} holds credentials and connections and is not pickled; make one there")
+    __reduce__ = not_pickled

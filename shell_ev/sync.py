@@ -16,6 +16,7 @@ from . import config as _config
 from .client import AsyncShellEV
 from .config import ApiVersion, ClientConfig, Environment, Timeout
 from .core.portal import CANCEL_GRACE, Portal
+from .core.shared import not_pickled
 from .endpoints.charging import AsyncCharging
 from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
@@ -45,6 +46,8 @@ R = TypeVar("R")
 
 class Blocking:
     """An asynchronous object and the portal its methods run through."""
+
+    __reduce__ = not_pickled
 
     def __init__(self, portal: Portal, original: Any) -> None:
         self._portal = portal
@@ -339,6 +342,3 @@ class ShellEV(Blocking):
     def __repr__(self) -> str:
         config = self.config
         return f"{type(self).__name__}({config.api_url!r}, api_version={config.api_version.value!r})"
-
-    def __reduce__(self) -> Any:
-        raise TypeError(f"{type(self).__name__} holds credentials and connections and is not pickled; make one there")

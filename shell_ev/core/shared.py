@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from typing import NoReturn
 
 import attrs
 
@@ -37,6 +38,14 @@ class Wire:
     loop: asyncio.AbstractEventLoop
     sender: Sender
     deadlines: DeadlineSweeper
+
+
+def not_pickled(self: object) -> NoReturn:
+    """The ``__reduce__`` of a client and of all that hangs on it."""
+    raise TypeError(
+        f"{type(self).__name__} holds credentials and connections and is not pickled; make a client where it is used, "
+        "and attach a charge to it by its session_id"
+    )
 
 
 class Shared:
