@@ -198,6 +198,10 @@ class TokenCache:
         self._ends_at = math.inf
         self._fetching: asyncio.Task[AccessToken] | None = None
 
+    def at_hand(self) -> AccessToken | None:
+        """The current token if it serves for a while yet: nearly always, and then nobody needs to wait or ask."""
+        return self._token if self._clock() < self._renew_at else None
+
     async def acquire(self) -> AccessToken:
         """The current token, renewed or fetched as needed. Raises what the fetch raised."""
         token = self._token
@@ -265,6 +269,10 @@ class GuardedSource:
     def __init__(self, source: TokenSource) -> None:
         self._source = source
 
+    def at_hand(self) -> AccessToken | None:
+        """Always None: only the source knows."""
+        return None
+
     async def acquire(self) -> AccessToken:
         """A token, checked to be one that can travel."""
         try:
@@ -290,3 +298,7 @@ class GuardedSource:
 
 def _source_failed(error: Exception) -> AuthenticationError:
     return AuthenticationError(f"the token source failed: {one_line(type(error).__name__, 80)}")
+
+
+#: What the request loop takes its tokens from: they can travel, and errors are ours.
+CheckedSource = TokenCache | GuardedSource

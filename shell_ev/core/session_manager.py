@@ -25,6 +25,7 @@ from ..wire.drafts import maker
 from ..wire.operations import Operation, build
 from .auth import (
     AccessToken,
+    CheckedSource,
     ClientCredentials,
     Fetch,
     Grant,
@@ -239,7 +240,7 @@ class SessionManager:
 
         return fetch
 
-    async def _exchange(self, wire: Wire, call: _Call, request: Request, source: TokenSource | None) -> Reply:
+    async def _exchange(self, wire: Wire, call: _Call, request: Request, source: CheckedSource | None) -> Reply:
         """Try until there is an answer to give or an error to raise, within the time of the call."""
         try:
             with call.deadline:
@@ -281,10 +282,10 @@ class SessionManager:
             late = SendFailure("no answer in time", sent=call.progress.sent, timed_out=True)
             raise unanswered(call.facts(), late) from None
 
-    async def _authorise(self, call: _Call, request: Request, source: TokenSource | None) -> AccessToken | None:
+    async def _authorise(self, call: _Call, request: Request, source: CheckedSource | None) -> AccessToken | None:
         if source is None:
             return None
-        token = await source.acquire()
+        token = source.at_hand() or await source.acquire()
         call.secrets = (*call.secrets, token.value)
         request.headers["Authorization"] = self._shared.bearer(token)
         return token

@@ -128,17 +128,18 @@ class Transport:
         return Reply(status=response.status, headers=Headers(response.raw_headers), body=body, oversized=oversized)
 
     async def _read(self, response: aiohttp.ClientResponse, request: Request, deadline: Deadline) -> tuple[bytes, bool]:
+        content = response.content
         kept: list[bytes] = []
         size = 0
         # Counted after decompression: a small body can unpack into a large one.
-        while chunk := await response.content.readany():
+        while chunk := await content.readany():
             size += len(chunk)
             if size > request.max_bytes:
                 kept.append(chunk[: request.max_bytes - size])
                 response.close()
                 return b"".join(kept), True
             kept.append(chunk)
-            if self._ours:
+            if self._ours and not content.at_eof():
                 deadline.quiet_for(request.timeout.read)
         return b"".join(kept), False
 
