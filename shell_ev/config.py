@@ -5,10 +5,11 @@ Every fault of a configuration is told at once, in one :class:`~shell_ev.errors.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import attrs
 
 from ._version import __version__
 from .errors import ConfigurationError, shown
+from .observing import Observer
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -150,7 +152,7 @@ def _mask_userinfo(url: str | None) -> str:
 @attrs.frozen(kw_only=True)
 class ClientConfig:
     """Everything a client is told but its credentials. Immutable, comparable, safe to print, and to pickle
-    unless it holds an ``ssl`` context, which Python does not pickle."""
+    unless it holds an ``ssl`` context, which Python does not pickle, or observers that are not."""
 
     environment: Environment = Environment.PRODUCTION  #: Where the service runs.
     api_version: ApiVersion = ApiVersion.V2  #: Which dialect is spoken.
@@ -164,6 +166,7 @@ class ClientConfig:
     max_connections: int = DEFAULT_MAX_CONNECTIONS  #: Connections open at once.
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES  #: Longest body that is read.
     user_agent_suffix: str | None = None  #: What follows the library's own User-Agent.
+    observers: tuple[Observer, ...] = attrs.field(default=(), eq=False)  #: Who is told of calls and tries.
 
     @property
     def api_url(self) -> str:
@@ -196,6 +199,7 @@ def make_config(
     max_connections: int = DEFAULT_MAX_CONNECTIONS,
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
     user_agent_suffix: str | None = None,
+    observer: Observer | Iterable[Observer] | None = None,
 ) -> ClientConfig:
     """Check every option and put them together; raises one ``ConfigurationError`` that lists all that is wrong."""
     faults: list[str] = []
@@ -222,6 +226,7 @@ def make_config(
         faults.append("proxy must be an http or https URL such as 'http://proxy.example:3128'")
     if user_agent_suffix is not None and not _is_header_text(user_agent_suffix):
         faults.append("user_agent_suffix must be printable ASCII")
+    observers = _observers(observer, faults)
     if faults:
         raise ConfigurationError("; ".join(faults))
     return ClientConfig(
@@ -237,7 +242,23 @@ def make_config(
         max_connections=max_connections,
         max_response_bytes=max_response_bytes,
         user_agent_suffix=user_agent_suffix,
+        observers=observers,
     )
+
+
+def _observers(value: Observer | Iterable[Observer] | None, faults: list[str]) -> tuple[Observer, ...]:
+    if value is None:
+        return ()
+    given: tuple[object, ...] = (value,)
+    if not isinstance(value, Observer):
+        with contextlib.suppress(TypeError):
+            given = tuple(value)
+    observers = tuple(item for item in given if isinstance(item, Observer))
+    if len(observers) < len(given):
+        faults.append(
+            "observer must be one or several objects of classes that inherit from shell_ev.observing.Observer"
+        )
+    return observers
 
 
 def retries_faults(value: object) -> list[str]:

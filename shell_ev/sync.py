@@ -16,6 +16,7 @@ from . import config as _config
 from .client import AsyncShellEV
 from .config import ApiVersion, ClientConfig, Environment, Timeout
 from .core.portal import CANCEL_GRACE, Portal
+from .core.shared import not_pickled
 from .endpoints.charging import AsyncCharging
 from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
@@ -27,6 +28,7 @@ from .lifecycle.starting import AsyncChargeBlock
 from .lifecycle.watching import OnProblem
 from .models.charging import ChargeSession
 from .models.enums import SessionState
+from .observing import Observer
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -44,6 +46,8 @@ R = TypeVar("R")
 
 class Blocking:
     """An asynchronous object and the portal its methods run through."""
+
+    __reduce__ = not_pickled
 
     def __init__(self, portal: Portal, original: Any) -> None:
         self._portal = portal
@@ -238,6 +242,7 @@ class ShellEV(Blocking):
         max_connections: int = _config.DEFAULT_MAX_CONNECTIONS,
         max_response_bytes: int = _config.DEFAULT_MAX_RESPONSE_BYTES,
         user_agent_suffix: str | None = None,
+        observer: Observer | Iterable[Observer] | None = None,
     ) -> None:
         if http_session is not None:
             raise ConfigurationError(
@@ -259,6 +264,7 @@ class ShellEV(Blocking):
             max_connections=max_connections,
             max_response_bytes=max_response_bytes,
             user_agent_suffix=user_agent_suffix,
+            observer=observer,
         )
         self._wire(client, Portal(client.aclose), owner=True)
 
@@ -286,6 +292,7 @@ class ShellEV(Blocking):
         api_version: ApiVersion | str | None = None,
         max_response_bytes: int | None = None,
         user_agent_suffix: str | None = None,
+        observer: Observer | Iterable[Observer] | None = None,
     ) -> Self:
         """A copy with other options over the same thread, connections and token: :meth:`AsyncShellEV.with_options`."""
         copied = self.original.with_options(
@@ -294,6 +301,7 @@ class ShellEV(Blocking):
             api_version=api_version,
             max_response_bytes=max_response_bytes,
             user_agent_suffix=user_agent_suffix,
+            observer=observer,
         )
         copy = type(self).__new__(type(self))
         copy._wire(copied, self._portal, owner=False)
@@ -334,6 +342,3 @@ class ShellEV(Blocking):
     def __repr__(self) -> str:
         config = self.config
         return f"{type(self).__name__}({config.api_url!r}, api_version={config.api_version.value!r})"
-
-    def __reduce__(self) -> Any:
-        raise TypeError(f"{type(self).__name__} holds credentials and connections and is not pickled; make one there")

@@ -183,16 +183,24 @@ class TokenCache:
     """A token source over a fetch: one fetch at a time, early renewal in the background, invalidation by identity.
 
     Two windows: near its end a token is renewed in the background while it still serves, and a failed renewal costs
-    nobody anything; past its end callers wait for the one fetch under way.
+    nobody anything; past its end callers wait for the one fetch under way. ``fetch_early`` is what renews in the
+    background, if that is to be told apart.
     """
 
-    def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, fetch: Fetch, clock: Callable[[], float] = time.monotonic, fetch_early: Fetch | None = None
+    ) -> None:
         self._fetch = fetch
+        self._fetch_early = fetch_early or fetch
         self._clock = clock
         self._token: AccessToken | None = None
         self._renew_at = math.inf
         self._ends_at = math.inf
         self._fetching: asyncio.Task[AccessToken] | None = None
+
+    def at_hand(self) -> AccessToken | None:
+        """The current token if it serves for a while yet: nearly always, and then nobody needs to wait or ask."""
+        return self._token if self._clock() < self._renew_at else None
 
     async def acquire(self) -> AccessToken:
         """The current token, renewed or fetched as needed. Raises what the fetch raised."""
@@ -202,27 +210,27 @@ class TokenCache:
             if now < self._renew_at:
                 return token
             if now < self._ends_at:
-                self._start_fetch()
+                self._start_fetch(self._fetch_early)
                 return token
-        fetching = self._start_fetch()
+        fetching = self._start_fetch(self._fetch)
         # Waited for, not awaited: a caller that gives up must not take the token from the others.
         await asyncio.wait([fetching])
         if fetching.cancelled():
             raise ConfigurationError("the client was closed while it fetched a token")
         return fetching.result()
 
-    def _start_fetch(self) -> asyncio.Task[AccessToken]:
+    def _start_fetch(self, fetch: Fetch) -> asyncio.Task[AccessToken]:
         loop = asyncio.get_running_loop()
         fetching = self._fetching
         if fetching is None or fetching.done() or fetching.get_loop() is not loop:
-            fetching = self._fetching = loop.create_task(self._renew(), name="shell_ev token")
+            fetching = self._fetching = loop.create_task(self._renew(fetch), name="shell_ev token")
             fetching.add_done_callback(_consume)
         return fetching
 
-    async def _renew(self) -> AccessToken:
+    async def _renew(self, fetch: Fetch) -> AccessToken:
         asked_at = self._clock()
         try:
-            grant = await self._fetch()
+            grant = await fetch()
         except ShellEVError:
             self._renew_at = min(self._clock() + _RENEWAL_PAUSE, self._ends_at)
             raise
@@ -261,6 +269,10 @@ class GuardedSource:
     def __init__(self, source: TokenSource) -> None:
         self._source = source
 
+    def at_hand(self) -> AccessToken | None:
+        """Always None: only the source knows."""
+        return None
+
     async def acquire(self) -> AccessToken:
         """A token, checked to be one that can travel."""
         try:
@@ -286,3 +298,7 @@ class GuardedSource:
 
 def _source_failed(error: Exception) -> AuthenticationError:
     return AuthenticationError(f"the token source failed: {one_line(type(error).__name__, 80)}")
+
+
+#: What the request loop takes its tokens from: they can travel, and errors are ours.
+CheckedSource = TokenCache | GuardedSource

@@ -41,10 +41,9 @@ class Deadline:
 
     def quiet_for(self, seconds: float | None) -> None:
         """From now on the block may be silent for so long; None for as long as it may take."""
-        ends_at = self.when
-        if seconds is not None:
-            ends_at = min(ends_at, self._sweeper.now() + seconds)
-        self._sweeper.add(self, ends_at)
+        sweeper = self._sweeper
+        ends_at = math.inf if seconds is None else sweeper.now() + seconds
+        sweeper.add(self, ends_at if ends_at < self.when else self.when)
 
     def fell_silent(self) -> bool:
         """For whoever catches the cancellation in the block: whether a silence caused it, and nothing else.

@@ -6,6 +6,7 @@ Knows nothing of tokens, retries or what an answer means.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import urllib.request
 from contextvars import ContextVar
@@ -120,22 +121,25 @@ class Transport:
             raise _translated(error) from (None if isinstance(error, aiohttp.ClientResponseError) else error)
         finally:
             if listening is not None:
-                _listening.reset(listening)
+                # A coroutine that is thrown away, not finished, may be closed in another context.
+                with contextlib.suppress(ValueError):
+                    _listening.reset(listening)
                 deadline.quiet_for(None)
         return Reply(status=response.status, headers=Headers(response.raw_headers), body=body, oversized=oversized)
 
     async def _read(self, response: aiohttp.ClientResponse, request: Request, deadline: Deadline) -> tuple[bytes, bool]:
+        content = response.content
         kept: list[bytes] = []
         size = 0
         # Counted after decompression: a small body can unpack into a large one.
-        while chunk := await response.content.readany():
+        while chunk := await content.readany():
             size += len(chunk)
             if size > request.max_bytes:
                 kept.append(chunk[: request.max_bytes - size])
                 response.close()
                 return b"".join(kept), True
             kept.append(chunk)
-            if self._ours:
+            if self._ours and not content.at_eof():
                 deadline.quiet_for(request.timeout.read)
         return b"".join(kept), False
 

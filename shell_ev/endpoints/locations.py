@@ -8,6 +8,7 @@ from uuid import UUID
 
 from ..config import Timeout
 from ..core.session_manager import SessionManager
+from ..core.shared import not_pickled
 from ..errors import ShellEVError
 from ..identifiers import EvseId
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus
@@ -21,6 +22,8 @@ from .location_checks import MAX_PER_PAGE, LocationChecks
 
 class AsyncLocations:
     """Find charging locations. Reached as ``client.locations``."""
+
+    __reduce__ = not_pickled
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager

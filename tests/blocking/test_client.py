@@ -287,7 +287,7 @@ def test_a_client_is_not_pickled_nor_copied(ev: ShellEV) -> None:
         for thing in (ev, ev.charging, ev.locations):
             with pytest.raises(TypeError):
                 refuse(thing)
-    with pytest.raises(TypeError, match="make one there"):
+    with pytest.raises(TypeError, match="make a client where it is used"):
         copy.copy(ev)
 
 
