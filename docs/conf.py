@@ -59,7 +59,10 @@ vars(errors).update(
 nitpicky = True
 nitpick_ignore_regex = [
     # Other people's documentation: links to it would have to be fetched at each build.
-    (r"py:.*", r"(aiohttp|attrs|collections|datetime|ssl|types|uuid)\..*"),
+    (
+        r"py:.*",
+        r"(aiohttp|attrs|collections|datetime|opentelemetry|ssl|types|uuid)\..*",
+    ),
     # The type variable of ApiResponse.
     (r"py:class", r"shell_ev\.models\.response\.T"),
 ]
@@ -72,6 +75,7 @@ BUILT_BY_USERS = {
     "ClientCredentials",
     "EmaId",
     "EvseId",
+    "OpenTelemetry",
     "Polling",
     "Sandbox",
     "ShellEV",
