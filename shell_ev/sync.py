@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
@@ -55,6 +56,8 @@ class Blocking:
         self.original = original
 
 
+#: What an asynchronous method gives, and what its twin gives instead; ``help()`` and notebooks show it.
+_TWINS = {"AsyncIterator": "Iterator", "AsyncCharge": "Charge", "AsyncChargeBlock": "ChargeBlock"}
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -62,7 +65,8 @@ def _named(call: _F, method: Callable[..., Any]) -> _F:
     functools.update_wrapper(call, method)
     # Without this inspect would follow the wrapped coroutine function and call the plain one awaitable.
     signature = inspect.signature(method)
-    call.__signature__ = signature.replace(return_annotation=inspect.Signature.empty)  # type: ignore[attr-defined]
+    told = re.sub(r"\w+", lambda name: _TWINS.get(name[0], name[0]), str(signature.return_annotation))
+    call.__signature__ = signature.replace(return_annotation=told)  # type: ignore[attr-defined]
     return call
 
 

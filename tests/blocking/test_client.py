@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import copy
 import inspect
+import operator
 import pickle
 import threading
 import traceback
@@ -317,6 +318,21 @@ def test_methods_look_like_their_originals(original: Callable[..., object], meth
     if original.__name__ not in ("follow", "aclose", "with_options"):  # written out by hand
         assert inspect.getdoc(method) == inspect.getdoc(original)
         assert ours.parameters == theirs.parameters
+
+
+@pytest.mark.parametrize(
+    ("method", "returns"),
+    [
+        ("charging.start", "ApiResponse[StartedSession]"),
+        ("locations.iterate", "Iterator[Location]"),
+        ("charge", "ChargeBlock"),
+        ("start_charge", "Charge"),
+        ("attach", "Charge"),
+    ],
+)
+def test_help_shows_what_comes_back(method: str, returns: str) -> None:
+    found = operator.attrgetter(method)(ShellEV("id", "secret"))
+    assert inspect.signature(found).return_annotation == returns
 
 
 def test_the_groups_are_complete() -> None:
