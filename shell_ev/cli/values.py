@@ -1,0 +1,27 @@
+"""Kinds of values on the command line that click does not have. Knows no command."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_NUMBER = r"([0-9]{1,8}(?:\.[0-9]{1,3})?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.IGNORECASE)
+_LONGEST = 30 * 24 * 3600.0
+
+
+def duration(text: str) -> float:
+    """``45s``, ``30m``, ``1h``, ``1h30m``, ``1.5h``: seconds. A bare number is refused: of what?"""
+    match = _DURATION.fullmatch(text)
+    hours, minutes, seconds = (float(part or 0) for part in (match.groups() if match else ()) or (0, 0, 0))
+    total = hours * 3600 + minutes * 60 + seconds
+    if not 0 < total <= _LONGEST:
+        raise click.BadParameter(f"{text!r} is not a length of time such as 45s, 30m or 1h30m (30 days at most)")
+    return total
+
+
+def clock(seconds: float) -> str:
+    """A length of time as a clock shows it: ``0:12:31``."""
+    whole = max(0, int(seconds))
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
