@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from example_processes import EXAMPLES, Running, commands_of, header_of, variables_for
 
-from shell_ev.sandbox import Sandbox
+from shell_ev.sandbox import Charge, Dialect, Sandbox
 
 #: Where the servers say that they listen.
 _ADDRESS = r"(?:running on|Listening at:) (http://127\.0\.0\.1:\d+)"
@@ -83,6 +83,12 @@ def serve(launch: Serve) -> Serve:
         return running
 
     return start
+
+
+@pytest.fixture
+def foreign(sandbox: Sandbox) -> Charge:
+    """A charge that runs, and that no example started."""
+    return sandbox.service.book.start("DE-8AC-C12345678-9", "NL*TNM*E02003452*1", None, Dialect.V2, "")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from example_processes import Running, is_quiet, wait_until
 
-from shell_ev.sandbox import EXAMPLE_EVSE, FAILING_EVSES, FAILING_STOP_EVSE, Fault, Sandbox
+from shell_ev.sandbox import EXAMPLE_EVSE, FAILING_EVSES, FAILING_STOP_EVSE, Charge, Fault, Sandbox
 
 pytest.importorskip("fastapi", reason="the extra examples is not installed")
 pytest.importorskip("uvicorn", reason="the extra examples is not installed")
@@ -137,13 +137,10 @@ def test_faults_as_http(service: Running, sandbox: Sandbox) -> None:
     assert service.ask("GET", "/chargers?latitude=99&longitude=1").status == 422
 
 
-def test_somebody_elses_charge_is_not_found(service: Running, sandbox: Sandbox) -> None:
-    service.start("mine", EXAMPLE_EVSE)
-    others = sandbox.service.book.start(
-        "DE-8AC-C12345678-9", "NL*TNM*E02003451*1", None, sandbox.charges[0].dialect, ""
-    )
-    assert service.ask("POST", f"/charges/{others.session_id}/stop").status == 404
-    assert others.is_running
+def test_somebody_elses_charge_is_not_found(service: Running, foreign: Charge) -> None:
+    assert service.ask("GET", f"/charges/{foreign.session_id}").status == 404
+    assert service.ask("POST", f"/charges/{foreign.session_id}/stop").status == 404
+    assert foreign.is_running
 
 
 def test_a_stop_that_does_not_work_is_loud(service: Running, sandbox: Sandbox) -> None:

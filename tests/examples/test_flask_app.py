@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from example_processes import Running, is_quiet, wait_until
+from example_processes import EXAMPLES, Running, is_quiet, wait_until
 
-from shell_ev.sandbox import EXAMPLE_EVSE, FAILING_EVSES, Fault, Sandbox
+from shell_ev.sandbox import EXAMPLE_EVSE, FAILING_EVSES, Charge, Fault, Sandbox
 
 pytest.importorskip("flask", reason="the extra examples is not installed")
 pytest.importorskip("gunicorn", reason="the extra examples is not installed")
@@ -30,7 +31,7 @@ def app(serve: Serve) -> Running:
 def only(app: Running, worker: int) -> Iterator[None]:
     """While this lasts requests reach the n-th worker alone: the other one is halted."""
     pids = [int(pid) for pid in app.says(r"Booting worker with pid: (\d+)", times=2)]
-    others = [pid for pid in pids if pid != pids[worker]]
+    others = [pid for pid in pids[:2] if pid != pids[worker]]
     for pid in others:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -38,6 +39,12 @@ def only(app: Running, worker: int) -> Iterator[None]:
     finally:
         for pid in others:
             os.kill(pid, signal.SIGCONT)
+
+
+def test_the_settings_load_the_app_before_the_fork() -> None:
+    settings = runpy.run_path(str(EXAMPLES / "gunicorn.conf.py"))
+    assert settings["preload_app"] is True
+    assert settings["graceful_timeout"] < settings["timeout"]
 
 
 def count(sandbox: Sandbox, operation: str) -> int:
@@ -79,6 +86,12 @@ def test_faults_as_http(app: Running, sandbox: Sandbox) -> None:
     assert app.ask("GET", "/charges/00000000-0000-4000-8000-000000000000").status == 404
     failing = app.start("failing", FAILING_EVSES["EvseOutOfService"]).body["session_id"]
     assert app.ask("GET", f"/charges/{failing}").body["error"] == "EvseOutOfService"
+
+
+def test_somebody_elses_charge_is_not_found(app: Running, foreign: Charge) -> None:
+    assert app.ask("GET", f"/charges/{foreign.session_id}").status == 404
+    assert app.ask("POST", f"/charges/{foreign.session_id}/stop").status == 404
+    assert foreign.is_running
 
 
 def test_a_start_is_found_again_after_its_worker_was_killed(app: Running, sandbox: Sandbox) -> None:

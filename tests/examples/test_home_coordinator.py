@@ -131,8 +131,10 @@ async def test_two_clients_share_the_hosts_session_and_leave_it_open(make: Make,
     from tiny_host import async_get_clientsession
 
     one, other = make(), make()
+    host.session.headers["X-Host"] = "its own"
     await one.async_refresh()
     await other.async_refresh()
+    assert {request.headers.get("X-Host") for request in sandbox.requests} == {"its own"}
     await one.async_shutdown()
     session = async_get_clientsession(host)
     assert not session.closed

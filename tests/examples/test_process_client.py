@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -66,6 +67,7 @@ def test_a_client_for_all_threads(sandbox: Sandbox) -> None:
     made: list[ShellEV] = []
 
     def make() -> ShellEV:
+        time.sleep(0.05)  # for the others to come in as well, if they could
         made.append(ShellEV.from_env(variables_for(sandbox)))
         return made[-1]
 

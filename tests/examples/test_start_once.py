@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -97,6 +98,23 @@ def test_what_was_surely_not_started_frees_the_key(ledger: Any, sandbox: Sandbox
     with ShellEV.from_env(nowhere, max_retries=0) as ev, pytest.raises(ConnectError):
         start_once(ev, ledger, "key", CARD, EXAMPLE_EVSE)
     assert ledger.claim("key", CARD, EXAMPLE_EVSE).is_new
+
+
+def test_a_start_that_was_not_written_down_is_found_again(
+    ledger: Any, ev: ShellEV, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from start_once import start_once
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "settle", full)
+        with pytest.raises(sqlite3.OperationalError):
+            start_once(ev, ledger, "key", CARD, EXAMPLE_EVSE)
+    assert start_once(ev, ledger, "key", CARD, EXAMPLE_EVSE, patience=0.1) == sandbox.charges[0].session_id
+    assert sandbox.charges[0].request_id == ledger.look("key").request_id
+    assert len(sandbox.charges) == 1
 
 
 async def test_with_await_a_cancelled_start_keeps_its_key(ledger: Any, sandbox: Sandbox) -> None:
