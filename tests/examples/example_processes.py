@@ -29,7 +29,7 @@ from shell_ev.sandbox import Sandbox
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 CARD = "NL-TNM-C00122045-K"
-HARD_LIMIT = 30.0
+HARD_LIMIT = 60.0
 _ASSIGNMENT = re.compile(r"[A-Z_]+=.*", re.DOTALL)
 _COMMAND = re.compile(r"(?:^ {4}.*\n?)+", re.MULTILINE)
 
