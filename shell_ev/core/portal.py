@@ -9,8 +9,8 @@ import asyncio
 import atexit
 import contextlib
 import contextvars
-import sys
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final, Generic, TypeVar, cast
@@ -24,8 +24,9 @@ R = TypeVar("R")
 CANCEL_GRACE = 30.0
 #: How long closing waits for the loop thread.
 CLOSE_GRACE = 10.0
-#: On Windows a signal does not end a wait for a lock, so the wait comes up for air; elsewhere it waits on.
-_BREATH: Final = 0.2 if sys.platform == "win32" else -1
+#: A signal does not always end a wait for a lock: never on Windows; elsewhere not if it comes in the moment before the
+#: wait, or to another thread. So the wait comes up for air, which costs a call nothing that can be measured.
+_BREATH: Final = 0.2
 
 _CLOSED = "this client is closed; make a new one"
 _EXITING = "the interpreter is ending; no call can be made any more"
@@ -64,8 +65,9 @@ class _Call(Generic[R]):
 
     def wind_up(self, grace: float) -> None:
         """In the caller's thread, after :meth:`wait` was left early: perhaps with the lock in hand, but then done."""
-        if not self.done:
-            self._finished.acquire(timeout=grace)
+        ends_at = time.monotonic() + grace
+        while not self.done and (left := ends_at - time.monotonic()) > 0:
+            self._finished.acquire(timeout=min(_BREATH, left))
 
 
 class _LoopThread:
