@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from ..errors import ApiError, ShellEVError, one_line
+from ..errors import ApiError, RequestTimeoutError, TooManyRequestsError, TransportError, one_line
 from .plan import Trouble
 
 PORTAL = (
@@ -35,35 +35,42 @@ def marks(headers: Mapping[str, str]) -> str:
     return f" (request {one_line(found, 80)})" if found else ""
 
 
-def no_answer(who: str, error: ShellEVError) -> Trouble:
-    """A connection stood, and no answer came over it."""
-    reason = str(error).partition(" (")[0]
+def no_answer(who: str, error: TransportError, seconds: float | None) -> Trouble:
+    """A connection stood, and no whole answer came over it."""
+    if isinstance(error, RequestTimeoutError) and seconds is not None:
+        seen = f"{who} takes the connection and gives no answer within {seconds:g} s"
+    else:
+        seen = f"{who} gives no whole answer: {str(error).partition(' (')[0]}"
     return Trouble(
-        f"{who} gives no answer: {reason}",
-        "The host takes connections but does not answer. Try again; if it stays: a server that hangs, or a firewall or "
-        "proxy that swallows requests; is the host in base_url the right one?",
+        seen,
+        "Try again; if it stays: a server that hangs or restarts, or a firewall or proxy that swallows requests. Is "
+        "the host in base_url the right one?",
     )
 
 
-def rate_limit(who: str, error: ApiError) -> Trouble:
-    """429."""
-    wait = f" in {error.retry_after:g} s" if error.retry_after is not None else " in a few minutes"
+def _rate_limit(who: str, error: ApiError) -> Trouble:
+    wait = f" in {error.retry_after:g} s" if error.retry_after else " in a few minutes"
     return Trouble(
         f"{who} answers 429: too many requests{_id(error)}",
         f"These credentials have reached their rate limit: try again{wait}, and see who else uses them.",
     )
 
 
-def server_fault(who: str, error: ApiError) -> Trouble:
-    """5xx: the service's own fault. Anything else unforeseen is told as it is."""
+def failure(who: str, error: ApiError) -> Trouble:
+    """An answer that is the fault of whoever gave it: rate limit, 5xx, a page from elsewhere, the unforeseen."""
+    if isinstance(error, TooManyRequestsError):
+        return _rate_limit(who, error)
+    came = foreign(error.status_code, error.headers)
+    if came is not None and error.code is None:
+        return Trouble(f"{who} answers {came}", PORTAL)
     words = " ".join(part for part in (error.code, error.message) if part)
     seen = f"{who} answers {error.status_code}{f': {one_line(words, 120)}' if words else ''}{_id(error)}"
     if not 500 <= error.status_code <= 599:
         return Trouble(seen, "This answer was not expected: please report it with this report.")
-    wait = f" in {error.retry_after:g} s" if error.retry_after is not None else " later"
+    wait = f" in {error.retry_after:g} s" if error.retry_after else " later"
+    quote = "the request id" if _id(error) else "the time"
     return Trouble(
-        seen,
-        f"The fault is the service's, not yours. Try again{wait}; if it stays, tell Shell and quote the request id.",
+        seen, f"The fault is the service's, not yours. Try again{wait}; if it stays, tell Shell and quote {quote}."
     )
 
 

@@ -104,7 +104,9 @@ def _checks(settings: Settings, ev: AsyncShellEV | None, limits: Limits, now: Cl
             checks += _untried(("token", *OPERATIONS), "credentials")
         else:
             checks.append(Check("token", partial(check_token, ev, settings, limits.answer), needs=to_token))
-            checks += Endpoints(ev, limits.slow, card).checks(needs=("token", *_WAY))
+            checks += Endpoints(ev, limits.slow, isinstance(settings.source, ClientCredentials), card).checks(
+                needs=("token", *_WAY)
+            )
     return checks + [Check(name, _never) for name in ("charging.start", "charging.stop")]
 
 

@@ -18,14 +18,13 @@ from ..errors import (
     NotFoundError,
     ResponseDecodeError,
     ShellEVError,
-    TooManyRequestsError,
     TransportError,
     UnauthorizedError,
     one_line,
 )
 from ..identifiers import EmaId
 from ..models.response import ApiResponse
-from .answers import PORTAL, foreign, no_answer, rate_limit, server_fault
+from .answers import PORTAL, failure, foreign, no_answer
 from .plan import Check, Trouble, Verdict, ok, skip, warn
 from .token import NIL_SESSION
 
@@ -48,6 +47,8 @@ class Endpoints:
     ev: AsyncShellEV
     slow: float
     """Seconds from which on an answer is called slow."""
+    granted: bool
+    """Whether the token comes fresh from the token endpoint, and not from a source of the caller's."""
     card: str | EmaId = NOBODY
     """Whose active sessions are asked for."""
     _location: str | None = attrs.field(default=None, init=False)
@@ -85,21 +86,23 @@ class Endpoints:
             response = await read()
         except NotFoundError as error:
             if _from_the_gateway(error):
-                raise _trouble(error) from None
-            return self._timed("answers 404, nothing there, which is as good an answer", began)
+                raise _trouble(error, self.granted) from None
+            return self._timed("it answers 404, nothing there, which is as good an answer", began)
         except BadRequestError as error:
             return warn(
-                f"answers 400 to what the doctor asks: {_words(error)} (request {error.request_id})",
+                f"it answers 400 to what the doctor asks: {_words(error)} (request {error.request_id})",
                 "The operation is there and takes the token. Is api_version right? If so, please report this.",
             )
+        except TransportError as error:
+            raise no_answer("it", error, self.ev.config.timeout.total) from None
         except ShellEVError as error:
-            raise _trouble(error) from None
+            raise _trouble(error, self.granted) from None
         if response.problems:
             return warn(
-                f"answers, but {len(response.problems)} values cannot be read: {'; '.join(response.problems[:2])}",
+                f"it answers, but {len(response.problems)} values cannot be read: {'; '.join(response.problems[:2])}",
                 "Is api_version right? If so, please report this: the service says what the library does not know.",
             )
-        return self._timed("answers", began)
+        return self._timed("it answers", began)
 
     def _timed(self, seen: str, began: float) -> Verdict:
         seconds = time.monotonic() - began
@@ -121,29 +124,29 @@ def _from_the_gateway(error: NotFoundError) -> bool:
     return "." in (error.code or "") or foreign(error.status_code, error.headers) is not None
 
 
-def _trouble(error: ShellEVError) -> Trouble:
-    if isinstance(error, TransportError):
-        return no_answer("the API", error)
+def _trouble(error: ShellEVError, granted: bool) -> Trouble:
     if isinstance(error, ResponseDecodeError):
         came = foreign(error.status_code, error.headers)
         if came is not None or error.excerpt.startswith("<"):
-            return Trouble(f"answers {came or f'{error.status_code} with markup instead of JSON'}", PORTAL)
+            return Trouble(f"it answers {came or f'{error.status_code} with markup instead of JSON'}", PORTAL)
         return Trouble(
-            f"answers {error.status_code} with a body that cannot be read: {'; '.join(error.problems[:2])}",
+            f"it answers {error.status_code} with a body that cannot be read: {'; '.join(error.problems[:2])}",
             "Is api_version right? If so, please report this.",
         )
     if not isinstance(error, ApiError):
         return Trouble(str(error), "Correct what was given to the doctor.")
-    came = foreign(error.status_code, error.headers)
-    if came is not None and error.code is None:
-        return Trouble(f"answers {came}", PORTAL)
-    if isinstance(error, TooManyRequestsError):
-        return rate_limit("it", error)
+    if error.code is None and foreign(error.status_code, error.headers) is not None:
+        return failure("it", error)
     request = f"{_words(error)} (request {error.request_id})"
     if isinstance(error, (NotFoundError, MethodNotAllowedError)):
         return Trouble(
             f"the host does not know this operation: {error.status_code} {request}",
             "Check base_url (scheme and host alone) and api_version: another version has other paths.",
+        )
+    if isinstance(error, UnauthorizedError) and not granted:
+        return Trouble(
+            f"refused with 401: {request}",
+            "The token that your token source gives is over, or not for this API: give a fresh one.",
         )
     if isinstance(error, (UnauthorizedError, ForbiddenError)):
         return Trouble(
@@ -151,4 +154,4 @@ def _trouble(error: ShellEVError) -> Trouble:
             "Your product does not include this operation: ask Shell to add it. If every operation says so, the token "
             "comes from another environment than the API: check environment, base_url and token_url.",
         )
-    return server_fault("it", error)
+    return failure("it", error)

@@ -138,7 +138,7 @@ def _refusal(proxy: Proxy, target: Origin, head: Head) -> Trouble:
             )
         return Trouble(
             f"the proxy {where} wants a user name and a password (it answers {said})",
-            "Write them into the proxy's URL: http://user:password@host:port.",
+            "Write them into the proxy's URL, in front of the host: user:password@host:port.",
         )
     if head.status == 403:
         return Trouble(

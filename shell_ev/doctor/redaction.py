@@ -14,7 +14,7 @@ from ..core.failures import CallFacts
 from ..errors import one_line
 
 _USERINFO = re.compile(r"(?<=//)[^/\s]*@")
-_HOMES = re.compile(r"(?:/home/|/Users/|[A-Za-z]:\\Users\\)[^/\\\s:'\"]+")
+_HOMES = re.compile(r"(?:/home/|/Users/)[^/\s:'\"]+|[A-Za-z]:\\Users\\[^\\:'\"]+")
 _LIMIT = 300
 #: A shorter id is a word like any other ("test"): taking it out would garble the report and hide nothing.
 _SHORTEST_ID = 6

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from .findings import Diagnosis, Facts, Outcome
 
 _SIGNS = {Outcome.OK: "✓", Outcome.WARN: "!", Outcome.FAILED: "✗", Outcome.SKIPPED: "-"}
+_ESCAPES = str.maketrans(
+    {**{char: f"\\{char}" for char in "\\`*_[]|"}, **{char: f"&#{ord(char)};" for char in "<>@#&"}}
+)
 _ASCII_SIGNS = {Outcome.OK: "ok", Outcome.WARN: "!", Outcome.FAILED: "X", Outcome.SKIPPED: "-"}
 
 
@@ -84,6 +87,4 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _escaped(text: str) -> str:
     """Text that Markdown and HTML leave alone: a server's words must not become a link, a picture or a mention."""
-    for special in "\\`*_[]<>|@#":
-        text = text.replace(special, f"\\{special}" if special not in "@#<>" else f"&#{ord(special)};")
-    return text
+    return text.translate(_ESCAPES)

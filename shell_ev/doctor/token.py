@@ -13,10 +13,9 @@ from ..errors import (
     AuthenticationError,
     ConfigurationError,
     ShellEVError,
-    TooManyRequestsError,
     TransportError,
 )
-from .answers import PORTAL, foreign, marks, no_answer, rate_limit, server_fault
+from .answers import PORTAL, failure, foreign, marks, no_answer
 from .plan import Trouble, Verdict, ok
 from .settings import Settings
 
@@ -31,12 +30,12 @@ async def check_token(ev: AsyncShellEV, settings: Settings, seconds: float) -> V
         # Longer than the token's own time: then a token endpoint that says nothing is not taken for a silent API.
         await ev.charging.retrieve(NIL_SESSION, timeout=2 * seconds + 1)
     except AuthenticationError as error:
-        raise _refused(error, settings) from None
+        raise refused(error, settings) from None
     except ConfigurationError as error:
         raise Trouble(str(error), "Correct the options of the client.") from None
     except (ApiError, TransportError) as error:
         if error.operation == _FETCHING:
-            raise _unavailable(error) from None
+            raise _unavailable(error, seconds) from None
     except ShellEVError:
         pass  # the token was granted; what its call came to is looked at by itself
     if not isinstance(settings.source, ClientCredentials):
@@ -44,15 +43,14 @@ async def check_token(ev: AsyncShellEV, settings: Settings, seconds: float) -> V
     return ok("granted for these credentials")
 
 
-def _unavailable(error: ApiError | TransportError) -> Trouble:
+def _unavailable(error: ApiError | TransportError, seconds: float) -> Trouble:
     if isinstance(error, TransportError):
-        return no_answer("the token endpoint", error)
-    if isinstance(error, TooManyRequestsError):
-        return rate_limit("the token endpoint", error)
-    return server_fault("the token endpoint", error)
+        return no_answer("the token endpoint", error, seconds)
+    return failure("the token endpoint", error)
 
 
-def _refused(error: AuthenticationError, settings: Settings) -> Trouble:
+def refused(error: AuthenticationError, settings: Settings) -> Trouble:
+    """What a refusal of the token endpoint means."""
     status = error.status_code
     if status is None:
         return Trouble(str(error), "Look at the token source that was given to the client.")
