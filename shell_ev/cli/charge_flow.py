@@ -1,0 +1,200 @@
+"""The course of ``shell-ev charge``: start, follow, and stop whatever happens. Knows the library; knows no screen.
+
+Starting, finding a lost start again, and stopping are the library's; here is decided when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from ..errors import ChargeFailedError, ChargeNotStoppedError, ChargePendingError, ShellEVError
+from ..lifecycle.charge import AsyncCharge
+from ..lifecycle.polling import Polling
+from .charge_events import Event
+from .exit_codes import ExitCode
+from .output import say
+from .running import Run, raise_if_open
+from .settings import PROGRAM
+
+
+@attrs.frozen(kw_only=True)
+class Wish:
+    """What the command line asks for; lengths of time in seconds."""
+
+    card: str
+    evse_id: str
+    ema_id: str | None
+    start_timeout: float
+    stop_timeout: float
+    stop_after: float | None
+    keep_running: bool
+    every: float
+
+    @property
+    def polling(self) -> Polling:
+        """How often to look: no less often while something is pending than once it runs."""
+        usual = Polling()
+        return attrs.evolve(
+            usual,
+            eager=min(usual.eager, self.every),
+            steady=min(usual.steady, self.every),
+            patient=min(usual.patient, self.every),
+            started=self.every,
+        )
+
+
+class ChargeFlow:
+    """One charge from start to end."""
+
+    def __init__(self, run: Run, wish: Wish, show: Callable[[Event], None]) -> None:
+        self._run = run
+        self._wish = wish
+        self._show = show
+        self._signals = run.interrupts.received
+        self._loop = asyncio.get_running_loop()
+        self._charge: AsyncCharge | None = None
+        self._running_since: float | None = None
+        self._unwritten: OSError | None = None
+        run.interrupts.on_signal = self._on_signal
+
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds since the charge was seen started."""
+        return None if self._running_since is None else self._loop.time() - self._running_since
+
+    @property
+    def charge(self) -> AsyncCharge | None:
+        """The charge, once it is accepted."""
+        return self._charge
+
+    async def go(self) -> ExitCode:
+        """Start and follow. Raises what the charge came to when it is not a good end; it is stopped before that."""
+        wish = self._wish
+        self._tell("starting")
+        self._check_written()
+        try:
+            charge = self._charge = await self._run.ev.start_charge(
+                wish.card,
+                wish.evse_id,
+                start_timeout=wish.start_timeout,
+                stop_timeout=wish.stop_timeout,
+                ema_id=wish.ema_id,
+                polling=wish.polling,
+                on_problem=self._on_problem,
+            )
+        except asyncio.CancelledError as cancelled:
+            raise_if_open(cancelled, ev_charge_number=wish.card, evse_id=wish.evse_id)
+            self._tell("stopped", message="interrupted on the way; nothing is left running")
+            raise
+        try:
+            reason = await self._follow(charge)
+        except (ChargeFailedError, ChargePendingError):
+            self._tell("state")
+            raise
+        except BaseException as error:
+            await self._leave(charge, error)
+            raise
+        if reason is None:
+            self._tell("ended")
+        else:
+            await self._stop(charge, reason)
+        return ExitCode.OK
+
+    async def _follow(self, charge: AsyncCharge) -> str | None:
+        """Until the charge is over (None), or there is a reason to stop it."""
+        self._tell("accepted")
+        self._check_written()
+        await charge.wait_started()
+        self._running_since = self._loop.time()
+        self._tell("state")
+        self._check_written()
+        limit = asyncio.timeout(self._wish.stop_after)
+        try:
+            async with limit:
+                async for _ in charge.changes():
+                    if not charge.is_over:
+                        self._tell("state")
+                        self._check_written()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return "stop-after"
+        return None if charge.is_over else "gone"
+
+    async def _leave(self, charge: AsyncCharge, error: BaseException) -> None:
+        """See to the charge on the way out with an error or a signal."""
+        reason = "error"
+        if isinstance(error, asyncio.CancelledError) and self._signals:
+            reason = self._signals[0].name
+        elif isinstance(error, OSError) and error is self._unwritten:
+            reason = "output"
+        elif isinstance(error, ShellEVError):
+            self._tell("problem", message=str(error))
+        if charge.is_over:
+            self._tell("ended")
+        elif self._wish.keep_running:
+            self._tell(
+                "left-running", reason=reason, stop_command=self._run.settings.command("stop", charge.session_id)
+            )
+            if self._unwritten is not None:
+                say(f"{PROGRAM}: session {charge.session_id} is left running on purpose")
+        else:
+            await self._stop(charge, reason)
+
+    async def _stop(self, charge: AsyncCharge, reason: str) -> None:
+        """Stop the charge and see it stopped. One signal while it does is too few to give up, two are not."""
+        self._tell("stopping", reason=reason)
+        stopping = asyncio.ensure_future(charge.stopping(timeout=self._wish.stop_timeout))
+        while not stopping.done():
+            try:
+                await asyncio.wait([stopping])
+            except asyncio.CancelledError:
+                if len(self._signals) > 1:
+                    stopping.cancel()
+        if stopping.cancelled():
+            state = charge.state.value if charge.state is not None else "not seen"
+            raise ChargeNotStoppedError(
+                f"the car may still be charging: gave up before session {charge.session_id} ({state}) was seen to stop",
+                session_id=charge.session_id,
+                session=charge.session,
+            )
+        stopping.result()
+        self._tell("stopped")
+
+    def _on_signal(self, number: Any) -> None:
+        if len(self._signals) > 1:
+            self._tell("signal", reason=number.name, message="giving up")
+        elif self._wish.keep_running and self._charge is not None:
+            return  # told once it is left
+        else:
+            self._tell("signal", reason=number.name, message="stopping the charge, wait; once more gives up on it")
+
+    def _on_problem(self, session_id: str | None, error: ShellEVError) -> None:
+        self._tell("problem", message=f"{error}; going on")
+
+    def _tell(self, name: str, **more: Any) -> None:
+        charge = self._charge
+        event = Event(
+            name=name,
+            at=datetime.now().astimezone(),
+            card=self._wish.card,
+            evse_id=self._wish.evse_id,
+            session_id=charge.session_id if charge is not None else None,
+            session=charge.session if charge is not None else None,
+            elapsed=self.elapsed,
+            **more,
+        )
+        try:
+            self._show(event)
+        except OSError as error:
+            # A terminal that is gone must not keep the charge from being stopped.
+            self._unwritten = self._unwritten or error
+
+    def _check_written(self) -> None:
+        if self._unwritten is not None and not self._signals:
+            raise self._unwritten

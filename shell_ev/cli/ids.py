@@ -1,0 +1,200 @@
+"""``id check``: what is in an EMA-ID or EVSE id, part by part, and what is wrong with it. Nothing is sent.
+
+The rules are ``shell_ev.identifiers``'; here is only how they read.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+import click
+
+from ..errors import ValidationError
+from ..identifiers import EmaId, EvseId, IdForm
+from .command import SectionedGroup, command, shared_options
+from .exit_codes import ExitCode
+from .output import Output, printable
+from .settings import Settings
+
+_EVSE_LIKE = re.compile(r"[+0-9].*|[A-Z]{2}\*?[A-Z0-9]{3}\*?E[^-]*")
+
+
+@attrs.frozen(kw_only=True)
+class Reading:
+    """A text read as one kind of id."""
+
+    kind: str
+    """``ema_id`` or ``evse_id``."""
+    ema_id: EmaId | None = None
+    evse_id: EvseId | None = None
+    faults: tuple[str, ...] = ()
+    suggestion: str | None = None
+    """The same id with the right check digit, when that is all that is wrong."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether it is one."""
+        return not self.faults
+
+
+@click.group("id", cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def group() -> None:
+    """Explain EMA-IDs and EVSE ids; nothing is sent."""
+
+
+@command("check", connects=False)
+@click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
+@click.option("--kind", type=click.Choice(["ema", "evse"]), help="What it should be; told from the text if left out.")
+@click.pass_obj
+def check(settings: Settings, texts: tuple[str, ...], kind: str | None) -> ExitCode:
+    """Explain ids part by part, and what is wrong.
+
+    TEXT is an EMA-ID (the number of a charge card, also called contract id or EVCO-ID) or an EVSE id. - reads ids from
+    stdin, one a line. A wrong check digit is told with the right one. Ends with 1 if an id is not valid.
+    """
+    out = Output(settings)
+    every, first = True, True
+    for text in _texts(texts):
+        readings = read(text, kind)
+        valid = any(reading.valid for reading in readings)
+        every = every and valid
+        if out.json:
+            out.document(_shape(text, valid, readings))
+            continue
+        if not first:
+            out.line("")
+        first = False
+        for line in _lines(printable(text), readings):
+            out.line(line)
+    return ExitCode.OK if every else ExitCode.NO
+
+
+group.add_command(check)
+group.params += shared_options(connects=False)
+
+
+def _texts(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        if text != "-":
+            yield text
+            continue
+        for line in sys.stdin:
+            if stripped := line.strip():
+                yield stripped
+
+
+def read(text: str, kind: str | None) -> list[Reading]:
+    """The readings of a text: those that are valid, or else the one that comes closest."""
+    readings: list[Reading] = []
+    if kind != "evse":
+        readings.append(_as_ema(text))
+    if kind != "ema":
+        readings.append(_as_evse(text))
+    valid = [reading for reading in readings if reading.valid]
+    if valid or len(readings) == 1:
+        return valid or readings
+    wanted = "evse_id" if _EVSE_LIKE.fullmatch(text.strip().upper()) and readings[0].suggestion is None else "ema_id"
+    return [reading for reading in readings if reading.kind == wanted]
+
+
+def _as_ema(text: str) -> Reading:
+    try:
+        return Reading(kind="ema_id", ema_id=EmaId.parse(text))
+    except ValidationError as error:
+        # Without its last character it may be an id whose check digit that was.
+        bare = EmaId.try_parse(text[:-1].rstrip("-*"))
+        only_the_digit = bare is not None and len(error.faults) == 1 and "check digit" in error.faults[0]
+        return Reading(kind="ema_id", faults=error.faults, suggestion=str(bare) if only_the_digit else None)
+
+
+def _as_evse(text: str) -> Reading:
+    try:
+        return Reading(kind="evse_id", evse_id=EvseId.parse(text))
+    except ValidationError as error:
+        return Reading(kind="evse_id", faults=error.faults)
+
+
+def _converted(ema_id: EmaId) -> dict[str, str | None]:
+    """The same contract in the three forms; None where it has none."""
+    found: dict[str, str | None] = {}
+    for name, convert in (("din", ema_id.to_din), ("emi3", ema_id.to_emi3), ("iso", ema_id.to_iso)):
+        try:
+            found[name] = str(convert())
+        except ValidationError:
+            found[name] = None
+    return found
+
+
+def _shape(text: str, valid: bool, readings: list[Reading]) -> dict[str, Any]:
+    return {"text": text, "valid": valid, "readings": [_reading_shape(reading) for reading in readings]}
+
+
+def _reading_shape(reading: Reading) -> dict[str, Any]:
+    ema_id, evse_id = reading.ema_id, reading.evse_id
+    parsed: EmaId | EvseId | None = ema_id or evse_id
+    return {
+        "kind": reading.kind,
+        "valid": reading.valid,
+        "form": parsed.form.value if parsed is not None else None,
+        "country": parsed.country if parsed is not None else None,
+        "party_id": parsed.party_id if parsed is not None else None,
+        "instance": ema_id.instance if ema_id is not None else None,
+        "check_digit": ema_id.check_digit if ema_id is not None else None,
+        "power_outlet_id": evse_id.power_outlet_id if evse_id is not None else None,
+        "canonical": str(parsed) if parsed is not None else None,
+        "compact": parsed.compact if parsed is not None else None,
+        "forms": _converted(ema_id) if ema_id is not None else None,
+        "faults": list(reading.faults),
+        "suggestion": reading.suggestion,
+    }
+
+
+def _lines(text: str, readings: list[Reading]) -> Iterator[str]:
+    for reading in readings:
+        if reading.ema_id is not None:
+            yield from _ema_lines(text, reading.ema_id)
+        elif reading.evse_id is not None:
+            yield from _evse_lines(text, reading.evse_id)
+        else:
+            yield f"{text}: not a valid {'EMA-ID' if reading.kind == 'ema_id' else 'EVSE id'}"
+            for fault in reading.faults:
+                yield f"  {fault}"
+            if reading.suggestion is not None:
+                yield f"  did you mean {reading.suggestion}?"
+    if len(readings) > 1:
+        yield "Both readings are valid: without separators the text does not tell which one is meant."
+
+
+def _ema_lines(text: str, ema_id: EmaId) -> Iterator[str]:
+    given = re.sub("[*-]", "", text).upper() == ema_id.compact
+    contract = "9 characters" if ema_id.form is IdForm.ISO else "C, then 8 characters"
+    shape = "6 characters" if ema_id.form is IdForm.DIN else contract
+    yield f"{text}: a valid EMA-ID, {ema_id.form.value} form"
+    yield _fact("country", ema_id.country, "two letters")
+    yield _fact("provider", ema_id.party_id, "party id, within the country")
+    yield _fact("contract", ema_id.instance, shape)
+    yield _fact("check digit", ema_id.check_digit, "right" if given else "left out in the text; this is what it is")
+    yield _fact("in full", str(ema_id))
+    yield _fact("compact", ema_id.compact)
+    for name, title in (("din", "DIN form"), ("emi3", "eMI3 form"), ("iso", "ISO form")):
+        if (converted := _converted(ema_id)[name]) is not None and converted != str(ema_id):
+            yield _fact(title, converted)
+
+
+def _evse_lines(text: str, evse_id: EvseId) -> Iterator[str]:
+    din = evse_id.form is IdForm.DIN
+    yield f"{text}: a valid EVSE id, {evse_id.form.value} form"
+    yield _fact("country", evse_id.country, "telephone country code" if din else "two letters")
+    yield _fact("operator", evse_id.party_id, "within the country")
+    yield _fact("outlet", evse_id.power_outlet_id, "the charging point" + ("" if din else ", after the id type E"))
+    yield _fact("in full", str(evse_id))
+    yield _fact("compact", evse_id.compact)
+    yield _fact("check digit", "-", "EVSE ids have none")
+
+
+def _fact(name: str, value: str, about: str = "") -> str:
+    return f"  {name:<12} {value:<20} {about}".rstrip()

@@ -1,0 +1,84 @@
+"""How a command that failed says so: one line, or one JSON object, on stderr. Knows errors; knows no command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ChargePendingError, ShellEVError, one_line
+from .exit_codes import ExitCode, code_of
+from .output import dumps, say
+from .settings import PROGRAM, Settings
+
+#: Attributes of errors that go into the JSON object, null where an error does not have them.
+_FACTS = ("request_id", "session_id", "operation", "status_code", "code", "retry_after", "attempts")
+
+
+def report(error: ShellEVError, settings: Settings) -> ExitCode:
+    """Tell of an error of the library; the exit code."""
+    code = code_of(error)
+    tell(
+        settings,
+        code,
+        kind=type(error).__name__,
+        message=str(error),
+        outcome_unknown=error.outcome_unknown,
+        facts={name: getattr(error, name, None) for name in _FACTS},
+        faults=list(getattr(error, "faults", ())),
+        next_commands=next_commands(error, settings),
+    )
+    return code
+
+
+def tell(
+    settings: Settings,
+    code: ExitCode,
+    *,
+    kind: str,
+    message: str,
+    outcome_unknown: bool = False,
+    facts: dict[str, Any] | None = None,
+    faults: list[str] | None = None,
+    next_commands: list[str] | None = None,
+) -> None:
+    """Write the one line, or with ``--json`` the one object, of a command that failed."""
+    following = next_commands or []
+    if settings.json:
+        given = facts or {}
+        say(
+            dumps(
+                {
+                    "error": {
+                        "type": kind,
+                        "message": message,
+                        "exit_code": int(code),
+                        "outcome_unknown": outcome_unknown,
+                        **{name: given.get(name) for name in _FACTS},
+                        "faults": faults or [],
+                        "next_commands": following,
+                    }
+                }
+            )
+        )
+        return
+    alarm = "CAREFUL, A CAR MAY BE CHARGING: " if outcome_unknown else ""
+    what_next = f". Next: {'  or  '.join(following)}" if following else ""
+    plainly = one_line(message, 1200)
+    if alarm:  # which says this part louder
+        plainly = plainly.removeprefix("the car may still be charging: ")
+    say(f"{PROGRAM}: {alarm}{plainly}{what_next}")
+
+
+def next_commands(error: ShellEVError, settings: Settings) -> list[str]:
+    """What to run after an error that leaves something open; the first is the one to begin with."""
+    if not error.outcome_unknown or settings.sandbox:
+        return []  # an embedded sandbox ended with the command
+    session_id = getattr(error, "session_id", None)
+    if session_id:
+        look, stop = settings.command("show", session_id), settings.command("stop", session_id)
+        return [look, stop] if isinstance(error, ChargePendingError) else [stop, look]
+    arguments: dict[str, str] = getattr(error, "arguments", {})
+    card = arguments.get("ev_charge_number")
+    # Here and not above: it takes the whole engine along, which a command that sends nothing does without.
+    from ..lifecycle.reconciling import ema_id_of
+
+    return [settings.command("active", ema_id_of(card) or "EMA_ID")] if card else []

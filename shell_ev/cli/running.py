@@ -1,0 +1,165 @@
+"""Running a command's coroutine: event loop, signals, log, embedded sandbox, client. Knows no command and no click."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from ..errors import OutcomeUnknownError
+from .exit_codes import ExitCode
+from .output import Output, say
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..client import AsyncShellEV
+
+#: The embedded sandbox runs in real time; a start and a stop take these seconds.
+_SANDBOX_DELAY = 1.5
+
+
+class Interrupted(Exception):
+    """A signal ended the command, and nothing is left open."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number)
+        self.code = ExitCode(128 + number)
+
+
+class Interrupts:
+    """SIGINT, SIGTERM and SIGHUP as cancellations of the task that serves the command; remembers which came."""
+
+    def __init__(self) -> None:
+        self.received: list[signal.Signals] = []
+        self.on_signal: Callable[[signal.Signals], None] | None = None
+        """Told of each signal, before the cancellation."""
+        self._task: asyncio.Task[Any] | None = None
+
+    def install(self) -> None:
+        """Send signals to the running task from now on. A signal that is ignored stays so: nohup means it."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is None or signal.getsignal(number) is signal.SIG_IGN:
+                continue
+            try:
+                loop.add_signal_handler(number, self._received, number)
+            except NotImplementedError:  # Windows
+                signal.signal(number, self._from_outside)
+
+    def _from_outside(self, number: int, frame: FrameType | None) -> None:
+        if self._task is not None:
+            self._task.get_loop().call_soon_threadsafe(self._received, signal.Signals(number))
+
+    def _received(self, number: signal.Signals) -> None:
+        self.received.append(signal.Signals(number))
+        if self.on_signal is not None:
+            self.on_signal(number)
+        if self._task is not None:
+            self._task.cancel()
+
+
+class Run:
+    """What a command's coroutine gets: its client, where to write, and the signals that came."""
+
+    def __init__(self, settings: Settings, client: AsyncShellEV, interrupts: Interrupts) -> None:
+        self.settings = settings
+        self.ev = client
+        self.interrupts = interrupts
+        self.out = Output(settings)
+
+
+Work = Callable[[Run], Awaitable[ExitCode | None]]
+
+
+def run(settings: Settings, work: Work) -> ExitCode:
+    """Run a command's coroutine with a client of its settings. Raises ShellEVError and Interrupted."""
+
+    async def connected(interrupts: Interrupts) -> ExitCode | None:
+        async with AsyncExitStack() as stack:
+            client = await _client(settings, stack)
+            return await work(Run(settings, client, interrupts))
+
+    return run_alone(settings, connected)
+
+
+def run_alone(settings: Settings, work: Callable[[Interrupts], Awaitable[ExitCode | None]]) -> ExitCode:
+    """Run a coroutine that needs no client. Raises ShellEVError and Interrupted."""
+    interrupts = Interrupts()
+
+    async def main() -> ExitCode:
+        interrupts.install()
+        try:
+            return await work(interrupts) or ExitCode.OK
+        except asyncio.CancelledError as cancelled:
+            if not interrupts.received:
+                raise
+            raise_if_open(cancelled)
+            raise Interrupted(interrupts.received[0]) from None
+
+    with logged(settings):
+        return asyncio.run(main())
+
+
+def raise_if_open(cancelled: asyncio.CancelledError, **arguments: str) -> None:
+    """Raise OutcomeUnknownError if a cancelled call of the library has left something open.
+
+    The library notes on a cancellation when what it had to clean up, a charge just started, may not be clean.
+    """
+    if notes := getattr(cancelled, "__notes__", []):
+        raise OutcomeUnknownError("; ".join(notes), operation="charging.start", arguments=arguments) from None
+
+
+async def _client(settings: Settings, stack: AsyncExitStack) -> AsyncShellEV:
+    from ..client import AsyncShellEV
+
+    if not settings.sandbox:
+        return await stack.enter_async_context(AsyncShellEV.from_env(settings.environ, **settings.client_options()))
+    from ..sandbox import Sandbox
+
+    sandbox = await stack.enter_async_context(Sandbox(speed=1.0))
+    sandbox.start_delay = sandbox.stop_delay = _SANDBOX_DELAY
+    Output(settings).note("embedded sandbox: nothing here is real, and it ends with this command")
+    return await stack.enter_async_context(
+        AsyncShellEV(
+            sandbox.client_id,
+            sandbox.client_secret,
+            base_url=sandbox.url,
+            api_version=settings.api_version or settings.environ.get("SHELL_EV_API_VERSION") or "v2",
+        )
+    )
+
+
+class _ToStderr(logging.Handler):
+    """The library's log as lines of its own; the live panel may put itself in between."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
+
+
+@contextlib.contextmanager
+def logged(settings: Settings) -> Any:
+    """Show the library's log on stderr, as far as ``-v`` asks for it."""
+    logger = logging.getLogger("shell_ev")
+    handler = _ToStderr()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-5s %(message)s"))
+    # What the library logs unasked, a charge that may still be running, a command says itself and louder.
+    level = {0: logging.CRITICAL, 1: logging.INFO}.get(settings.verbose, logging.DEBUG)
+    before = (logger.level, logger.propagate)
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before

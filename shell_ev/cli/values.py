@@ -1,0 +1,37 @@
+"""Kinds of values on the command line that click does not have. Knows no command."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+_DURATION = re.compile(r"(?:([0-9]{1,4})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,8})s)?", re.ASCII | re.IGNORECASE)
+_LONGEST = 30 * 24 * 3600.0
+
+
+class Duration(click.ParamType[float]):
+    """``45s``, ``30m``, ``1h``, ``1h30m``: seconds. A bare number is refused: of what?"""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        match = _DURATION.fullmatch(str(value))
+        hours, minutes, seconds = (float(part or 0) for part in (match.groups() if match else ()) or (0, 0, 0))
+        total = hours * 3600 + minutes * 60 + seconds
+        if not 0 < total <= _LONGEST:
+            self.fail(f"{str(value)!r} is not a length of time such as 45s, 30m or 1h30m (30 days at most)", param, ctx)
+        return total
+
+
+DURATION = Duration()
+
+
+def clock(seconds: float) -> str:
+    """A length of time as a clock shows it: ``0:12:31``."""
+    whole = max(0, int(seconds))
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
