@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "id": ("ids", "group"),
     "sandbox": ("local", "sandbox"),
     "demo": ("local", "demo"),
+    "doctor": ("doctor", "doctor"),
 }
 
 _HELP = """Find a charger, start a charge, follow it, stop it: the Shell Recharge EV charging API.

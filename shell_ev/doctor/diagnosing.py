@@ -131,8 +131,10 @@ def _untried(names: Sequence[str], cause: str) -> list[Check]:
 async def _configuration(settings: Settings) -> Verdict:
     config = settings.config
     if config is None:
-        advice = f"Correct it where it is set: {settings.set_by_hand}."
-        raise Trouble(settings.config_fault or "not valid", f"{advice} {_stray(settings)}".strip())
+        fault = settings.config_fault or "not valid"
+        places = settings.named_in(fault)
+        advice = f"Correct {places}." if places else "Correct it."
+        raise Trouble(fault, f"{advice} {_stray(settings)}".strip())
     wins = " (base_url wins over the environment)" if config.base_url is not None else ""
     seen = f"environment {config.environment}, version {config.api_version}, API at {config.api_url}{wins}"
     return warn(seen, _stray(settings)) if settings.strays else ok(seen)

@@ -26,6 +26,7 @@ from .settings import DEFAULT, Settings
 from .streams import Attempt, NotHttp, Origin, Stream, as_address, ask, connected, encrypt, look_up, try_address
 
 Clock = Callable[[], float]
+_ITS_OWN = "This is the service's own host: check the network of this machine, a VPN, its DNS."
 _BY_PROXY = "the proxy does that"
 
 
@@ -123,7 +124,7 @@ class Route:
             )
         return Trouble(
             f"unknown host name: {host} is not found in DNS",
-            f"{self._check_url}An internal name may need a VPN; else check the DNS of this network.{self._hint()}",
+            (f"{self._check_url}An internal name may need a VPN." if self._check_url else _ITS_OWN) + self._hint(),
         )
 
     async def tcp(self) -> Verdict:

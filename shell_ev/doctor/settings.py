@@ -61,10 +61,10 @@ class Settings:
         """How a reader finds an option: by its variable, unless it was given in code or on the command line."""
         return name if self.origin(name) == _OPTION else _VARIABLES.get(name, name)
 
-    @property
-    def set_by_hand(self) -> str:
-        """What does not stand at its default, and where it was set."""
-        return ", ".join(self.told(setting.name) for setting in self.shown if setting.origin != DEFAULT)
+    def named_in(self, fault: str) -> str:
+        """Where the options are set that a fault speaks of."""
+        names = [found.name for found in self.shown if found.name in fault or self.where(found.name) in fault]
+        return ", ".join(self.told(name) for name in names if self.origin(name) != DEFAULT)
 
     def told(self, name: str) -> str:
         """The same, with the place it was read from."""
