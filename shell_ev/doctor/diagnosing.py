@@ -28,10 +28,11 @@ from .plan import Check, Trouble, Verdict, carry_out, ok, skip, warn
 from .redaction import masked_id
 from .settings import Settings, Variables, resolve
 from .streams import Origin
+from .talking import Talk
 from .token import check_token
 
 #: The way to a host. Where the token endpoint has a host of its own, so has its way a prefix.
-_WAY: tuple[str, ...] = ("proxy", "dns", "tcp", "tls")
+_WAY: tuple[str, ...] = ("proxy", "dns", "tcp", "tls", "http")
 _TOKEN_HOST = "token-host "  # noqa: S105 - a name
 
 
@@ -94,11 +95,14 @@ def _checks(settings: Settings, ev: AsyncShellEV | None, limits: Limits, now: Cl
     else:
         checks.append(Check("credentials", partial(_credentials, settings)))
         route = Route(Origin.of(config.api_url), settings, "base_url", limits, now)
-        checks += _way(route, "")
-        checks.append(Check("clock", route.clock, needs=("tcp",), after=("tls",)))
+        talk = Talk(route)
+        checks += _way(route, talk, "")
+        # A certificate may be out of its time by the clock's fault: looked at even so.
+        checks.append(Check("clock", talk.clock, needs=("tcp",), after=("http",)))
         to_token = _WAY
         if Origin.of(config.oauth_url) != route.origin:
-            checks += _way(Route(Origin.of(config.oauth_url), settings, "token_url", limits, now), _TOKEN_HOST)
+            other = Route(Origin.of(config.oauth_url), settings, "token_url", limits, now)
+            checks += _way(other, Talk(other), _TOKEN_HOST)
             to_token = tuple(_TOKEN_HOST + name for name in _WAY)
         if ev is None:
             checks += _untried(("token", *OPERATIONS), "credentials")
@@ -114,9 +118,9 @@ async def _never() -> Verdict:
     return skip("never tried: the doctor starts and stops nothing")
 
 
-def _way(route: Route, prefix: str) -> list[Check]:
+def _way(route: Route, talk: Talk, prefix: str) -> list[Check]:
     checks: list[Check] = []
-    for name, step in zip(_WAY, (route.proxy, route.dns, route.tcp, route.tls), strict=True):
+    for name, step in zip(_WAY, (route.proxy, route.dns, route.tcp, talk.tls, talk.http), strict=True):
         checks.append(Check(prefix + name, step, needs=tuple(check.name for check in checks)))
     return checks
 

@@ -16,6 +16,8 @@ class Limits:
     look_up: float = 5.0
     connect: float = 5.0
     handshake: float = 5.0
+    hello: float = 4.0
+    """For the head of the answer to a request without a token, a proxy's too."""
     answer: float = 8.0
     """For the whole answer of one call."""
     slow: float = 3.0

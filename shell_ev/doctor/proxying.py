@@ -111,12 +111,12 @@ async def ask_through(proxy: Proxy, target: Origin, limits: Limits, trusted: ssl
 async def _answer(proxy: Proxy, stream: Stream, lines: tuple[str, ...], limits: Limits) -> Head:
     where = proxy.origin.authority
     try:
-        return await ask(stream, lines, limits.answer)
+        return await ask(stream, lines, limits.hello)
     except NotHttp as error:
         raise Trouble(f"what listens at {where} is no HTTP proxy: it answers {error}", _CHECK_PROXY) from None
     except TimeoutError:
-        raise Trouble(f"the proxy {where} does not answer within {limits.answer:g} s", _CHECK_PROXY) from None
-    except (OSError, EOFError, ValueError):
+        raise Trouble(f"the proxy {where} does not answer within {limits.hello:g} s", _CHECK_PROXY) from None
+    except (OSError, EOFError):
         raise Trouble(f"the proxy {where} hangs up without an answer: is it an HTTP proxy?", _CHECK_PROXY) from None
 
 

@@ -20,6 +20,7 @@ import attrs
 from .._version import __version__
 
 _HEAD_LIMIT = 64 * 1024
+_MOST_HEADERS = 500
 
 
 @attrs.frozen
@@ -169,21 +170,30 @@ class NotHttp(Exception):
 async def ask(stream: Stream, lines: Sequence[str], seconds: float) -> Head:
     """Send a request without a body and read the head of its answer.
 
-    Raises NotHttp, EOFError, OSError, ValueError (a line without end), TimeoutError.
+    Raises NotHttp, EOFError, OSError, TimeoutError among them.
     """
     request = "\r\n".join((*lines, f"User-Agent: shell_ev/{__version__} doctor", "Connection: close", "", ""))
-    async with asyncio.timeout(seconds):
-        stream.writer.write(request.encode("latin-1"))
-        await stream.writer.drain()
-        first = await stream.reader.readline()
-        if not first:
-            raise EOFError
-        version, _, tail = first.decode("latin-1").strip().partition(" ")
-        status, _, reason = tail.partition(" ")
-        if not version.startswith("HTTP/") or not (status.isascii() and status.isdigit() and len(status) == 3):
-            raise NotHttp(repr(first[:40])[1:])
-        headers: dict[str, str] = {}
-        while line := (await stream.reader.readline()).strip():
-            name, _, value = line.decode("latin-1").partition(":")
-            headers[name.strip().lower()] = value.strip()
+    try:
+        async with asyncio.timeout(seconds):
+            stream.writer.write(request.encode("latin-1"))
+            await stream.writer.drain()
+            return await _read_head(stream.reader)
+    except ValueError:  # from the reader
+        raise NotHttp("a line without end") from None
+
+
+async def _read_head(reader: asyncio.StreamReader) -> Head:
+    first = await reader.readline()
+    if not first:
+        raise EOFError
+    version, _, tail = first.decode("latin-1").strip().partition(" ")
+    status, _, reason = tail.partition(" ")
+    if not version.startswith("HTTP/") or not (status.isascii() and status.isdigit() and len(status) == 3):
+        raise NotHttp(repr(first[:40])[1:])
+    headers: dict[str, str] = {}
+    while line := (await reader.readline()).strip():
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.strip().lower()] = value.strip()
+        if len(headers) > _MOST_HEADERS:
+            raise NotHttp("more headers than anybody sends")
     return Head(int(status), reason.strip(), headers)

@@ -121,7 +121,7 @@ async def _black_hole() -> AsyncIterator[Options]:
     "token",
     "the token endpoint takes the connection and gives no answer within 0.3 s",
     advised="a server that hangs",
-    limits=Limits(answer=0.3),
+    limits=Limits(hello=0.2, answer=0.3),
 )
 async def _mute() -> AsyncIterator[Options]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -145,9 +145,9 @@ async def _unknown_name() -> AsyncIterator[Options]:
 
 @planted(
     "another service on that port",
-    "token",
-    "the token endpoint gives no whole answer",
-    advised="Is the host in base_url",
+    "http",
+    "does not speak HTTP: it answers 'SSH-2.0-OpenSSH_9.6",
+    advised="Check host and port in base_url .* Another service listens on that port",
 )
 async def _no_http() -> AsyncIterator[Options]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

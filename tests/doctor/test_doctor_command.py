@@ -150,7 +150,7 @@ async def test_all_well_ends_with_zero_over_tls_too(tmp_path: Path) -> None:
 async def test_against_an_embedded_sandbox_it_needs_nothing() -> None:
     code, text, noise = await doctor("--sandbox")
     assert (code, noise) == (0, "")
-    assert text.count("✓") == 13
+    assert text.count("✓") == 14
 
 
 async def test_the_env_file_is_named_as_where_a_setting_came_from(tmp_path: Path) -> None:
@@ -203,19 +203,17 @@ async def test_ctrl_c_ends_it_at_once() -> None:
     asked = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(1024):
-            if b"/token" in data:
-                asked.set()
+        while await reader.read(1024):
+            asked.set()
 
     async with listening(serve) as port:
-        # The clock is not told either: by then the doctor waits for the token.
         process = await begin("--base-url", f"http://127.0.0.1:{port}", **CREDENTIALS)
         await asyncio.wait_for(asked.wait(), 30)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         out, err = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 130
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
     assert (out, err) == (b"", b"")
 
 

@@ -100,11 +100,11 @@ async def test_a_clock_that_is_a_little_off(ahead: float) -> None:
 
 async def test_a_slow_answer() -> None:
     async with Sandbox(stations=5) as sandbox:
-        sandbox.faults.always("locations.nearby", Fault.delay(0.3))
-        diagnosis = await diagnose(options(sandbox.url), variables=[], limits=Limits(slow=0.25))
+        sandbox.faults.always("locations.nearby", Fault.delay(1.0))
+        diagnosis = await diagnose(options(sandbox.url), variables=[], limits=Limits(slow=0.8))
     warning = only_warning(diagnosis)
     assert warning.check == "locations.nearby"
-    assert "but slowly: it took 0.3 s" in warning.seen
+    assert "but slowly: it took 1." in warning.seen
 
 
 async def test_a_request_that_the_service_does_not_like() -> None:
