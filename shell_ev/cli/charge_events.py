@@ -22,8 +22,8 @@ class Event:
     """One thing that happened."""
 
     name: str
-    """``starting``, ``accepted``, ``state``, ``problem``, ``signal``, ``stopping``, ``stopped``, ``ended`` or
-    ``left-running``."""
+    """On the way: ``starting``, ``accepted``, ``state``, ``problem``, ``signal``, ``stopping``. The last one:
+    ``stopped``, ``ended`` (by itself), ``left-running``, ``failed`` (to start), ``pending`` or ``not-stopped``."""
     at: datetime
     card: str
     evse_id: str
@@ -73,13 +73,19 @@ _WORDS = {
     SessionState.FAILED_TO_STOP: "failed to stop, still charging",
 }
 
+_SIGNALS = frozenset({"SIGINT", "SIGTERM", "SIGHUP"})
 _BECAUSE = {
     "SIGINT": "Ctrl-C",
+    "SIGTERM": "SIGTERM",
+    "SIGHUP": "the terminal is gone (SIGHUP)",
     "stop-after": "the time of --stop-after is up",
     "error": "it cannot be followed any more",
     "gone": "the service does not know the session any more",
     "output": "nobody reads the output any more",
 }
+
+
+_LAST = {"failed": "failed to start", "pending": "not started in time", "not-stopped": "NOT STOPPED"}
 
 
 def state_words(state: SessionState | None) -> str:
@@ -89,14 +95,14 @@ def state_words(state: SessionState | None) -> str:
     return _WORDS.get(state) or printable(state.value)
 
 
-def words(event: Event) -> str:
-    """An event in one line for a person."""
+def words(event: Event) -> str | None:
+    """An event in one line for a person; None for one that says nothing new to them."""
     because = _BECAUSE.get(event.reason or "", event.reason or "")
     more = f": {event.message}" if event.message else ""
     after = f" after {clock(event.elapsed)}" if event.elapsed is not None else ""
     match event.name:
         case "starting":
-            text = f"asking for a charge on {event.evse_id} with card {event.card}"
+            text = f"asking for a charge on {event.evse_id}"
         case "accepted":
             text = f"accepted, session {event.session_id}"
         case "state":
@@ -104,6 +110,8 @@ def words(event: Event) -> str:
         case "signal":
             text = f"{because}{more}"
         case "stopping":
+            if event.reason in _SIGNALS:
+                return None  # told when it came
             text = f"stopping: {because}"
         case "stopped":
             text = f"stopped{after}{more}"
@@ -111,6 +119,8 @@ def words(event: Event) -> str:
             text = f"ended by itself{after}{more}"
         case "left-running":
             text = f"{because}: left running on purpose, session {event.session_id}; stop it with: {event.stop_command}"
+        case "failed" | "pending" | "not-stopped":
+            text = _LAST[event.name]  # why is what the command's last line says
         case _:
             text = f"{event.name}{more}"
     return printable(text)

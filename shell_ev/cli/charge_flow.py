@@ -6,7 +6,12 @@ Starting, finding a lost start again, and stopping are the library's; here is de
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import errno
+import os
+import stat
+import sys
+from collections.abc import Callable, Generator
 from datetime import datetime
 from typing import Any
 
@@ -60,6 +65,8 @@ class ChargeFlow:
         self._charge: AsyncCharge | None = None
         self._running_since: float | None = None
         self._unwritten: OSError | None = None
+        self._following: asyncio.Task[Any] | None = None
+        """The task to wake while the charge is followed."""
         run.interrupts.on_signal = self._on_signal
 
     @property
@@ -76,7 +83,7 @@ class ChargeFlow:
         """Start and follow. Raises what the charge came to when it is not a good end; it is stopped before that."""
         wish = self._wish
         self._tell("starting")
-        self._check_written()
+        self._raise_unwritten()
         try:
             charge = self._charge = await self._run.ev.start_charge(
                 wish.card,
@@ -91,14 +98,19 @@ class ChargeFlow:
             raise_if_open(cancelled, ev_charge_number=wish.card, evse_id=wish.evse_id)
             self._tell("stopped", message="interrupted on the way; nothing is left running")
             raise
+        self._following = asyncio.current_task()
         try:
-            reason = await self._follow(charge)
-        except (ChargeFailedError, ChargePendingError):
-            self._tell("state")
+            with self._reader_watched():
+                reason = await self._follow(charge)
+        except (ChargeFailedError, ChargePendingError) as error:
+            self._tell("failed" if isinstance(error, ChargeFailedError) else "pending", message=str(error))
             raise
         except BaseException as error:
             await self._leave(charge, error)
+            self._raise_unwritten()
             raise
+        finally:
+            self._following = None
         if reason is None:
             self._tell("ended")
         else:
@@ -108,18 +120,15 @@ class ChargeFlow:
     async def _follow(self, charge: AsyncCharge) -> str | None:
         """Until the charge is over (None), or there is a reason to stop it."""
         self._tell("accepted")
-        self._check_written()
         await charge.wait_started()
         self._running_since = self._loop.time()
         self._tell("state")
-        self._check_written()
         limit = asyncio.timeout(self._wish.stop_after)
         try:
             async with limit:
                 async for _ in charge.changes():
                     if not charge.is_over:
                         self._tell("state")
-                        self._check_written()
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -131,7 +140,7 @@ class ChargeFlow:
         reason = "error"
         if isinstance(error, asyncio.CancelledError) and self._signals:
             reason = self._signals[0].name
-        elif isinstance(error, OSError) and error is self._unwritten:
+        elif self._unwritten is not None:
             reason = "output"
         elif isinstance(error, ShellEVError):
             self._tell("problem", message=str(error))
@@ -156,14 +165,13 @@ class ChargeFlow:
             except asyncio.CancelledError:
                 if len(self._signals) > 1:
                     stopping.cancel()
-        if stopping.cancelled():
-            state = charge.state.value if charge.state is not None else "not seen"
-            raise ChargeNotStoppedError(
-                f"the car may still be charging: gave up before session {charge.session_id} ({state}) was seen to stop",
-                session_id=charge.session_id,
-                session=charge.session,
-            )
-        stopping.result()
+        try:
+            if stopping.cancelled():
+                raise _gave_up(charge)
+            stopping.result()
+        except ShellEVError as error:
+            self._tell("not-stopped", message=str(error))
+            raise
         self._tell("stopped")
 
     def _on_signal(self, number: Any) -> None:
@@ -192,9 +200,41 @@ class ChargeFlow:
         try:
             self._show(event)
         except OSError as error:
-            # A terminal that is gone must not keep the charge from being stopped.
-            self._unwritten = self._unwritten or error
+            self._gone(error)
 
-    def _check_written(self) -> None:
+    def _raise_unwritten(self) -> None:
         if self._unwritten is not None and not self._signals:
             raise self._unwritten
+
+    def _gone(self, error: OSError) -> None:
+        """Nobody reads any more: that must not leave a charge running, nor keep it from being stopped."""
+        if self._unwritten is None:
+            self._unwritten = error
+            if self._following is not None and not self._signals:
+                self._following.cancel()
+
+    @contextlib.contextmanager
+    def _reader_watched(self) -> Generator[None]:
+        """Notice at once when the other end of a pipe is closed, not hours later with the next event."""
+        try:
+            pipe = sys.stdout.fileno()
+            if not stat.S_ISFIFO(os.fstat(pipe).st_mode):
+                raise OSError
+            # Nothing can be read from this end: that it is ready means that it is broken.
+            self._loop.add_reader(pipe, lambda: self._gone(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))))
+        except (OSError, ValueError, NotImplementedError):
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._loop.remove_reader(pipe)
+
+
+def _gave_up(charge: AsyncCharge) -> ChargeNotStoppedError:
+    state = charge.state.value if charge.state is not None else "not seen"
+    return ChargeNotStoppedError(
+        f"the car may still be charging: gave up before session {charge.session_id} ({state}) was seen to stop",
+        session_id=charge.session_id,
+        session=charge.session,
+    )

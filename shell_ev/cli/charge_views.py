@@ -27,6 +27,14 @@ _WIDEST = 78
 #: Room that the terminal's echo of Ctrl-C needs beside the panel, or it would break the last line in two.
 _MARGIN = 4
 _REFRESH = 0.5
+_AFTER = {
+    "stopped": "The charge is stopped.",
+    "ended": "The charge is over.",
+    "left-running": "The charge goes on.",
+    "failed": "The charge did not start.",
+    "pending": "The charge may start yet.",
+    "not-stopped": "THE CAR MAY STILL BE CHARGING.",
+}
 _COLOURS: dict[SessionState | None, str] = {
     SessionState.STARTED: "green",
     SessionState.STOPPED: "bold",
@@ -42,7 +50,12 @@ def show_json(out: Output) -> Callable[[Event], None]:
 
 def show_plain(out: Output) -> Callable[[Event], None]:
     """One line an event, with its time."""
-    return lambda event: out.line(f"{event.at:%H:%M:%S}  {words(event)}")
+
+    def show(event: Event) -> None:
+        if (text := words(event)) is not None:
+            out.line(f"{event.at:%H:%M:%S}  {text}")
+
+    return show
 
 
 class Panel:
@@ -72,8 +85,9 @@ class Panel:
 
     def show(self, event: Event) -> None:
         """Take in an event."""
-        self._events.append(event)
         self._last = event
+        if words(event) is not None:
+            self._events.append(event)
         self._draw()
 
     async def keep_fresh(self, flow: ChargeFlow) -> None:
@@ -101,12 +115,13 @@ class Panel:
         for name, value in self._facts():
             facts.add_row(name, value)
         for event in self._events:
-            events.add_row(f"{event.at:%H:%M:%S}", Text(words(event)))
+            events.add_row(f"{event.at:%H:%M:%S}", Text(words(event) or ""))
         return Frame(
             Group(facts, Text(), events, Text(), Text(self._hint(), style="dim")),
             title="shell-ev charge",
             title_align="left",
             box=box.ROUNDED,
+            border_style="bold red" if self._last is not None and self._last.name == "not-stopped" else "none",
             width=min(_WIDEST, self._console.width - _MARGIN),
         )
 
@@ -134,8 +149,8 @@ class Panel:
 
     def _hint(self) -> str:
         name = self._last.name if self._last is not None else ""
-        if name in ("stopped", "ended", "left-running"):
-            return "Done."
+        if name in _AFTER:
+            return _AFTER[name]
         if name in ("signal", "stopping"):
             return "Stopping; wait until it is seen stopped. Ctrl-C gives up on it."
         return "Ctrl-C leaves it running." if self._wish.keep_running else "Ctrl-C stops the charge."

@@ -67,6 +67,14 @@ _MEANINGS = {
 }
 
 
+class Interrupted(Exception):
+    """A signal ended the command, and nothing is left open."""
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 def code_of(error: ShellEVError) -> ExitCode:
     """The code that a command ends with when this error is its outcome."""
     # What may have moved a car comes first, whatever else the error is.

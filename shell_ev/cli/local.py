@@ -75,7 +75,8 @@ def sandbox(settings: Settings, host: str, port: int, speed: float, seed: int, s
 def demo(settings: Settings, card: str | None, near: tuple[float, float]) -> ExitCode:
     """Find, start, follow and stop: the library at work.
 
-    Once with await and once blocking, against an embedded sandbox, unless credentials are set: then it starts and stops a real charge, on --card.
+    Once with await and once blocking, against an embedded sandbox, unless credentials are set: then it starts and stops
+    a real charge, on --card.
     """
     variables = ("SHELL_EV_CLIENT_ID", "SHELL_EV_CLIENT_SECRET")
     real = not settings.sandbox and (settings.ask or all(settings.environ.get(name) for name in variables))

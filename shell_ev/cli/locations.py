@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Protocol
 
 import click
@@ -45,7 +45,7 @@ def locations(
 
     async def work(run: Run) -> None:
         found = run.ev.locations.iterate(with_operator_name=True, per_page=per_page, **given(filters))
-        with _progress(run) as counted:
+        async with _progress(run) as counted:
             await _WRITERS[form](_limited(found, limit, counted))
 
     return run(settings, work)
@@ -105,8 +105,8 @@ async def _csv(found: AsyncIterator[Location]) -> None:
 _WRITERS: dict[str, _Write] = {"table": _table, "json": _json, "ndjson": _ndjson, "geojson": _geojson, "csv": _csv}
 
 
-@contextlib.contextmanager
-def _progress(run: Run) -> Generator[Callable[[], None]]:
+@contextlib.asynccontextmanager
+async def _progress(run: Run) -> AsyncGenerator[Callable[[], None]]:
     """Count, and show the count on stderr once it takes long; where lines run over that very terminal they do."""
     count = 0
 
@@ -122,8 +122,17 @@ def _progress(run: Run) -> Generator[Callable[[], None]]:
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         await asyncio.sleep(_LONG)
-        columns = (SpinnerColumn("line"), TextColumn("{task.completed} locations"), TimeElapsedColumn())
-        bar = Progress(*columns, console=run.out.console(sys.stderr), auto_refresh=False, transient=True)
+        bar = Progress(
+            SpinnerColumn("line"),
+            TextColumn("{task.completed} locations"),
+            TimeElapsedColumn(),
+            console=run.out.console(sys.stderr),
+            auto_refresh=False,
+            transient=True,
+            # The data on stdout is none of its business.
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         task = bar.add_task("", total=None)
         with bar:
             while True:
@@ -133,6 +142,7 @@ def _progress(run: Run) -> Generator[Callable[[], None]]:
     showing = asyncio.ensure_future(show())
     try:
         yield counted
-        run.out.note(f"{count} locations")
     finally:
         showing.cancel()
+        await asyncio.wait([showing])
+    run.out.note(f"{count} locations")

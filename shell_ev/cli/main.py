@@ -5,7 +5,6 @@ A command's module is imported when its name is used; nothing here imports aioht
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import importlib
 import logging
@@ -15,14 +14,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 
 from .. import __version__
 from ..errors import ShellEVError
 from .command import SectionedGroup, shared_options
-from .exit_codes import ExitCode
-from .output import make_streams_lenient
+from .exit_codes import ExitCode, Interrupted
+from .output import make_streams_lenient, silence
 from .reporting import report, tell
-from .running import Interrupted
 from .settings import PROGRAM, Settings
 
 #: Name of a command -> module and attribute that hold it, in the order of the help.
@@ -40,6 +39,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("local", "demo"),
     "doctor": ("doctor", "doctor"),
 }
+
+#: Set by the shell when it asks what could come next.
+_COMPLETE = "_SHELL_EV_COMPLETE"
 
 _HELP = """Find a charger, start a charge, follow it, stop it: the Shell Recharge EV charging API.
 
@@ -103,9 +105,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str], settings: Settings) -> int:
+    if instruction := os.environ.get(_COMPLETE):
+        return shell_complete(group, {}, PROGRAM, _COMPLETE, instruction)
     try:
-        outcome: Any = group.main(args=words, prog_name=PROGRAM, standalone_mode=False, obj=settings)
+        # Not group.main(): that has ends of its own for a reader that left and for Ctrl-C.
+        with group.make_context(PROGRAM, words, obj=settings) as context:
+            outcome: Any = group.invoke(context)
         return outcome if isinstance(outcome, int) else ExitCode.OK
+    except click.exceptions.Exit as ended:  # --help, --version
+        return ended.exit_code
     except ShellEVError as error:
         return report(error, settings)
     except Interrupted as interrupted:
@@ -134,9 +142,8 @@ def _misused(error: click.ClickException, settings: Settings) -> ExitCode:
 
 
 def _unwritten(error: OSError, settings: Settings) -> ExitCode:
-    """The output could not be written. Nothing more goes there, or Python's own last flush would complain as well."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """The output could not be written."""
+    silence(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return ExitCode.BROKEN_PIPE
     tell(settings, ExitCode.OUTPUT, kind=type(error).__name__, message=f"the output could not be written: {error}")

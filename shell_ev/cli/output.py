@@ -109,8 +109,18 @@ def lines_go_above(live: Callable[[str], None]) -> Generator[None]:
 
 def say(line: str) -> None:
     """One line on stderr; if nobody is there to read it, that is that."""
-    with contextlib.suppress(OSError):
+    try:
         if _above:
             _above[-1](line)
         else:
             print(line, file=sys.stderr, flush=True)
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Send a stream that cannot be written nowhere from now on, or Python would complain about it at the end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

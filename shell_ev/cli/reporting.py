@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from ..errors import ChargePendingError, ShellEVError, one_line
 from .exit_codes import ExitCode, code_of
-from .output import dumps, say
+from .output import dumps, is_terminal, say
 from .settings import PROGRAM, Settings
 
 #: Attributes of errors that go into the JSON object, null where an error does not have them.
@@ -21,6 +23,7 @@ def report(error: ShellEVError, settings: Settings) -> ExitCode:
         code,
         kind=type(error).__name__,
         message=str(error),
+        plainly=_plainly(error),
         outcome_unknown=error.outcome_unknown,
         facts={name: getattr(error, name, None) for name in _FACTS},
         faults=list(getattr(error, "faults", ())),
@@ -35,6 +38,7 @@ def tell(
     *,
     kind: str,
     message: str,
+    plainly: str | None = None,
     outcome_unknown: bool = False,
     facts: dict[str, Any] | None = None,
     faults: list[str] | None = None,
@@ -60,12 +64,22 @@ def tell(
             )
         )
         return
-    alarm = "CAREFUL, A CAR MAY BE CHARGING: " if outcome_unknown else ""
+    alarm = f"{_loud('CAREFUL, A CAR MAY BE CHARGING', settings)}: " if outcome_unknown else ""
     what_next = f". Next: {'  or  '.join(following)}" if following else ""
-    plainly = one_line(message, 1200)
-    if alarm:  # which says this part louder
-        plainly = plainly.removeprefix("the car may still be charging: ")
-    say(f"{PROGRAM}: {alarm}{plainly}{what_next}")
+    say(f"{PROGRAM}: {alarm}{one_line(plainly or message, 1200)}{what_next}")
+
+
+def _plainly(error: ShellEVError) -> str:
+    """The message without what is for programmers, or said already by the alarm in front of it."""
+    if isinstance(error, ChargePendingError):
+        state = error.session.state if error.session is not None else None
+        return f"session {error.session_id} has not started in time and may start yet; it is {state or 'not shown'}"
+    return str(error).removeprefix("the car may still be charging: ")
+
+
+def _loud(text: str, settings: Settings) -> str:
+    plain = settings.no_color or os.environ.get("NO_COLOR") or not is_terminal(sys.stderr)
+    return text if plain else f"\x1b[1;31m{text}\x1b[0m"
 
 
 def next_commands(error: ShellEVError, settings: Settings) -> list[str]:

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OutcomeUnknownError
-from .exit_codes import ExitCode
+from .exit_codes import ExitCode, Interrupted
 from .output import Output, say
 from .settings import Settings
 
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 
 #: The embedded sandbox runs in real time; a start and a stop take these seconds.
 _SANDBOX_DELAY = 1.5
-
-
-class Interrupted(Exception):
-    """A signal ended the command, and nothing is left open."""
-
-    def __init__(self, number: signal.Signals) -> None:
-        super().__init__(number)
-        self.code = ExitCode(128 + number)
 
 
 class Interrupts:
@@ -104,7 +96,7 @@ def run_alone(settings: Settings, work: Callable[[Interrupts], Awaitable[ExitCod
             if not interrupts.received:
                 raise
             raise_if_open(cancelled)
-            raise Interrupted(interrupts.received[0]) from None
+            raise Interrupted(ExitCode(128 + interrupts.received[0])) from None
 
     with logged(settings):
         return asyncio.run(main())

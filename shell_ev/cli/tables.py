@@ -60,6 +60,7 @@ def emit(console: Console, picture: RenderableType) -> None:
         console.print(picture)
     for line in captured.get().splitlines():
         console.file.write(f"{line.rstrip()}\n")
+    console.file.flush()
 
 
 def _cell(text: str) -> str:

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-_DURATION = re.compile(r"(?:([0-9]{1,4})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,8})s)?", re.ASCII | re.IGNORECASE)
+_NUMBER = r"([0-9]{1,8}(?:\.[0-9]{1,3})?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.IGNORECASE)
 _LONGEST = 30 * 24 * 3600.0
 
 
 class Duration(click.ParamType[float]):
-    """``45s``, ``30m``, ``1h``, ``1h30m``: seconds. A bare number is refused: of what?"""
+    """``45s``, ``30m``, ``1h``, ``1h30m``, ``1.5h``: seconds. A bare number is refused: of what?"""
 
     name = "duration"
 

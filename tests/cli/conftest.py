@@ -1,0 +1,106 @@
+"""A sandbox in a thread, and two ways to run a command against it: in this process, and in one of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from cli_processes import SECRET, Process, Result
+
+from shell_ev.cli.main import main
+from shell_ev.sandbox import Sandbox
+
+
+@pytest.fixture(scope="session")
+def listening() -> Iterator[Sandbox]:
+    with Sandbox(stations=300, client_secret=SECRET) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(listening: Sandbox) -> Iterator[Sandbox]:
+    """As good as new: no faults, no delays, and no charge left running by the test before."""
+    listening.faults.clear()
+    listening.start_delay = listening.stop_delay = 0.0
+    listening.show_sessions_after = 0.0
+    listening.requests.clear()
+    before = len(listening.charges)
+    yield listening
+    for charge in listening.charges[before:]:
+        listening.end_charge(charge.session_id)
+
+
+@pytest.fixture
+def variables(sandbox: Sandbox) -> dict[str, str]:
+    """What the environment says in these tests."""
+    return {
+        "SHELL_EV_BASE_URL": sandbox.url,
+        "SHELL_EV_CLIENT_ID": sandbox.client_id,
+        "SHELL_EV_CLIENT_SECRET": SECRET,
+        "SHELL_EV_MAX_RETRIES": "0",
+    }
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of whoever runs the tests."""
+    for name in list(os.environ):
+        if name.startswith("SHELL_EV_") or name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def bare(clean: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run a command in this process, without any variable set."""
+
+    def run(*words: str) -> Result:
+        capfd.readouterr()
+        code = main(words)
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err
+        assert SECRET not in out + err
+        return Result(int(code), out, err)
+
+    return run
+
+
+@pytest.fixture
+def cli(
+    bare: Callable[..., Result], variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Run a command in this process, against the sandbox."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return bare
+
+
+@pytest.fixture
+def process(variables: dict[str, str]) -> Iterator[Callable[..., Process]]:
+    """Start a command in a process of its own, against the sandbox unless told otherwise; ``None`` unsets."""
+    started: list[Process] = []
+
+    def start(*words: str, env: dict[str, str] | None = None, **how: Any) -> Process:
+        started.append(Process(words, {**variables, **(env or {})}, **how))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Wait for something that is about to be true."""
+
+    def wait(holds: Callable[[], bool]) -> None:
+        pause = threading.Event()
+        for _ in range(2000):
+            if holds():
+                return
+            pause.wait(0.005)
+        raise AssertionError("it never came true")
+
+    return wait

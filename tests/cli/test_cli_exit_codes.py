@@ -1,0 +1,179 @@
+"""Every kind of error ends with its code, in one line or one object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cli_processes import CARD, EVSE, SECRET, Result
+
+import shell_ev
+from shell_ev import ChargeSession, SessionError, SessionErrorCode, SessionState, errors
+from shell_ev.cli.exit_codes import ExitCode, code_of
+from shell_ev.cli.reporting import report
+from shell_ev.cli.settings import Settings
+from shell_ev.sandbox import FAILING_EVSES, FAILING_STOP_EVSE, Fault, Sandbox
+
+Cli = Callable[..., Result]
+SESSION = "0a5e1e4c-0b7f-4a3c-9d61-3f6d2f0f1a11"
+
+
+def api(kind: type[errors.ApiError], status: int, **more: Any) -> errors.ApiError:
+    return kind(f"status {status}", status_code=status, **more)
+
+
+FAILED = ChargeSession(state=SessionState.FAILED_TO_START, error=SessionError(code=SessionErrorCode.EVSE_IN_USE))
+
+#: Every class of error there is, with the code it ends with.
+CODES: list[tuple[errors.ShellEVError, ExitCode]] = [
+    (errors.ShellEVError("?"), ExitCode.INTERNAL),
+    (errors.ConfigurationError("x"), ExitCode.CONFIGURATION),
+    (errors.ValidationError(["x"]), ExitCode.USAGE),
+    (errors.AuthenticationError("x"), ExitCode.AUTHENTICATION),
+    (errors.TransportError("x"), ExitCode.NO_ANSWER),
+    (errors.ConnectError("x"), ExitCode.NO_ANSWER),
+    (errors.RequestTimeoutError("x"), ExitCode.NO_ANSWER),
+    (errors.OutcomeUnknownError("x", operation="charging.start"), ExitCode.OUTCOME_UNKNOWN),
+    (api(errors.ApiError, 418), ExitCode.REFUSED),
+    (api(errors.BadRequestError, 400), ExitCode.REFUSED),
+    (api(errors.UnauthorizedError, 401), ExitCode.AUTHENTICATION),
+    (api(errors.ForbiddenError, 403), ExitCode.AUTHENTICATION),
+    (api(errors.NotFoundError, 404), ExitCode.REFUSED),
+    (api(errors.MethodNotAllowedError, 405), ExitCode.REFUSED),
+    (api(errors.TooManyRequestsError, 429), ExitCode.REFUSED),
+    (api(errors.InternalServerError, 500), ExitCode.REFUSED),
+    (api(errors.InternalServerError, 500, outcome_unknown=True), ExitCode.OUTCOME_UNKNOWN),
+    (api(errors.ServiceUnavailableError, 503), ExitCode.REFUSED),
+    (api(errors.RequestFailedError, 200), ExitCode.REFUSED),
+    (errors.ResponseDecodeError("x", status_code=200), ExitCode.REFUSED),
+    (errors.ResponseDecodeError("x", status_code=200, outcome_unknown=True), ExitCode.OUTCOME_UNKNOWN),
+    (errors.ChargeFailedError("x", session_id=SESSION, session=FAILED), ExitCode.CHARGE_FAILED),
+    (errors.ChargePendingError("x", session_id=SESSION, session=None), ExitCode.CHARGE_PENDING),
+    (errors.ChargeNotStoppedError("x", session_id=SESSION, session=None), ExitCode.OUTCOME_UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), CODES, ids=lambda value: type(value).__name__)
+def test_the_code_of_an_error(error: errors.ShellEVError, code: ExitCode) -> None:
+    assert code_of(error) is code
+
+
+def test_no_class_of_error_is_forgotten() -> None:
+    every = {getattr(shell_ev, name) for name in shell_ev.__all__ if name.endswith("Error")} - {SessionError}
+    assert {type(error) for error, _ in CODES} == every
+
+
+@pytest.mark.parametrize(("error", "code"), CODES, ids=lambda value: type(value).__name__)
+def test_every_error_is_one_object_with_the_same_keys(
+    error: errors.ShellEVError, code: ExitCode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report(error, Settings(json=True)) is code
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    told = json.loads(err)["error"]
+    assert list(told) == [
+        *("type", "message", "exit_code", "outcome_unknown", "request_id", "session_id", "operation", "status_code"),
+        *("code", "retry_after", "attempts", "faults", "next_commands"),
+    ]
+    assert told["type"] == type(error).__name__
+    assert told["message"] == str(error)
+    assert (told["exit_code"], told["outcome_unknown"]) == (code, error.outcome_unknown)
+
+
+def test_what_is_open_is_said_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(environment="test")
+    report(errors.ChargeNotStoppedError("the car may still be charging: x", session_id=SESSION, session=None), settings)
+    assert capsys.readouterr().err == (
+        f"shell-ev: CAREFUL, A CAR MAY BE CHARGING: x. Next: shell-ev stop {SESSION} --environment test  or  "
+        f"shell-ev show {SESSION} --environment test\n"
+    )
+    report(errors.ChargePendingError("y", session_id=SESSION, session=None), settings)
+    assert f"Next: shell-ev show {SESSION} --environment test  or  shell-ev stop" in capsys.readouterr().err
+    arguments = {"ev_charge_number": CARD, "evse_id": EVSE}
+    lost = errors.OutcomeUnknownError("z", operation="charging.start", arguments=arguments)
+    report(lost, settings)
+    assert f"Next: shell-ev active {CARD} --environment test\n" in capsys.readouterr().err
+    lost.arguments["ev_charge_number"] = "A CARD WITHOUT EMA-ID"
+    report(lost, Settings())
+    assert "Next: shell-ev active EMA_ID\n" in capsys.readouterr().err
+    # An embedded sandbox is gone with the command: there is nothing left to stop.
+    report(lost, Settings(sandbox=True))
+    assert "Next" not in capsys.readouterr().err
+
+
+def test_wrong_credentials(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELL_EV_CLIENT_SECRET", "wrong")
+    done = cli("active", CARD)
+    assert (done.code, done.out, done.err.count("\n")) == (ExitCode.AUTHENTICATION, "", 1)
+
+
+def test_no_answer(cli: Cli, closed_port: int) -> None:
+    done = cli("active", CARD, "--base-url", f"http://127.0.0.1:{closed_port}")
+    assert (done.code, done.out, done.err.count("\n")) == (ExitCode.NO_ANSWER, "", 1)
+
+
+def test_a_refusal(cli: Cli) -> None:
+    done = cli("show", SESSION)
+    assert (done.code, done.out, done.err.count("\n")) == (ExitCode.REFUSED, "", 1)
+    error = json.loads(cli("show", SESSION, "--json").err)["error"]
+    assert (error["type"], error["status_code"], error["code"]) == ("NotFoundError", 404, "E0038")
+    assert error["request_id"]
+
+
+def test_a_value_the_contract_refuses(cli: Cli, sandbox: Sandbox) -> None:
+    done = cli("start", CARD, "NL*TNM", "--json")
+    assert done.code == ExitCode.USAGE
+    assert json.loads(done.err)["error"]["faults"] == ["evse_id must be 18 to 36 characters, it has 6: 'NL*TNM'"]
+    assert not sandbox.requests
+
+
+def test_a_charge_that_fails_and_one_that_stays_pending(cli: Cli, sandbox: Sandbox) -> None:
+    done = cli("charge", CARD, FAILING_EVSES["EvseInUse"])
+    assert done.code == ExitCode.CHARGE_FAILED
+    assert "EvseInUse" in done.err
+    assert done.out.splitlines()[-1].endswith("failed to start")
+    sandbox.start_delay = 1e6
+    done = cli("charge", CARD, EVSE, "--start-timeout", "1s")
+    assert done.code == ExitCode.CHARGE_PENDING
+    session_id = sandbox.charges[-1].session_id
+    assert done.err.startswith(
+        f"shell-ev: CAREFUL, A CAR MAY BE CHARGING: session {session_id} has not started in time and may start yet; it "
+        f"is start-requested. Next: shell-ev show {session_id}  or  shell-ev stop {session_id}"
+    )
+
+
+def test_a_lost_start_that_cannot_be_found(cli: Cli, sandbox: Sandbox) -> None:
+    sandbox.faults.add("charging.start", Fault.drop())
+    done = cli("start", "A CARD WITHOUT EMA-ID", EVSE)
+    assert done.code == ExitCode.OUTCOME_UNKNOWN
+    assert done.err.startswith("shell-ev: CAREFUL, A CAR MAY BE CHARGING: a start on NL*TNM*E02003451*0 was sent")
+
+
+def test_a_charge_that_cannot_be_stopped(cli: Cli, sandbox: Sandbox) -> None:
+    done = cli("charge", CARD, FAILING_STOP_EVSE, "--stop-after", "0.1s", "--stop-timeout", "1s")
+    session_id = sandbox.charges[-1].session_id
+    assert done.code == ExitCode.OUTCOME_UNKNOWN
+    assert "NOT STOPPED" in done.out
+    assert f"Next: shell-ev stop {session_id}" in done.err
+    assert sandbox.charges[-1].is_running
+
+
+def test_no_secret_at_any_volume(cli: Cli, sandbox: Sandbox, closed_port: int, tmp_path: Any) -> None:
+    (tmp_path / "x.env").write_text(f"SHELL_EV_CLIENT_SECRET='{SECRET}\n")
+    outputs = [
+        cli("-vv", "active", CARD),
+        cli("-vv", "active", CARD, "--json"),
+        cli("-vv", "nearby", "52.37", "4.89", "--limit", "1", "--json"),
+        cli("-vv", "charge", CARD, EVSE, "--stop-after", "0.1s"),
+        cli("-vv", "show", SESSION),
+        cli("-vv", "active", CARD, "--base-url", f"http://127.0.0.1:{closed_port}"),
+        cli("-vv", "active", CARD, "--env-file", str(tmp_path / "x.env")),
+        cli("-vv", "active", CARD, "--base-url", f"http://user:{SECRET}@127.0.0.1"),
+    ]
+    sandbox.faults.add("token", Fault.status(401, body=f'{{"error": "{SECRET}"}}'.encode()))
+    outputs.append(cli("-vv", "active", CARD))
+    assert [one.code for one in outputs] == [0, 0, 0, 0, 5, 6, 3, 3, 4]
+    for one in outputs:  # `cli` itself looks for the secret; here it is the tokens
+        assert not any(token in one.out + one.err for token in sandbox.service.tokens._expiry)

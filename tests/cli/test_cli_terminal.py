@@ -1,0 +1,186 @@
+"""On a terminal: the live panel, colours, the progress bar. Without one, or with a poor one: plain lines."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cli_processes import CARD, EVSE, SECRET, Process
+from terminals import Terminal
+
+from shell_ev.cli.exit_codes import ExitCode
+from shell_ev.sandbox import FAILING_STOP_EVSE, Fault, Sandbox
+
+Start = Callable[..., Process]
+Open = Callable[..., Terminal]
+Wait = Callable[[Callable[[], bool]], None]
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-9]|4[0-9]|9[0-7])(?:;\d+)*m")
+
+
+@pytest.fixture
+def terminal(variables: dict[str, str]) -> Iterator[Open]:
+    opened: list[Terminal] = []
+
+    def start(*words: str, env: dict[str, str] | None = None, **how: int) -> Terminal:
+        opened.append(Terminal(*words, variables={**variables, **(env or {})}, **how))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+def test_the_live_panel(terminal: Open, sandbox: Sandbox) -> None:
+    shown = terminal("charge", CARD, EVSE, "--stop-after", "1h")
+    shown.until("Ctrl-C stops the charge.")
+    shown.until("0:00:01, stops at 1:00:00")  # time passes on it
+    shown.type("\x03")
+    shown.until("The charge is stopped.")
+    assert shown.ends() == ExitCode.INTERRUPTED
+    assert sandbox.charges[-1].is_over
+    text = shown.text
+    for part in ("╭─ shell-ev charge", "State    charging", f"EVSE     {EVSE}", sandbox.charges[-1].session_id):
+        assert part in text
+    assert "Ctrl-C: stopping the charge, wait; once more gives up on it" in text
+    # Drawn over itself, coloured, and the cursor is given back.
+    assert "\x1b[1A" in shown.seen
+    assert COLOUR.search(shown.seen)
+    assert shown.seen.count("\x1b[?25l") == shown.seen.count("\x1b[?25h") == 1
+
+
+def test_giving_up_on_a_terminal_is_loud(terminal: Open, sandbox: Sandbox, wait_until: Wait) -> None:
+    sandbox.faults.add("charging.stop", Fault.hang(after_effect=False))
+    shown = terminal("charge", CARD, EVSE)
+    shown.until("State    charging")
+    shown.type("\x03")
+    wait_until(lambda: any(request.operation == "charging.stop" for request in sandbox.requests))
+    shown.type("\x03")
+    assert shown.ends() == ExitCode.OUTCOME_UNKNOWN
+    assert "THE CAR MAY STILL BE CHARGING." in shown.text
+    assert "\x1b[1;31mCAREFUL, A CAR MAY BE CHARGING\x1b[0m: gave up before session" in shown.seen
+
+
+def test_a_closed_terminal_stops_the_charge(terminal: Open, sandbox: Sandbox) -> None:
+    shown = terminal("charge", CARD, EVSE)
+    shown.until("State    charging")
+    shown.hang_up()
+    assert shown.ends() == ExitCode.HUNG_UP
+    assert sandbox.charges[-1].is_over
+
+
+def test_a_closed_terminal_leaves_a_charge_that_is_to_keep_running(terminal: Open, sandbox: Sandbox) -> None:
+    shown = terminal("charge", CARD, EVSE, "--keep-running")
+    shown.until("State    charging")
+    shown.hang_up()
+    assert shown.ends() == ExitCode.HUNG_UP
+    assert sandbox.charges[-1].is_running
+
+
+@pytest.mark.parametrize("how", ["NO_COLOR", "--no-color"])
+def test_no_colours(terminal: Open, sandbox: Sandbox, how: str) -> None:
+    words = ["--no-color"] if how == "--no-color" else []
+    shown = terminal("charge", CARD, FAILING_STOP_EVSE, "--stop-after", "0.1s", "--stop-timeout", "1s", *words,
+                     env={"NO_COLOR": "1"} if how == "NO_COLOR" else {})  # fmt: skip
+    assert shown.ends() == ExitCode.OUTCOME_UNKNOWN
+    assert "THE CAR MAY STILL BE CHARGING." in shown.text
+    assert "shell-ev: CAREFUL, A CAR MAY BE CHARGING: session" in shown.seen
+    assert not COLOUR.search(shown.seen)
+
+
+def test_a_narrow_terminal(terminal: Open, sandbox: Sandbox) -> None:
+    shown = terminal("charge", CARD, EVSE, "--stop-after", "0.1s", columns=60)
+    assert shown.ends() == 0
+    lines = re.split(r"[\r\n]+", shown.text)
+    assert max(map(len, lines)) <= 60
+    assert sandbox.charges[-1].session_id in shown.text
+
+
+def test_a_terminal_that_can_only_print(terminal: Open, sandbox: Sandbox) -> None:
+    shown = terminal("charge", CARD, EVSE, "--stop-after", "0.1s", env={"TERM": "dumb"})
+    assert shown.ends() == 0
+    assert "\x1b" not in shown.seen
+    assert "stopped after" in shown.seen
+
+
+def test_the_log_goes_above_the_panel(terminal: Open, sandbox: Sandbox) -> None:
+    shown = terminal("charge", CARD, EVSE, "-vv", "--stop-after", "0.1s", columns=120)
+    assert shown.ends() == 0
+    last_picture = shown.text.rsplit("╭", 1)[1]
+    assert "DEBUG" in shown.text
+    assert "DEBUG" not in last_picture
+
+
+def test_the_prompt_for_credentials(terminal: Open, sandbox: Sandbox) -> None:
+    shown = terminal("active", CARD, "--ask", "--json", env={"SHELL_EV_CLIENT_ID": "", "SHELL_EV_CLIENT_SECRET": ""})
+    shown.until("SHELL_EV_CLIENT_ID: ")
+    shown.type(f"{sandbox.client_id}\n")
+    shown.until("SHELL_EV_CLIENT_SECRET: ")
+    shown.type(f"{SECRET}\n")
+    assert shown.ends() == 0  # which looks for the secret in what was seen
+    assert '"sessions": []' in shown.text
+
+
+def test_a_progress_bar_on_a_long_pull(terminal: Open, sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.faults.add("locations.list", Fault.delay(1.3), after=1)
+    with (tmp_path / "out").open("w") as file:
+        shown = terminal("locations", "--format", "ndjson", "--per-page", "200", stdout=file.fileno())
+        shown.until("200 locations")
+        assert shown.ends() == 0
+    assert f"shell-ev: {len((tmp_path / 'out').read_text().splitlines())} locations" in shown.text
+
+
+def test_no_progress_bar_where_lines_run_or_nobody_looks(terminal: Open, process: Start, sandbox: Sandbox) -> None:
+    shown = terminal("locations", "--limit", "2", columns=80)
+    assert shown.ends() == 0
+    assert "\x1b" not in shown.seen
+    assert [len(line) <= 80 for line in shown.seen.splitlines()] == [True] * 3
+    done = process("locations", "--limit", "2").ends()
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "nearby 49.6117 6.13 --limit 1",
+        "locations --country LUX --limit 1",
+        "id check é",
+        f"charge {CARD} {EVSE} --stop-after 0.1s",
+    ],
+)
+def test_without_a_terminal_there_is_nothing_but_text(process: Start, words: str) -> None:
+    done = process(*words.split()).ends()
+    assert done.out
+    assert all(char.isprintable() or char == "\n" for char in done.out)
+    assert all(line == line.rstrip() for line in done.out.splitlines())
+
+
+@pytest.mark.parametrize(
+    "encoding", [{"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "ascii"}]
+)
+def test_an_output_that_is_not_utf_8(process: Start, encoding: dict[str, str]) -> None:
+    words = ("locations", "--country", "LUX", "--limit", "1")
+    done = process(*words, env=encoding).ends()
+    assert (done.code, done.err) == (0, "")
+    assert "12 Rue du Mod?le" in done.out
+    # Data for programs loses nothing.
+    assert "12 Rue du Modèle" in process(*words, "--format", "csv", env=encoding).ends().out
+    assert "Mod\\u00e8le" in process(*words, "--format", "json", env=encoding).ends().out
+    assert "Mod?le" in process("nearby", "49.6117", "6.13", "--limit", "1", env=encoding).ends().out
+
+
+def test_a_panel_in_ascii(terminal: Open, sandbox: Sandbox) -> None:
+    shown = terminal("charge", CARD, EVSE, "--stop-after", "0.1s", env={"PYTHONIOENCODING": "ascii"})
+    assert shown.ends() == 0
+    assert "+- shell-ev charge" in shown.text
+    assert shown.seen.isascii()
+
+
+def test_stderr_that_nobody_reads_is_no_trouble(process: Start, sandbox: Sandbox) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    running = process("show", "0a5e1e4c-0b7f-4a3c-9d61-3f6d2f0f1a11", stderr=writing)
+    os.close(writing)
+    assert running.ends().code == ExitCode.REFUSED
