@@ -87,7 +87,7 @@ class Endpoints:
         except NotFoundError as error:
             if _from_the_gateway(error):
                 raise _trouble(error, self.granted) from None
-            return self._timed("it answers 404, nothing there, which is as good an answer", began)
+            return self._timed("it answers 404, nothing there", began)
         except BadRequestError as error:
             return warn(
                 f"it answers 400 to what the doctor asks: {_words(error)} (request {error.request_id})",

@@ -18,6 +18,8 @@ _HOMES = re.compile(r"(?:/home/|/Users/)[^/\s:'\"]+|[A-Za-z]:\\Users\\[^\\:'\"]+
 _LIMIT = 300
 #: A shorter id is a word like any other ("test"): taking it out would garble the report and hide nothing.
 _SHORTEST_ID = 6
+#: The same here; in what the service says back the library has masked it already, however short.
+_SHORTEST_SECRET = 8
 
 
 def masked_id(client_id: str) -> str:
@@ -30,7 +32,7 @@ class Redactor:
     """Cleans every text of a diagnosis."""
 
     def __init__(self, client_id: str | None, secrets: Sequence[str]) -> None:
-        known = [secret for secret in secrets if secret]
+        known = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         known += [base64.b64encode(f"{client_id}:{secret}".encode()).decode() for secret in known if client_id]
         self._facts = CallFacts(
             operation="doctor", request_id="", attempts=0, repeatable=True, secrets=tuple(sorted(known, key=len)[::-1])

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
 import attrs
 
@@ -136,8 +138,17 @@ def _secrets(
     if isinstance(source, ClientCredentials):
         client_id = source.client_id
         secrets.append(source.client_secret)
+    secrets += [_password(url) for url in (given.get("proxy"), *getproxies().values())]
     texts = {secret.strip() for secret in secrets if isinstance(secret, str)}
     return client_id if isinstance(client_id, str) else None, sorted(texts)
+
+
+def _password(url: Any) -> str | None:
+    """The password in a proxy's URL: a proxy may repeat it when it refuses."""
+    try:
+        return unquote(urlsplit(url if "://" in url else f"//{url}").password or "")
+    except (TypeError, ValueError):
+        return None
 
 
 @attrs.frozen

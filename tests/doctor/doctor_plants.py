@@ -183,6 +183,10 @@ async def _wrong_api() -> AsyncIterator[Options]:
 # TLS
 
 
+def _for(authority: trustme.CA, host: str, **more: Any) -> trustme.LeafCert:
+    return authority.issue_cert(host, organization_name="Our Company", **more)
+
+
 @planted("TLS: self-signed certificate", "tls", "self-signed .*Nobody's Authority", advised="SSL_CERT_FILE=ca.pem")
 async def _self_signed() -> AsyncIterator[Options]:
     async with behind_tls(self_signed()) as (_, url):
@@ -197,7 +201,7 @@ async def _self_signed() -> AsyncIterator[Options]:
 )
 async def _unknown_authority() -> AsyncIterator[Options]:
     authority = trustme.CA(organization_name="Corporate Interception")
-    async with behind_tls(server_context(authority.issue_cert("localhost"))) as (_, url):
+    async with behind_tls(server_context(_for(authority, "localhost"))) as (_, url):
         yield options(url)
 
 
@@ -209,13 +213,13 @@ async def _unknown_authority() -> AsyncIterator[Options]:
 )
 async def _unknown_root() -> AsyncIterator[Options]:
     authority = trustme.CA(organization_name="Corporate Interception")
-    async with behind_tls(with_its_authority(authority, authority.issue_cert("localhost"))) as (_, url):
+    async with behind_tls(with_its_authority(authority, _for(authority, "localhost"))) as (_, url):
         yield options(url)
 
 
 def _issued(**more: Any) -> tuple[trustme.CA, trustme.LeafCert]:
     authority = trustme.CA(organization_name="Our Authority")
-    return authority, authority.issue_cert("localhost", **more)
+    return authority, _for(authority, "localhost", **more)
 
 
 @planted("TLS: expired", "tls", "has expired on 2024-02-01 .*Our Authority", advised="renew the certificate")
@@ -239,8 +243,8 @@ async def _not_yet() -> AsyncIterator[Options]:
     "TLS: wrong host name", "tls", "is for api.example and not for localhost: wrong host name", advised="Check the host"
 )
 async def _wrong_name() -> AsyncIterator[Options]:
-    authority = trustme.CA()
-    async with behind_tls(server_context(authority.issue_cert("api.example"))) as (_, url):
+    authority = trustme.CA(organization_name="Our Authority")
+    async with behind_tls(server_context(_for(authority, "api.example"))) as (_, url):
         yield options(url, ssl=trusting(authority))
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import trustme
 from doctor_plants import CLIENT_ID, options
-from doctor_servers import answer_everything, behind_tls, listening, server_context, tell_time, trusting
+from doctor_servers import answer_everything, behind_tls, listening, proxy, server_context, tell_time, trusting
 
 from shell_ev import AuthenticationError
 from shell_ev.doctor import Limits, Outcome, as_markdown, as_text, diagnose
@@ -187,6 +187,18 @@ class TestRedaction:
 
     def test_a_secret_at_the_edge_of_a_cut_text_does_not_show_by_half(self) -> None:
         assert "half-of-" not in Redactor(None, ["half-of-it-shows"]).clean("x" * 290 + "half-of-it-shows")
+
+    def test_a_secret_that_is_a_word_does_not_garble_what_the_doctor_says(self) -> None:
+        # Masked in our own words it would be the one word that is missing.
+        assert Redactor(None, ["wrong"]).clean("the secret is wrong") == "the secret is wrong"
+
+    async def test_a_proxy_that_repeats_the_password_gives_nothing_away(self) -> None:
+        async with proxy("407 No user with pass-word-4711") as served:
+            through = served.url.replace("//", "//user:pass%2Dword%2D4711@")
+            diagnosis = await diagnose(options("https://api.invalid", proxy=through), variables=[])
+        (failed,) = diagnosis.failed
+        assert "407 No user with ***" in failed.seen
+        assert "4711" not in repr(diagnosis)
 
     def test_passwords_in_urls_and_homes_go(self) -> None:
         clean = Redactor(None, []).clean
