@@ -26,11 +26,12 @@ _COLOURS = {"ok": "green", "warn": "yellow", "failed": "bold red", "skipped": "d
 
 @command("doctor")
 @click.option("--card", metavar="EMA_ID", help="Ask for the active sessions of this card, not of one nobody has.")
-@click.option("--report", is_flag=True, help="Markdown to paste into an issue; holds no secret and no name.")
+@click.option("--report", is_flag=True, help="Markdown to paste into an issue; nothing private in it.")
 @click.pass_obj
 def doctor(settings: Settings, card: str | None, report: bool) -> ExitCode:
-    """Say what works and what does not: settings, proxy, DNS, TCP, TLS, clock, token, every read.
+    """Say what is broken, and what to do about it.
 
+    Looks at settings, proxy, DNS, TCP, TLS, HTTP, clock, token and every operation that reads.
     Starts and stops nothing; takes half a minute at most. Exit code 0 when nothing is broken, 1 when something is.
     """
     if report and settings.json:
