@@ -11,20 +11,20 @@ from .command import command
 from .exit_codes import ExitCode
 from .running import Run, run
 from .settings import Settings
-from .values import DURATION
+from .values import duration
 
 
 @command("charge")
 @click.argument("card", metavar="CARD")
 @click.argument("evse_id", metavar="EVSE")
-@click.option("--stop-after", type=DURATION, metavar="TIME", help="Stop when it has charged so long: 45s, 30m, 1h30m.")
+@click.option("--stop-after", type=duration, metavar="TIME", help="Stop when it has charged so long: 45s, 30m, 1h30m.")
 @click.option("--keep-running", is_flag=True, help="Ctrl-C, an error or a closed terminal leave the charge running.")
 @click.option("--ema-id", metavar="EMA_ID", help="The card's EMA-ID, if CARD is not one: finds a lost start.")
 @click.option(
-    "--start-timeout", type=DURATION, metavar="TIME", default="3m", show_default=True, help="To see it start."
+    "--start-timeout", type=duration, metavar="TIME", default="3m", show_default=True, help="To see it start."
 )
-@click.option("--stop-timeout", type=DURATION, metavar="TIME", default="2m", show_default=True, help="To be stopped.")
-@click.option("--every", type=DURATION, metavar="TIME", default="30s", show_default=True, help="How often to look.")
+@click.option("--stop-timeout", type=duration, metavar="TIME", default="2m", show_default=True, help="To be stopped.")
+@click.option("--every", type=duration, metavar="TIME", default="30s", show_default=True, help="How often to look.")
 @click.pass_obj
 def charge(
     settings: Settings,

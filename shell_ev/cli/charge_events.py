@@ -118,7 +118,7 @@ def words(event: Event) -> str | None:
         case "ended":
             text = f"ended by itself{after}{more}"
         case "left-running":
-            text = f"{because}: left running on purpose, session {event.session_id}; stop it with: {event.stop_command}"
+            text = f"{because}: left running on purpose"
         case "failed" | "pending" | "not-stopped":
             text = _LAST[event.name]  # why is what the command's last line says
         case _:

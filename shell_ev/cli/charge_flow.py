@@ -151,7 +151,7 @@ class ChargeFlow:
                 "left-running", reason=reason, stop_command=self._run.settings.command("stop", charge.session_id)
             )
             if self._unwritten is not None:
-                say(f"{PROGRAM}: session {charge.session_id} is left running on purpose")
+                say(f"{PROGRAM}: left running on purpose: session {charge.session_id}")
         else:
             await self._stop(charge, reason)
 

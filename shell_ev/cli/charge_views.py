@@ -54,8 +54,14 @@ def show_plain(out: Output) -> Callable[[Event], None]:
     def show(event: Event) -> None:
         if (text := words(event)) is not None:
             out.line(f"{event.at:%H:%M:%S}  {text}")
+        if event.stop_command is not None:
+            out.line(_how_to_stop(event.stop_command))
 
     return show
+
+
+def _how_to_stop(stop_command: str) -> str:
+    return f"stop it with: {stop_command}"
 
 
 class Panel:
@@ -82,6 +88,9 @@ class Panel:
             # The terminal may be gone by now.
             with contextlib.suppress(OSError):
                 self._live.stop()
+                if self._last is not None and self._last.stop_command is not None:
+                    # Below the frame and on a line of its own, to be copied.
+                    self._console.print(_how_to_stop(self._last.stop_command), soft_wrap=True)
 
     def show(self, event: Event) -> None:
         """Take in an event."""

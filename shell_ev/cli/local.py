@@ -82,6 +82,7 @@ def demo(settings: Settings, card: str | None, near: tuple[float, float]) -> Exi
     real = not settings.sandbox and (settings.ask or all(settings.environ.get(name) for name in variables))
     if real and card is None:
         raise click.UsageError("with real credentials the demo starts a real charge: say on which --card")
+    given = options_from_env(settings.environ, settings.client_options()) if real else None
 
     async def work(interrupts: Interrupts) -> ExitCode:
         from ..demo import DemoFailed, Setting
@@ -91,7 +92,9 @@ def demo(settings: Settings, card: str | None, near: tuple[float, float]) -> Exi
         async with contextlib.AsyncExitStack() as stack:
             if settings.json:
                 stack.enter_context(contextlib.redirect_stdout(lines))
-            options, polling = _real(settings) if real else await _sandboxed(settings, stack)
+            options = given if given is not None else await _sandboxed(settings, stack)
+            # The sandbox's hours pass in seconds: it has to be looked at accordingly often.
+            polling = Polling() if given is not None else Polling(eager=0.1, steady=0.1, patient=0.1, started=0.1)
             try:
                 await run_demo(Setting(card=card or _CARD, near=near, polling=polling, options=options))
             except DemoFailed as failure:
@@ -106,16 +109,12 @@ def demo(settings: Settings, card: str | None, near: tuple[float, float]) -> Exi
     return run_alone(settings, work)
 
 
-def _real(settings: Settings) -> tuple[dict[str, Any], Polling]:
-    return options_from_env(settings.environ, settings.client_options()), Polling()
-
-
-async def _sandboxed(settings: Settings, stack: contextlib.AsyncExitStack) -> tuple[dict[str, Any], Polling]:
+async def _sandboxed(settings: Settings, stack: contextlib.AsyncExitStack) -> dict[str, Any]:
     from ..sandbox import Sandbox
 
     sandbox = await stack.enter_async_context(Sandbox())
     print(f"Sandbox on {sandbox.url}, no credentials needed.")
-    options = {
+    return {
         "client_id": sandbox.client_id,
         "client_secret": sandbox.client_secret,
         "base_url": sandbox.url,
@@ -123,5 +122,3 @@ async def _sandboxed(settings: Settings, stack: contextlib.AsyncExitStack) -> tu
         "environment": "production",
         "api_version": settings.api_version or settings.environ.get("SHELL_EV_API_VERSION") or "v2",
     }
-    # The sandbox's hours pass in seconds: it has to be looked at accordingly often.
-    return options, Polling(eager=0.1, steady=0.1, patient=0.1, started=0.1)

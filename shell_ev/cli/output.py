@@ -38,7 +38,10 @@ def dumps(value: Any) -> str:
 
 
 def make_streams_lenient() -> None:
-    """Let no character raise: an output that is not UTF-8 shows a question mark."""
+    """Let no character raise: an output that is not UTF-8 shows a question mark. One that was closed goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         _reconfigure(stream, errors="replace")
 

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from ..errors import ChargePendingError, ShellEVError, one_line
+from ..errors import ChargePendingError, ShellEVError, ValidationError, one_line
 from .exit_codes import ExitCode, code_of
 from .output import dumps, is_terminal, say
 from .settings import PROGRAM, Settings
@@ -74,7 +74,10 @@ def _plainly(error: ShellEVError) -> str:
     if isinstance(error, ChargePendingError):
         state = error.session.state if error.session is not None else None
         return f"session {error.session_id} has not started in time and may start yet; it is {state or 'not shown'}"
-    return str(error).removeprefix("the car may still be charging: ")
+    if isinstance(error, ValidationError):
+        return "; ".join(error.faults)
+    notes: list[str] = getattr(error, "__notes__", [])
+    return "; ".join([str(error).removeprefix("the car may still be charging: "), *notes])
 
 
 def _loud(text: str, settings: Settings) -> str:

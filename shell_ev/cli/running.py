@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The embedded sandbox runs in real time; a start and a stop take these seconds.
 _SANDBOX_DELAY = 1.5
+#: Seconds from a further signal to its cancellation.
+_APART = 0.02
 
 
 class Interrupts:
@@ -34,28 +36,41 @@ class Interrupts:
         self._task: asyncio.Task[Any] | None = None
 
     def install(self) -> None:
-        """Send signals to the running task from now on. A signal that is ignored stays so: nohup means it."""
+        """Send signals to the running task from now on. A signal that is ignored stays so: nohup means it.
+
+        The handlers stay to the end of the process: a signal in its last moments must not take the word from an alarm.
+        """
+        self._task = asyncio.current_task()
         if threading.current_thread() is not threading.main_thread():
             return
-        self._task = asyncio.current_task()
-        loop = asyncio.get_running_loop()
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is None or signal.getsignal(number) is signal.SIG_IGN:
-                continue
-            try:
-                loop.add_signal_handler(number, self._received, number)
-            except NotImplementedError:  # Windows
-                signal.signal(number, self._from_outside)
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._caught)
 
-    def _from_outside(self, number: int, frame: FrameType | None) -> None:
+    def disarm(self) -> None:
+        """From now on a signal changes nothing: there is an outcome, and only closing is left to do."""
+        self._task = None
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        # In between any two steps of this thread: the event loop has to take it up.
         if self._task is not None:
-            self._task.get_loop().call_soon_threadsafe(self._received, signal.Signals(number))
+            with contextlib.suppress(RuntimeError):
+                self._task.get_loop().call_soon_threadsafe(self._received, signal.Signals(number))
 
     def _received(self, number: signal.Signals) -> None:
-        self.received.append(signal.Signals(number))
+        if self._task is None:
+            return
+        self.received.append(number)
         if self.on_signal is not None:
             self.on_signal(number)
+        if len(self.received) == 1:
+            self._cancel()
+        else:
+            # Two cancellations at the same moment are one for asyncio, and this one is to end what the first began.
+            self._task.get_loop().call_later(_APART, self._cancel)
+
+    def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
@@ -75,11 +90,16 @@ Work = Callable[[Run], Awaitable[ExitCode | None]]
 
 def run(settings: Settings, work: Work) -> ExitCode:
     """Run a command's coroutine with a client of its settings. Raises ShellEVError and Interrupted."""
+    # Before there is an event loop and a signal handler: it may ask for credentials, and Ctrl-C is an answer.
+    options = None if settings.sandbox else settings.client_options()
 
     async def connected(interrupts: Interrupts) -> ExitCode | None:
         async with AsyncExitStack() as stack:
-            client = await _client(settings, stack)
-            return await work(Run(settings, client, interrupts))
+            client = await _client(settings, options, stack)
+            try:
+                return await work(Run(settings, client, interrupts))
+            finally:
+                interrupts.disarm()
 
     return run_alone(settings, connected)
 
@@ -97,6 +117,8 @@ def run_alone(settings: Settings, work: Callable[[Interrupts], Awaitable[ExitCod
                 raise
             raise_if_open(cancelled)
             raise Interrupted(ExitCode(128 + interrupts.received[0])) from None
+        finally:
+            interrupts.disarm()
 
     with logged(settings):
         return asyncio.run(main())
@@ -111,11 +133,11 @@ def raise_if_open(cancelled: asyncio.CancelledError, **arguments: str) -> None:
         raise OutcomeUnknownError("; ".join(notes), operation="charging.start", arguments=arguments) from None
 
 
-async def _client(settings: Settings, stack: AsyncExitStack) -> AsyncShellEV:
+async def _client(settings: Settings, options: dict[str, Any] | None, stack: AsyncExitStack) -> AsyncShellEV:
     from ..client import AsyncShellEV
 
-    if not settings.sandbox:
-        return await stack.enter_async_context(AsyncShellEV.from_env(settings.environ, **settings.client_options()))
+    if options is not None:
+        return await stack.enter_async_context(AsyncShellEV.from_env(settings.environ, **options))
     from ..sandbox import Sandbox
 
     sandbox = await stack.enter_async_context(Sandbox(speed=1.0))

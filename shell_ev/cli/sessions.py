@@ -21,7 +21,7 @@ from .running import Run, raise_if_open, run
 from .settings import Settings
 from .shapes import plain
 from .tables import Column, print_pairs, print_table
-from .values import DURATION, clock
+from .values import clock, duration
 
 _SESSION = click.argument("session_id", metavar="SESSION_ID")
 
@@ -52,7 +52,7 @@ class _Riding:
 @click.option("--wait", is_flag=True, help="Wait until it has started, or failed to.")
 @click.option("--ema-id", metavar="EMA_ID", help="The card's EMA-ID, if CARD is not one: finds a lost start.")
 @click.option(
-    "--start-timeout", type=DURATION, metavar="TIME", default="3m", show_default=True, help="To see it start."
+    "--start-timeout", type=duration, metavar="TIME", default="3m", show_default=True, help="To see it start."
 )
 @click.pass_obj
 def start(
@@ -95,7 +95,7 @@ def _next(settings: Settings, session_id: str) -> str:
 
 @command("stop")
 @_SESSION
-@click.option("--stop-timeout", type=DURATION, metavar="TIME", default="2m", show_default=True, help="To be stopped.")
+@click.option("--stop-timeout", type=duration, metavar="TIME", default="2m", show_default=True, help="To be stopped.")
 @click.pass_obj
 def stop(settings: Settings, session_id: str, stop_timeout: float) -> ExitCode:
     """Stop a charge and wait until it is seen stopped.
@@ -125,7 +125,7 @@ def stop(settings: Settings, session_id: str, stop_timeout: float) -> ExitCode:
 @command("show")
 @_SESSION
 @click.option("--follow", is_flag=True, help="Go on with each new state until it is over; Ctrl-C leaves it as it is.")
-@click.option("--every", type=DURATION, metavar="TIME", default="30s", show_default=True, help="How often to look.")
+@click.option("--every", type=duration, metavar="TIME", default="30s", show_default=True, help="How often to look.")
 @click.pass_obj
 def show(settings: Settings, session_id: str, follow: bool, every: float) -> ExitCode:
     """Show one charge session, running or ended."""
@@ -141,6 +141,8 @@ def show(settings: Settings, session_id: str, follow: bool, every: float) -> Exi
                 run.out.document(plain(session))
             else:
                 run.out.line(f"{datetime.now():%H:%M:%S}  {state_words(session.state)}")
+        if not charge.is_over:
+            run.out.note("the service does not know this session any more")
 
     return run(settings, work)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import click
 
@@ -12,24 +11,14 @@ _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.IGN
 _LONGEST = 30 * 24 * 3600.0
 
 
-class Duration(click.ParamType[float]):
+def duration(text: str) -> float:
     """``45s``, ``30m``, ``1h``, ``1h30m``, ``1.5h``: seconds. A bare number is refused: of what?"""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The seconds."""
-        if isinstance(value, (int, float)):
-            return float(value)
-        match = _DURATION.fullmatch(str(value))
-        hours, minutes, seconds = (float(part or 0) for part in (match.groups() if match else ()) or (0, 0, 0))
-        total = hours * 3600 + minutes * 60 + seconds
-        if not 0 < total <= _LONGEST:
-            self.fail(f"{str(value)!r} is not a length of time such as 45s, 30m or 1h30m (30 days at most)", param, ctx)
-        return total
-
-
-DURATION = Duration()
+    match = _DURATION.fullmatch(text)
+    hours, minutes, seconds = (float(part or 0) for part in (match.groups() if match else ()) or (0, 0, 0))
+    total = hours * 3600 + minutes * 60 + seconds
+    if not 0 < total <= _LONGEST:
+        raise click.BadParameter(f"{text!r} is not a length of time such as 45s, 30m or 1h30m (30 days at most)")
+    return total
 
 
 def clock(seconds: float) -> str:

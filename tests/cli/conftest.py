@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -53,7 +54,17 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def bare(clean: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+def handlers() -> Iterator[None]:
+    """A command's signal handlers stay to the end of its process; this process goes on."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def bare(clean: None, handlers: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     """Run a command in this process, without any variable set."""
 
     def run(*words: str) -> Result:

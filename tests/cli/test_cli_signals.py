@@ -110,9 +110,8 @@ def test_keep_running_leaves_it_and_says_how_to_stop_it(process: Start, cli: Cli
     session_id = sandbox.charges[-1].session_id
     assert (done.code, done.err) == (ExitCode.INTERRUPTED, "")
     stop = f"shell-ev stop {session_id} --environment production"
-    assert done.out.splitlines()[-1][10:] == (
-        f"Ctrl-C: left running on purpose, session {session_id}; stop it with: {stop}"
-    )
+    assert done.out.splitlines()[-2][10:] == "Ctrl-C: left running on purpose"
+    assert done.out.splitlines()[-1] == f"stop it with: {stop}"
     assert sandbox.charges[-1].is_running
     assert count(sandbox, "charging.stop") == 0
     assert cli(*stop.split()[1:]).code == 0
@@ -143,6 +142,26 @@ def test_a_signal_before_the_session_is_known_stops_what_came_of_the_start(
     assert sandbox.charges[-1].is_over
     if words[0] == "charge":
         assert done.out.splitlines()[-1][10:] == "stopped: interrupted on the way; nothing is left running"
+
+
+@pytest.mark.parametrize("operation", ["charging.start", "charging.stop"])
+def test_signals_that_come_together_end_it_with_the_alarm(
+    process: Start, sandbox: Sandbox, wait_until: Wait, operation: str
+) -> None:
+    sandbox.faults.add(operation, Fault.hang())
+    before = len(sandbox.charges)
+    running = process("charge", CARD, EVSE)
+    if operation == "charging.start":
+        wait_until(lambda: len(sandbox.charges) > before)
+    else:
+        running.until("charging\n")
+    running.signal(signal.SIGSTOP)
+    for number, _, _ in SIGNALS:
+        running.signal(number)
+    running.signal(signal.SIGCONT)
+    done = running.ends()
+    assert done.code == ExitCode.OUTCOME_UNKNOWN
+    assert "CAREFUL, A CAR MAY BE CHARGING" in done.err
 
 
 def test_a_second_signal_before_the_session_is_known(process: Start, sandbox: Sandbox, wait_until: Wait) -> None:

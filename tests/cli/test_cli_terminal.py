@@ -71,7 +71,15 @@ def test_a_closed_terminal_stops_the_charge(terminal: Open, sandbox: Sandbox) ->
     assert sandbox.charges[-1].is_over
 
 
-def test_a_closed_terminal_leaves_a_charge_that_is_to_keep_running(terminal: Open, sandbox: Sandbox) -> None:
+def test_a_charge_that_is_to_keep_running(terminal: Open, sandbox: Sandbox) -> None:
+    shown = terminal("charge", CARD, EVSE, "--keep-running")
+    shown.until("State    charging")
+    shown.type("\x03")
+    shown.until("The charge goes on.")
+    assert shown.ends() == ExitCode.INTERRUPTED
+    charge = sandbox.charges[-1]
+    assert shown.text.splitlines()[-1] == f"stop it with: shell-ev stop {charge.session_id}"
+    sandbox.end_charge(charge.session_id)
     shown = terminal("charge", CARD, EVSE, "--keep-running")
     shown.until("State    charging")
     shown.hang_up()

@@ -1,0 +1,126 @@
+"""docs/command-line.md says what the code does: commands parse, codes and shapes are those there are."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from cli_processes import CARD, EVSE, ROOT, Result
+
+from shell_ev.cli.command import SharedOption, shared_options
+from shell_ev.cli.env_file import VARIABLES, read_env_file
+from shell_ev.cli.exit_codes import ExitCode
+from shell_ev.cli.main import COMMANDS, group
+from shell_ev.cli.settings import Settings
+
+PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+CONSOLE = [line for language, text in BLOCKS if language == "console" for line in text.splitlines()]
+LINES = [line.removeprefix("$ ") for line in CONSOLE if line.startswith("$ ")]
+SHAPE = re.compile(r"^% shape: (\w+)\n\n```json\n(.+)\n```$", re.MULTILINE)
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a command line, up to a pipe or a redirection."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|<>")
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in lexer:
+        if set(word) <= set("|<>"):
+            break
+        words.append(word)
+    return words
+
+
+def parse(command: click.Command, name: str, words: list[str], parent: click.Context | None) -> Iterator[str]:
+    """Parse as the command line would, without doing anything; the names of the commands on the way."""
+    with command.make_context(name, list(words), parent=parent, obj=Settings()) as context:
+        if not isinstance(command, click.Group):
+            return
+        left = [*vars(context).get("_protected_args", vars(context).get("protected_args")), *context.args]
+        found, sub, rest = command.resolve_command(context, left)
+        assert found is not None
+        assert sub is not None
+        yield found
+        yield from parse(sub, found, rest, context)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_command_line_of_the_page_parses(line: str) -> None:
+    program, *words = words_of(line)
+    assert program == "shell-ev"
+    assert list(parse(group, "shell-ev", words, None))
+
+
+def test_the_page_shows_every_command() -> None:
+    shown = {next(parse(group, "shell-ev", words_of(line)[1:], None)) for line in LINES}
+    # `doctor` has a page of its own.
+    assert shown | {"doctor"} == {*COMMANDS, "doctor"}
+    assert {"id check"} | (shown - {"id"}) == set(re.findall(r"^### (.+)$", PAGE, re.MULTILINE))
+
+
+def test_a_line_that_does_not_parse_would_be_found() -> None:
+    with pytest.raises(click.UsageError):
+        list(parse(group, "shell-ev", words_of("shell-ev nearby 1 2 --nonsense 3"), None))
+
+
+def test_the_table_of_exit_codes_is_that_of_the_code() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", PAGE, re.MULTILINE)
+    assert [(int(code), meaning) for code, meaning in rows] == [(int(code), code.meaning) for code in ExitCode]
+
+
+def test_the_table_of_shared_options_is_complete() -> None:
+    options = [parameter for parameter in shared_options(connects=True) if isinstance(parameter, SharedOption)]
+    rows = " ".join(re.findall(r"^\| (`-.+?`) \|", PAGE, re.MULTILINE))
+    assert all(option.opts[-1] in rows or option.opts[0] in rows for option in options)
+    assert all(variable in PAGE for variable in VARIABLES)
+
+
+def test_the_env_file_of_the_page_can_be_read(tmp_path: Path) -> None:
+    text = next(text for language, text in BLOCKS if language == "sh" and "DATABASE_URL" in text)
+    (tmp_path / "page.env").write_text(text)
+    assert read_env_file(str(tmp_path / "page.env")) == {
+        "SHELL_EV_CLIENT_ID": "abc123",
+        "SHELL_EV_CLIENT_SECRET": 'taken as it is: "$&# and \\ too',
+        "SHELL_EV_ENVIRONMENT": "test",
+    }
+
+
+def shape(value: Any) -> Any:
+    """The keys of a document, all the way down; lists by their first item."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else None
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two shapes agree wherever both have something to show."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return same(left[0], right[0])
+    return left is None or right is None
+
+
+def test_the_json_of_the_page_has_the_shape_of_what_is_printed(cli: Callable[..., Result]) -> None:
+    printed: dict[str, Any] = {
+        "error": json.loads(cli("show", "x", "--json").err),
+        "id": json.loads(cli("id", "check", CARD, "--json").out),
+        "location": json.loads(cli("locations", "--country", "LUX", "--json").out)["locations"][0],
+    }
+    bounds = ("--west", "4", "--south", "52", "--east", "5", "--north", "53", "--zoom", "8")
+    found = json.loads(cli("markers", *bounds, "--json").out)["markers"]
+    printed["marker"] = next(marker for marker in found if marker["marker_type"] == "MultiLocation")
+    events = cli("charge", CARD, EVSE, "--stop-after", "0.1s", "--json").out.splitlines()
+    printed["event"] = json.loads(events[-1])
+    printed["session"] = printed["event"]["session"]
+    documented = {name: json.loads(text) for name, text in SHAPE.findall(PAGE)}
+    assert set(documented) == set(printed)
+    for name, document in documented.items():
+        assert same(shape(document), shape(printed[name])), name
