@@ -39,4 +39,4 @@ async def test_the_session_is_one() -> None:
             SHELL_EV_CLIENT_ID=CLIENT_ID, SHELL_EV_CLIENT_SECRET=WRONG_SECRET, SHELL_EV_BASE_URL=sandbox.url
         )
     assert code == 1
-    assert lasting(block[1]) == lasting(said).replace(" \n", "\n")
+    assert lasting(block[1]) == lasting(said)
