@@ -290,7 +290,8 @@ def is_proxy_url(value: object) -> bool:
     return parts.scheme in ("http", "https") and port_ok and _is_host(parts.hostname) and _is_solid(value)
 
 
-_ENV_OPTIONS = {
+#: Variables of the environment and the options they stand for.
+ENV_OPTIONS = {
     "SHELL_EV_ENVIRONMENT": "environment",
     "SHELL_EV_API_VERSION": "api_version",
     "SHELL_EV_BASE_URL": "base_url",
@@ -298,6 +299,7 @@ _ENV_OPTIONS = {
     "SHELL_EV_TIMEOUT": "timeout",
     "SHELL_EV_MAX_RETRIES": "max_retries",
 }
+ENV_CREDENTIALS = {"SHELL_EV_CLIENT_ID": "client_id", "SHELL_EV_CLIENT_SECRET": "client_secret"}
 
 
 def options_from_env(environ: Mapping[str, str] | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -311,7 +313,7 @@ def options_from_env(environ: Mapping[str, str] | None, overrides: Mapping[str, 
     environ = os.environ if environ is None else environ
     options: dict[str, Any] = {}
     faults: list[str] = []
-    for variable, option in _ENV_OPTIONS.items():
+    for variable, option in ENV_OPTIONS.items():
         text = environ.get(variable, "").strip()
         if not text or option in overrides:
             continue
@@ -323,7 +325,7 @@ def options_from_env(environ: Mapping[str, str] | None, overrides: Mapping[str, 
         else:
             options[option] = text
     if overrides.get("token_source") is None:
-        for variable, option in (("SHELL_EV_CLIENT_ID", "client_id"), ("SHELL_EV_CLIENT_SECRET", "client_secret")):
+        for variable, option in ENV_CREDENTIALS.items():
             if option in overrides:
                 continue
             if value := environ.get(variable, ""):

@@ -114,11 +114,14 @@ class AuthenticationError(ShellEVError):
         error: str | None = None,
         error_description: str | None = None,
         status_code: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.error = error  #: OAuth error code such as ``invalid_client``; None when there was none.
         self.error_description = error_description  #: The endpoint's own words.
         self.status_code = status_code  #: HTTP status; None when a token source failed without one.
+        #: Those of the answer, empty when there was none: what kind of body came, from whom, where a redirect led.
+        self.headers: Mapping[str, str] = headers if headers is not None else {}
 
 
 class TransportError(ShellEVError):

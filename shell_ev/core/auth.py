@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Protocol, runtime_checkable
 import attrs
 
 from ..errors import AuthenticationError, ConfigurationError, ShellEVError, one_line
+from ..models.response import Headers
 from ..wire.codec import parse_json
 from ..wire.error_bodies import read_error_body
 from ..wire.leaves import is_object
@@ -147,6 +148,7 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
 
     Raises AuthenticationError with what the endpoint said, passed through ``mask``, if there is none.
     """
+    headers = _masked(reply.headers, mask)
     if not 200 <= reply.status <= 299:
         said = read_error_body(reply.body, mask)
         parts = [part for part in (said.code, said.message) if part]
@@ -155,6 +157,7 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
             error=said.code,
             error_description=said.message,
             status_code=reply.status,
+            headers=headers,
         )
     try:
         body = parse_json(reply.body)
@@ -166,8 +169,13 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
         raise AuthenticationError(
             f"the token endpoint answered {reply.status} without a usable access_token; is the token URL right?",
             status_code=reply.status,
+            headers=headers,
         )
     return Grant(AccessToken(value), read_lifetime(fields.get("expires_in")))
+
+
+def _masked(headers: Headers, mask: Callable[[str], str]) -> Headers:
+    return Headers(tuple((name, mask(value.decode("utf-8", "replace")).encode()) for name, value in headers.raw))
 
 
 def usable_token(value: str) -> bool:

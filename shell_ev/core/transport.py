@@ -8,18 +8,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import urllib.request
 from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from ..config import ClientConfig, Timeout, is_proxy_url
+from ..config import ClientConfig, Timeout
 from ..errors import ConfigurationError, one_line
 from ..models.response import Headers
 from .deadline import Deadline
 from .exchange import Reply, Request, SendFailure
+from .proxies import proxy_for
 
 #: Larger than aiohttp's own: takes a sixth off a page of locations and costs a small answer nothing.
 _READ_BUFFER: Final = 256 * 1024
@@ -156,13 +156,12 @@ class Transport:
         return _client_timeout(connect, read)
 
     def _proxy(self, url: str) -> str | None:
-        if self._config.proxy is not None or not self._config.trust_env:
+        if not self._config.trust_env:
             return self._config.proxy
         parts = urlsplit(url)
         key = f"{parts.scheme}://{parts.netloc}"
         if key not in self._proxies:
-            bypass = urllib.request.proxy_bypass(parts.netloc)
-            self._proxies[key] = None if bypass else _proxy_url(urllib.request.getproxies().get(parts.scheme))
+            self._proxies[key] = proxy_for(self._config, url)
         return self._proxies[key]
 
     async def aclose(self) -> None:
@@ -177,16 +176,6 @@ class Transport:
             if isinstance(connector, _Connector):
                 connector.forsaken = True
             self._session.detach()
-
-
-def _proxy_url(value: str | None) -> str | None:
-    """A proxy as the environment spells it, often without a scheme. Raises ConfigurationError."""
-    if not value:
-        return None
-    url = value if "://" in value else f"http://{value}"
-    if not is_proxy_url(url):
-        raise ConfigurationError("the proxy in the environment is not an http or https URL")
-    return url
 
 
 def _client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:

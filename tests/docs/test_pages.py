@@ -15,7 +15,7 @@ from pages import ROOT, blocks_of
 
 import shell_ev
 from shell_ev import ApiVersion, ChargeSession, ShellEVError
-from shell_ev.config import _ENV_OPTIONS
+from shell_ev.config import ENV_CREDENTIALS, ENV_OPTIONS
 from shell_ev.core.retry import Failure, outcome_is_unknown
 from shell_ev.endpoints.locations import AsyncLocations
 from shell_ev.wire.operations import LOCATIONS_LIST, START
@@ -66,7 +66,7 @@ class TestConfiguration:
         table = rows("configuration.md", "option")
         options = {name: row for row in table for name in names(row[0])}
         assert set(options) == set(inspect.signature(shell_ev.AsyncShellEV).parameters)
-        variables = {**_ENV_OPTIONS, "SHELL_EV_CLIENT_ID": "client_id", "SHELL_EV_CLIENT_SECRET": "client_secret"}
+        variables = {**ENV_OPTIONS, **ENV_CREDENTIALS}
         assert {name: option for option, row in options.items() for name in names(row[1])} == variables
 
 

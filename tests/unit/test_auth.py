@@ -352,6 +352,15 @@ class TestTheTokenEndpointsAnswer:
         for words in (error, description):
             assert words is None or words in str(caught.value)
 
+    @pytest.mark.parametrize("status", [200, 302, 401])
+    def test_the_headers_of_the_answer_come_along_without_a_secret(self, status: int) -> None:
+        answer = reply(status, b"<html>", Content_Type="text/html", Location="https://portal.example/?was=the-secret")
+        with pytest.raises(AuthenticationError) as caught:
+            read_grant(answer, lambda text: text.replace("the-secret", "***"))
+        assert caught.value.headers["content-type"] == "text/html"
+        assert caught.value.headers["location"] == "https://portal.example/?was=***"
+        assert AuthenticationError("no answer at all").headers == {}
+
 
 def tokens_and_calls(*token_outcomes: Any, operation: str = "active") -> FakeSender:
     """A sender whose token endpoint gives these outcomes in order, and whose API always answers well."""
