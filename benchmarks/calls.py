@@ -18,7 +18,7 @@ async def with_await(served: Served, given: Options) -> Table:
     import aiohttp
 
     table = Table("call_async", "One call after another, async", "us a call")
-    times = given.times(200)
+    times = given.times(20)
     url, headers = served.session_url, served.headers
     async with contextlib.AsyncExitStack() as stack:
         bare = await stack.enter_async_context(aiohttp.ClientSession())
@@ -64,13 +64,13 @@ async def with_await(served: Served, given: Options) -> Table:
                 return _repeat(lambda: _retrieve(sdk, served), times)
 
             contenders[OFFICIAL] = official
-        return await take_turns_async(table, contenders, given.rounds)
+        return await take_turns_async(table, contenders, given.rounds, pieces=10)
 
 
 def without_await(served: Served, given: Options) -> Table:
     """Blocking clients in the main thread."""
     table = Table("call_blocking", "One call after another, blocking", "us a call")
-    times = given.times(200)
+    times = given.times(20)
     with contextlib.ExitStack() as stack:
         calls: dict[str, Any] = {}
         if rivals.PRESENT["requests"]:
@@ -91,7 +91,7 @@ def without_await(served: Served, given: Options) -> Table:
             sdk = rivals.official(served)
             calls[OFFICIAL] = lambda: _retrieve(sdk, served)
         contenders = {name: (lambda call=call: _repeat(call, times)) for name, call in calls.items()}
-        return take_turns(table, contenders, given.rounds)
+        return take_turns(table, contenders, given.rounds, pieces=10)
 
 
 def _retrieve(sdk: Any, served: Served) -> Any:

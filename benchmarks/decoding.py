@@ -34,7 +34,7 @@ def decoded(given: Options) -> list[Table]:
     many = payloads.locations(5_000) if not given.quick else payloads.locations(50)
     readers = rivals.official_decoders() if rivals.PRESENT["ev-recharge-sdk"] else (None, None, None)
     rows: list[tuple[str, str, bytes, Any, Any, int]] = [
-        ("decode_session", f"One session ({len(session)} bytes)", session, SESSION, readers[0], given.times(2000)),
+        ("decode_session", f"One session ({len(session)} bytes)", session, SESSION, readers[0], given.times(200)),
         ("decode_plain", _size("500 locations without tariffs", plain), plain, LOCATIONS, readers[1], 1),
         ("decode_full", _size("500 full locations with tariffs", full), full, LOCATIONS, readers[2], 1),
         ("decode_many", _size("5,000 full locations in one body", many), many, LOCATIONS, None, 1),
@@ -56,7 +56,7 @@ def decoded(given: Options) -> list[Table]:
             table.notes.append("The official SDK is left out: ten times the page takes it ten times the time.")
         contenders = {label: functools.partial(_repeat, call, times, scale) for label, call in calls.items()}
         rounds = given.rounds if name != "decode_many" else min(given.rounds, 7)
-        tables.append(take_turns(table, contenders, rounds))
+        tables.append(take_turns(table, contenders, rounds, pieces=10 if times > 1 else 1))
     return tables
 
 

@@ -22,7 +22,7 @@ async def with_await(served: Served, given: Options) -> Table:
     import aiohttp
 
     table = Table("flight_async", f"{IN_FLIGHT} calls in flight, async", "us a call")
-    each = given.times(10)
+    each = given.times(2)
     url, headers = served.session_url, served.headers
     async with contextlib.AsyncExitStack() as stack:
         bare = await stack.enter_async_context(aiohttp.ClientSession())
@@ -67,13 +67,13 @@ async def with_await(served: Served, given: Options) -> Table:
                 return _threads(pool, lambda: _retrieve(sdk, served), IN_FLIGHT, each)
 
             contenders[f"{OFFICIAL}, {IN_FLIGHT} threads"] = official
-        return await take_turns_async(table, contenders, given.rounds)
+        return await take_turns_async(table, contenders, given.rounds, pieces=5)
 
 
 def without_await(served: Served, given: Options) -> Table:
     """32 threads that share one client."""
     table = Table("flight_blocking", f"{THREADS} threads on one client, blocking", "us a call")
-    each = given.times(30)
+    each = given.times(6)
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(THREADS))
         calls: dict[str, Any] = {}
@@ -91,7 +91,7 @@ def without_await(served: Served, given: Options) -> Table:
             sdk = rivals.official(served)
             calls[OFFICIAL] = lambda: _retrieve(sdk, served)
         contenders = {name: (lambda call=call: _threads(pool, call, THREADS, each)) for name, call in calls.items()}
-        return take_turns(table, contenders, given.rounds)
+        return take_turns(table, contenders, given.rounds, pieces=5)
 
 
 def _retrieve(sdk: Any, served: Served) -> Any:

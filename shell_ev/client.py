@@ -14,6 +14,7 @@ from .config import ApiVersion, ClientConfig, Environment, Timeout, make_config,
 from .core.auth import ClientCredentials, TokenSource
 from .core.exchange import Sender
 from .core.session_manager import SessionManager
+from .core.shared import not_pickled
 from .endpoints.charging import AsyncCharging
 from .endpoints.checks import Checks
 from .endpoints.locations import AsyncLocations
@@ -26,6 +27,7 @@ from .lifecycle.reconciling import Claims
 from .lifecycle.starting import AsyncChargeBlock, Starter, reconcile
 from .lifecycle.watching import OnProblem
 from .models.charging import ChargeSession
+from .observing import Observer
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -55,7 +57,8 @@ class AsyncShellEV:
     ``api_version`` ("v2", "v1", "v1-pascal"); ``base_url`` (scheme and host, for API and token calls alike) and
     ``token_url``; ``timeout`` (seconds for a whole call, or a Timeout); ``max_retries``; ``http_session`` (an
     aiohttp.ClientSession of yours, never closed here); ``ssl`` (an SSLContext); ``proxy``; ``trust_env`` (read proxies
-    from the environment); ``max_connections``; ``max_response_bytes``; ``user_agent_suffix``.
+    from the environment); ``max_connections``; ``max_response_bytes``; ``user_agent_suffix``; ``observer`` (one or
+    several, told of every call: see ``shell_ev.observing``).
 
     Raises ConfigurationError, which lists all that is wrong. Nothing is sent and no connection is opened before the
     first call.
@@ -80,6 +83,7 @@ class AsyncShellEV:
         max_connections: int = _config.DEFAULT_MAX_CONNECTIONS,
         max_response_bytes: int = _config.DEFAULT_MAX_RESPONSE_BYTES,
         user_agent_suffix: str | None = None,
+        observer: Observer | Iterable[Observer] | None = None,
     ) -> None:
         config = make_config(
             environment=environment,
@@ -94,6 +98,7 @@ class AsyncShellEV:
             max_connections=max_connections,
             max_response_bytes=max_response_bytes,
             user_agent_suffix=user_agent_suffix,
+            observer=observer,
         )
         source = token_source_of(client_id, client_secret, token_source)
         # Here and not above, where it would make every import of the library slow, and not at the first call, where it
@@ -142,10 +147,12 @@ class AsyncShellEV:
         api_version: ApiVersion | str | None = None,
         max_response_bytes: int | None = None,
         user_agent_suffix: str | None = None,
+        observer: Observer | Iterable[Observer] | None = None,
     ) -> Self:
         """A copy with other options that shares connections and token; closing it does nothing, close the original.
 
-        A number of seconds as ``timeout`` leaves the limits for connecting and reading as they are. Raises
+        A number of seconds as ``timeout`` leaves the limits for connecting and reading as they are. ``observer`` takes
+        the place of the original's; ``()`` is none. Token requests are told to the original's alone. Raises
         ConfigurationError.
         """
         config = self.config
@@ -155,6 +162,7 @@ class AsyncShellEV:
             max_retries=config.max_retries if max_retries is None else max_retries,
             max_response_bytes=config.max_response_bytes if max_response_bytes is None else max_response_bytes,
             user_agent_suffix=config.user_agent_suffix if user_agent_suffix is None else user_agent_suffix,
+            observer=config.observers if observer is None else observer,
         )
         changed = attrs.evolve(
             config,
@@ -163,6 +171,7 @@ class AsyncShellEV:
             max_retries=checked.max_retries,
             max_response_bytes=checked.max_response_bytes,
             user_agent_suffix=checked.user_agent_suffix,
+            observers=checked.observers,
         )
         copy = type(self).__new__(type(self))
         copy._wire(self._manager.with_config(changed), owner=False)
@@ -184,7 +193,9 @@ class AsyncShellEV:
         timeout: float | Timeout | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncChargeBlock:
-        """A charge for an ``async with`` block: started on entry, stopped and seen stopped on the way out.
+        """A charge for a block: started on entry, stopped and seen stopped on the way out.
+
+        Enter it with ``async with``, that of :class:`~shell_ev.ShellEV` with ``with``.
 
         ``start_timeout`` seconds to be seen started, ``stop_timeout`` seconds to be seen stopped. ``ema_id`` is the
         card's EMA-ID when ``ev_charge_number`` is not one; it is needed to find a start whose answer was lost.
@@ -336,5 +347,4 @@ class AsyncShellEV:
         config = self.config
         return f"{type(self).__name__}({config.api_url!r}, api_version={config.api_version.value!r})"
 
-    def __reduce__(self) -> Any:
-        raise TypeError(f"{type(self).__name__} holds credentials and connections and is not pickled; make one there")
+    __reduce__ = not_pickled

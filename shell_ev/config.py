@@ -5,10 +5,11 @@ Every fault of a configuration is told at once, in one :class:`~shell_ev.errors.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import attrs
 
 from ._version import __version__
 from .errors import ConfigurationError, shown
+from .observing import Observer
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -41,11 +43,14 @@ class Environment(StrEnum):
 
 
 class ApiVersion(StrEnum):
-    """Which dialect of the service to speak (design section 2)."""
+    """Which dialect of the service to speak."""
 
     V1_PASCAL = "v1-pascal"
+    """The first: PascalCase keys, session ids in the path."""
     V1 = "v1"
+    """camelCase keys under ``/ev/v1``."""
     V2 = "v2"
+    """camelCase keys under ``/ev/v2``, tariffs of elements. The default."""
 
     @property
     def token_path(self) -> str:
@@ -62,9 +67,9 @@ class Timeout:
     answer. Raises :class:`~shell_ev.errors.ConfigurationError` for a limit that is no positive finite number.
     """
 
-    total: float | None = 60.0
-    connect: float | None = 10.0
-    read: float | None = 30.0
+    total: float | None = 60.0  #: For the whole call.
+    connect: float | None = 10.0  #: For getting a connection.
+    read: float | None = 30.0  #: For the longest silence.
 
     def __attrs_post_init__(self) -> None:
         faults = [
@@ -147,20 +152,21 @@ def _mask_userinfo(url: str | None) -> str:
 @attrs.frozen(kw_only=True)
 class ClientConfig:
     """Everything a client is told but its credentials. Immutable, comparable, safe to print, and to pickle
-    unless it holds an ``ssl`` context, which Python does not pickle."""
+    unless it holds an ``ssl`` context, which Python does not pickle, or observers that are not."""
 
-    environment: Environment = Environment.PRODUCTION
-    api_version: ApiVersion = ApiVersion.V2
-    base_url: str | None = None
-    token_url: str | None = None
-    timeout: Timeout = attrs.field(factory=Timeout)
-    max_retries: int = DEFAULT_MAX_RETRIES
-    ssl: _ssl.SSLContext | None = attrs.field(default=None, eq=False)
-    proxy: str | None = attrs.field(default=None, repr=_mask_userinfo)
-    trust_env: bool = False
-    max_connections: int = DEFAULT_MAX_CONNECTIONS
-    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
-    user_agent_suffix: str | None = None
+    environment: Environment = Environment.PRODUCTION  #: Where the service runs.
+    api_version: ApiVersion = ApiVersion.V2  #: Which dialect is spoken.
+    base_url: str | None = None  #: Scheme and host instead of the environment's.
+    token_url: str | None = None  #: Token endpoint instead of the version's own on that host.
+    timeout: Timeout = attrs.field(factory=Timeout)  #: Limits of a call, in seconds.
+    max_retries: int = DEFAULT_MAX_RETRIES  #: Further tries after the first.
+    ssl: _ssl.SSLContext | None = attrs.field(default=None, eq=False)  #: Whom to trust; None is the system's trust.
+    proxy: str | None = attrs.field(default=None, repr=_mask_userinfo)  #: URL of an HTTP proxy.
+    trust_env: bool = False  #: Whether proxies are read from the environment.
+    max_connections: int = DEFAULT_MAX_CONNECTIONS  #: Connections open at once.
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES  #: Longest body that is read.
+    user_agent_suffix: str | None = None  #: What follows the library's own User-Agent.
+    observers: tuple[Observer, ...] = attrs.field(default=(), eq=False)  #: Who is told of calls and tries.
 
     @property
     def api_url(self) -> str:
@@ -193,6 +199,7 @@ def make_config(
     max_connections: int = DEFAULT_MAX_CONNECTIONS,
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
     user_agent_suffix: str | None = None,
+    observer: Observer | Iterable[Observer] | None = None,
 ) -> ClientConfig:
     """Check every option and put them together; raises one ``ConfigurationError`` that lists all that is wrong."""
     faults: list[str] = []
@@ -219,6 +226,7 @@ def make_config(
         faults.append("proxy must be an http or https URL such as 'http://proxy.example:3128'")
     if user_agent_suffix is not None and not _is_header_text(user_agent_suffix):
         faults.append("user_agent_suffix must be printable ASCII")
+    observers = _observers(observer, faults)
     if faults:
         raise ConfigurationError("; ".join(faults))
     return ClientConfig(
@@ -234,7 +242,23 @@ def make_config(
         max_connections=max_connections,
         max_response_bytes=max_response_bytes,
         user_agent_suffix=user_agent_suffix,
+        observers=observers,
     )
+
+
+def _observers(value: Observer | Iterable[Observer] | None, faults: list[str]) -> tuple[Observer, ...]:
+    if value is None:
+        return ()
+    given: tuple[object, ...] = (value,)
+    if not isinstance(value, Observer):
+        with contextlib.suppress(TypeError):
+            given = tuple(value)
+    observers = tuple(item for item in given if isinstance(item, Observer))
+    if len(observers) < len(given):
+        faults.append(
+            "observer must be one or several objects of classes that inherit from shell_ev.observing.Observer"
+        )
+    return observers
 
 
 def retries_faults(value: object) -> list[str]:
@@ -266,7 +290,8 @@ def is_proxy_url(value: object) -> bool:
     return parts.scheme in ("http", "https") and port_ok and _is_host(parts.hostname) and _is_solid(value)
 
 
-_ENV_OPTIONS = {
+#: Variables of the environment and the options they stand for.
+ENV_OPTIONS = {
     "SHELL_EV_ENVIRONMENT": "environment",
     "SHELL_EV_API_VERSION": "api_version",
     "SHELL_EV_BASE_URL": "base_url",
@@ -274,6 +299,7 @@ _ENV_OPTIONS = {
     "SHELL_EV_TIMEOUT": "timeout",
     "SHELL_EV_MAX_RETRIES": "max_retries",
 }
+ENV_CREDENTIALS = {"SHELL_EV_CLIENT_ID": "client_id", "SHELL_EV_CLIENT_SECRET": "client_secret"}
 
 
 def options_from_env(environ: Mapping[str, str] | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -287,7 +313,7 @@ def options_from_env(environ: Mapping[str, str] | None, overrides: Mapping[str, 
     environ = os.environ if environ is None else environ
     options: dict[str, Any] = {}
     faults: list[str] = []
-    for variable, option in _ENV_OPTIONS.items():
+    for variable, option in ENV_OPTIONS.items():
         text = environ.get(variable, "").strip()
         if not text or option in overrides:
             continue
@@ -299,7 +325,7 @@ def options_from_env(environ: Mapping[str, str] | None, overrides: Mapping[str, 
         else:
             options[option] = text
     if overrides.get("token_source") is None:
-        for variable, option in (("SHELL_EV_CLIENT_ID", "client_id"), ("SHELL_EV_CLIENT_SECRET", "client_secret")):
+        for variable, option in ENV_CREDENTIALS.items():
             if option in overrides:
                 continue
             if value := environ.get(variable, ""):

@@ -98,8 +98,8 @@ class ValidationError(ShellEVError, ValueError):
     """Arguments the contract refuses. Raised before anything is sent; ``faults`` lists every one of them."""
 
     def __init__(self, faults: Sequence[str], operation: str | None = None) -> None:
-        self.faults: tuple[str, ...] = tuple(one_line(fault) for fault in faults)
-        self.operation = operation
+        self.faults: tuple[str, ...] = tuple(one_line(fault) for fault in faults)  #: Every fault, one line each.
+        self.operation = operation  #: Operation such as ``charging.start``; None outside a call.
         where = f"{operation}: " if operation else ""
         super().__init__(f"{where}{'; '.join(self.faults)}")
 
@@ -114,11 +114,14 @@ class AuthenticationError(ShellEVError):
         error: str | None = None,
         error_description: str | None = None,
         status_code: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
-        self.error = error
-        self.error_description = error_description
-        self.status_code = status_code
+        self.error = error  #: OAuth error code such as ``invalid_client``; None when there was none.
+        self.error_description = error_description  #: The endpoint's own words.
+        self.status_code = status_code  #: HTTP status; None when a token source failed without one.
+        #: Those of the answer, empty when there was none: what kind of body came, from whom, where a redirect led.
+        self.headers: Mapping[str, str] = headers if headers is not None else {}
 
 
 class TransportError(ShellEVError):
@@ -134,10 +137,10 @@ class TransportError(ShellEVError):
         request_sent: bool = False,
     ) -> None:
         super().__init__(message)
-        self.operation = operation
-        self.request_id = request_id
-        self.attempts = attempts
-        self.request_sent = request_sent
+        self.operation = operation  #: Operation such as ``charging.start``; ``token`` for a token call.
+        self.request_id = request_id  #: RequestId of the call, the same on every try.
+        self.attempts = attempts  #: How many tries were made.
+        self.request_sent = request_sent  #: Whether the last try may have left this machine.
 
 
 class ConnectError(TransportError):
@@ -170,11 +173,10 @@ class OutcomeUnknownError(TransportError):
         seen: Sequence[Any] = (),
     ) -> None:
         super().__init__(message, operation=operation, request_id=request_id, attempts=attempts, request_sent=True)
-        self.arguments: dict[str, Any] = dict(arguments or {})
-        self.sent_at = sent_at
-        #: How often the service was asked for the session, and the sessions of the card that it showed last.
-        self.lookups = lookups
-        self.seen: tuple[Any, ...] = tuple(seen)
+        self.arguments: dict[str, Any] = dict(arguments or {})  #: The call's own arguments.
+        self.sent_at = sent_at  #: When the try that got no answer was sent (UTC).
+        self.lookups = lookups  #: How often the service was asked for the session.
+        self.seen: tuple[Any, ...] = tuple(seen)  #: The card's sessions as the service showed them last.
 
 
 class ApiError(ShellEVError):
@@ -202,20 +204,19 @@ class ApiError(ShellEVError):
         sent_at: datetime | None = None,
     ) -> None:
         super().__init__(text)
-        #: The call's own arguments and when it was sent: what is needed to look for a start of unknown outcome.
-        self.arguments: dict[str, Any] = dict(arguments or {})
-        self.sent_at = sent_at
-        self.status_code = status_code
-        self.operation = operation
-        self.code = code
+        self.arguments: dict[str, Any] = dict(arguments or {})  #: The call's own arguments.
+        self.sent_at = sent_at  #: When a start or stop was sent (UTC); None for other operations.
+        self.status_code = status_code  #: HTTP status.
+        self.operation = operation  #: Operation such as ``charging.start``; ``token`` for a token call.
+        self.code = code  #: The first code in the body, such as ``E0001``. Decide by the status, not by this.
         self._message = message
-        self.errors: tuple[ErrorDetail, ...] = tuple(errors)
-        self.request_id = request_id
-        self.headers: Mapping[str, str] = headers if headers is not None else {}
-        self.body = body
-        self.attempts = attempts
-        self.retry_after = retry_after
-        self.outcome_unknown = outcome_unknown
+        self.errors: tuple[ErrorDetail, ...] = tuple(errors)  #: What the body said, entry by entry.
+        self.request_id = request_id  #: As the service echoed it, else as it was sent.
+        self.headers: Mapping[str, str] = headers if headers is not None else {}  #: Response headers.
+        self.body = body  #: The body as it was received, with tokens and secrets masked.
+        self.attempts = attempts  #: How many tries were made.
+        self.retry_after = retry_after  #: Seconds the service asked to wait; None when it did not.
+        self.outcome_unknown = outcome_unknown  #: Whether a start or stop may have taken effect all the same.
 
     @property
     def message(self) -> str | None:
@@ -296,19 +297,18 @@ class ResponseDecodeError(ShellEVError):
         sent_at: datetime | None = None,
     ) -> None:
         super().__init__(message)
-        #: The call's own arguments and when it was sent: what is needed to look for a start of unknown outcome.
-        self.arguments: dict[str, Any] = dict(arguments or {})
-        self.sent_at = sent_at
-        self.status_code = status_code
-        self.operation = operation
-        self.request_id = request_id
-        self.content_type = content_type
-        self.excerpt = excerpt
-        self.problems: tuple[str, ...] = tuple(problems)
-        self.headers: Mapping[str, str] = headers if headers is not None else {}
-        self.body = body
-        self.attempts = attempts
-        self.outcome_unknown = outcome_unknown
+        self.arguments: dict[str, Any] = dict(arguments or {})  #: The call's own arguments.
+        self.sent_at = sent_at  #: When a start or stop was sent (UTC); None for other operations.
+        self.status_code = status_code  #: HTTP status.
+        self.operation = operation  #: Operation such as ``charging.start``.
+        self.request_id = request_id  #: RequestId as it was sent.
+        self.content_type = content_type  #: What the answer called itself.
+        self.excerpt = excerpt  #: The first 200 characters of the body, on one line.
+        self.problems: tuple[str, ...] = tuple(problems)  #: JSON paths, each with what was wrong there.
+        self.headers: Mapping[str, str] = headers if headers is not None else {}  #: Response headers.
+        self.body = body  #: The body as it was received, with tokens and secrets masked.
+        self.attempts = attempts  #: How many tries were made.
+        self.outcome_unknown = outcome_unknown  #: Whether a start or stop may have taken effect all the same.
 
 
 class ChargeFailedError(ShellEVError):
@@ -316,8 +316,8 @@ class ChargeFailedError(ShellEVError):
 
     def __init__(self, message: str, *, session_id: str, session: ChargeSession) -> None:
         super().__init__(message)
-        self.session_id = session_id
-        self.session = session
+        self.session_id = session_id  #: UUID of the session.
+        self.session = session  #: The session as the service showed it.
 
     @property
     def code(self) -> SessionErrorCode | None:
@@ -335,8 +335,8 @@ class ChargePendingError(ShellEVError, TimeoutError):
 
     def __init__(self, message: str, *, session_id: str, session: ChargeSession | None) -> None:
         super().__init__(message)
-        self.session_id = session_id
-        self.session = session
+        self.session_id = session_id  #: UUID of the session.
+        self.session = session  #: The session as it was last seen; None before the first look.
 
 
 class ChargeNotStoppedError(ShellEVError):
@@ -349,8 +349,8 @@ class ChargeNotStoppedError(ShellEVError):
 
     def __init__(self, message: str, *, session_id: str, session: ChargeSession | None) -> None:
         super().__init__(message)
-        self.session_id = session_id
-        self.session = session
+        self.session_id = session_id  #: UUID of the session.
+        self.session = session  #: The session as it was last seen; None before the first look.
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

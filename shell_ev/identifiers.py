@@ -91,10 +91,7 @@ class EmaId:
         """Read an EMA-ID in any of the three forms and in either case.
 
         Each separator may be left out: ``-`` in every form, ``*`` in DIN form only. So may the check digit; one that is
-        there must be right.
-
-        Raises:
-            ValidationError: which part is wrong, and what the check digit should be.
+        there must be right. Raises ValidationError, which says which part is wrong and what the check digit should be.
         """
         upper = _legal_upper(text, "EMA-ID", "-*")
         match = _EMA.fullmatch(upper)
@@ -141,9 +138,8 @@ class EmaId:
     def to_din(self) -> Self:
         """The same contract in DIN SPEC 91286 form.
 
-        Raises:
-            ValidationError: this id carries no DIN id. One that does has an instance of ``C0`` (eMI3) or ``00`` (ISO),
-                the 6 characters of the DIN instance, and the DIN check digit.
+        Raises ValidationError when this id carries no DIN id. One that does has an instance of ``C0`` (eMI3) or ``00``
+        (ISO), the 6 characters of the DIN instance, and the DIN check digit.
         """
         if self.form is IdForm.DIN:
             return self
@@ -163,8 +159,7 @@ class EmaId:
     def to_emi3(self) -> Self:
         """The same contract in eMI3 form: ``C0``, the DIN instance and the DIN check digit, under a new check digit.
 
-        Raises:
-            ValidationError: this is an ISO id that carries no DIN id; there is no rule that makes it an eMI3 id.
+        Raises ValidationError for an ISO id that carries no DIN id: there is no rule that makes it an eMI3 id.
         """
         return self if self.form is IdForm.EMI3 else self._around_din("C0")
 
@@ -173,8 +168,7 @@ class EmaId:
 
         An eMI3 id is a valid ISO 15118-1 id as it stands and rarely needs this.
 
-        Raises:
-            ValidationError: this is an eMI3 id that carries no DIN id; there is no other ISO form of it.
+        Raises ValidationError for an eMI3 id that carries no DIN id: there is no other ISO form of it.
         """
         return self if self.form is IdForm.ISO else self._around_din("00")
 
@@ -224,8 +218,7 @@ class EvseId:
     def parse(cls, text: str) -> Self:
         """Read an EVSE id in ISO form (either case, separators optional) or DIN form (separators required, ``+`` not).
 
-        Raises:
-            ValidationError: which part is wrong.
+        Raises ValidationError, which says which part is wrong.
         """
         upper = _legal_upper(text, "EVSE id", "*+")
         match = (_ISO_EVSE if upper[0].isalpha() else _DIN_EVSE).fullmatch(upper)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
@@ -16,6 +17,7 @@ from . import config as _config
 from .client import AsyncShellEV
 from .config import ApiVersion, ClientConfig, Environment, Timeout
 from .core.portal import CANCEL_GRACE, Portal
+from .core.shared import not_pickled
 from .endpoints.charging import AsyncCharging
 from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
@@ -27,6 +29,7 @@ from .lifecycle.starting import AsyncChargeBlock
 from .lifecycle.watching import OnProblem
 from .models.charging import ChargeSession
 from .models.enums import SessionState
+from .observing import Observer
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -45,12 +48,16 @@ R = TypeVar("R")
 class Blocking:
     """An asynchronous object and the portal its methods run through."""
 
+    __reduce__ = not_pickled
+
     def __init__(self, portal: Portal, original: Any) -> None:
         self._portal = portal
         #: The asynchronous object this one stands for. It belongs to the portal's loop: do not await it elsewhere.
         self.original = original
 
 
+#: What an asynchronous method gives, and what its twin gives instead; ``help()`` and notebooks show it.
+_TWINS = {"AsyncIterator": "Iterator", "AsyncCharge": "Charge", "AsyncChargeBlock": "ChargeBlock"}
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -58,7 +65,8 @@ def _named(call: _F, method: Callable[..., Any]) -> _F:
     functools.update_wrapper(call, method)
     # Without this inspect would follow the wrapped coroutine function and call the plain one awaitable.
     signature = inspect.signature(method)
-    call.__signature__ = signature.replace(return_annotation=inspect.Signature.empty)  # type: ignore[attr-defined]
+    told = re.sub(r"\w+", lambda name: _TWINS.get(name[0], name[0]), str(signature.return_annotation))
+    call.__signature__ = signature.replace(return_annotation=told)  # type: ignore[attr-defined]
     return call
 
 
@@ -238,6 +246,7 @@ class ShellEV(Blocking):
         max_connections: int = _config.DEFAULT_MAX_CONNECTIONS,
         max_response_bytes: int = _config.DEFAULT_MAX_RESPONSE_BYTES,
         user_agent_suffix: str | None = None,
+        observer: Observer | Iterable[Observer] | None = None,
     ) -> None:
         if http_session is not None:
             raise ConfigurationError(
@@ -259,6 +268,7 @@ class ShellEV(Blocking):
             max_connections=max_connections,
             max_response_bytes=max_response_bytes,
             user_agent_suffix=user_agent_suffix,
+            observer=observer,
         )
         self._wire(client, Portal(client.aclose), owner=True)
 
@@ -286,6 +296,7 @@ class ShellEV(Blocking):
         api_version: ApiVersion | str | None = None,
         max_response_bytes: int | None = None,
         user_agent_suffix: str | None = None,
+        observer: Observer | Iterable[Observer] | None = None,
     ) -> Self:
         """A copy with other options over the same thread, connections and token: :meth:`AsyncShellEV.with_options`."""
         copied = self.original.with_options(
@@ -294,6 +305,7 @@ class ShellEV(Blocking):
             api_version=api_version,
             max_response_bytes=max_response_bytes,
             user_agent_suffix=user_agent_suffix,
+            observer=observer,
         )
         copy = type(self).__new__(type(self))
         copy._wire(copied, self._portal, owner=False)
@@ -334,6 +346,3 @@ class ShellEV(Blocking):
     def __repr__(self) -> str:
         config = self.config
         return f"{type(self).__name__}({config.api_url!r}, api_version={config.api_version.value!r})"
-
-    def __reduce__(self) -> Any:
-        raise TypeError(f"{type(self).__name__} holds credentials and connections and is not pickled; make one there")

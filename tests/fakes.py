@@ -13,6 +13,7 @@ import attrs
 
 from shell_ev import AsyncShellEV, StaticToken
 from shell_ev.config import ClientConfig, make_config
+from shell_ev.core.deadline import Deadline
 from shell_ev.core.exchange import Reply, Request, SendFailure
 from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.models.response import Headers
@@ -78,7 +79,7 @@ class FakeSender:
         self.connect_within: list[float | None] = []
         self.closed = 0
 
-    async def send(self, request: Request, connect_within: float | None) -> Reply:
+    async def send(self, request: Request, connect_within: float | None, _: Deadline | None = None) -> Reply:
         # The loop may change the headers of its request for a replay: keep them as they were.
         self.requests.append(attrs.evolve(request, headers=dict(request.headers)))
         self.times.append(asyncio.get_running_loop().time())

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "id": ("ids", "group"),
     "sandbox": ("local", "sandbox"),
     "demo": ("local", "demo"),
+    "doctor": ("doctor", "doctor"),
 }
 
 #: Set by the shell when it asks what could come next.

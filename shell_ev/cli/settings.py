@@ -48,12 +48,16 @@ class Settings:
 
         Raises ConfigurationError for credentials that are missing.
         """
+        return {**self.options_beside_credentials(), **self._credentials()}
+
+    def options_beside_credentials(self) -> dict[str, Any]:
+        """The same without credentials, for a command that has something to say when there are none."""
         options: dict[str, Any] = {
             name: value
             for name in ("environment", "api_version", "base_url", "timeout", "max_retries")
             if (value := getattr(self, name)) is not None
         }
-        return {**options, **self._credentials(), "trust_env": True, "user_agent_suffix": PROGRAM}
+        return {**options, "trust_env": True, "user_agent_suffix": PROGRAM}
 
     def _credentials(self) -> dict[str, str]:
         wanted = {"client_id": "SHELL_EV_CLIENT_ID", "client_secret": "SHELL_EV_CLIENT_SECRET"}

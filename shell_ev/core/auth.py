@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Protocol, runtime_checkable
 import attrs
 
 from ..errors import AuthenticationError, ConfigurationError, ShellEVError, one_line
+from ..models.response import Headers
 from ..wire.codec import parse_json
 from ..wire.error_bodies import read_error_body
 from ..wire.leaves import is_object
@@ -36,8 +37,8 @@ def _no_pickle(self: object) -> NoReturn:
 class AccessToken:
     """A bearer token. ``expires_at`` is for a source's own use, on whatever clock it likes; the client ignores it."""
 
-    value: str = attrs.field(repr=lambda _: "'***'")
-    expires_at: float | None = None
+    value: str = attrs.field(repr=lambda _: "'***'")  #: The token itself.
+    expires_at: float | None = None  #: When it ends, for the source's own use.
 
     __reduce__ = _no_pickle
 
@@ -71,9 +72,9 @@ def _checked_credential(name: str, value: object) -> list[str]:
 class ClientCredentials:
     """OAuth2 client credentials (contract section 2). ``scope`` is a space-separated list, sent only when given."""
 
-    client_id: str
-    client_secret: str = attrs.field(repr=lambda _: "'***'")
-    scope: str | None = None
+    client_id: str  #: Who asks.
+    client_secret: str = attrs.field(repr=lambda _: "'***'")  #: What proves it.
+    scope: str | None = None  #: Space-separated list; None is not sent.
 
     def __attrs_post_init__(self) -> None:
         faults = _checked_credential("client_id", self.client_id) + _checked_credential(
@@ -107,7 +108,7 @@ class ClientCredentials:
 class StaticToken:
     """One token that is never renewed: for a token made elsewhere, and for tests."""
 
-    token: str = attrs.field(repr=lambda _: "'***'")
+    token: str = attrs.field(repr=lambda _: "'***'")  #: The token itself.
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.token, str) or not usable_token(self.token):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -147,6 +148,7 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
 
     Raises AuthenticationError with what the endpoint said, passed through ``mask``, if there is none.
     """
+    headers = _masked(reply.headers, mask)
     if not 200 <= reply.status <= 299:
         said = read_error_body(reply.body, mask)
         parts = [part for part in (said.code, said.message) if part]
@@ -155,6 +157,7 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
             error=said.code,
             error_description=said.message,
             status_code=reply.status,
+            headers=headers,
         )
     try:
         body = parse_json(reply.body)
@@ -166,13 +169,18 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
         raise AuthenticationError(
             f"the token endpoint answered {reply.status} without a usable access_token; is the token URL right?",
             status_code=reply.status,
+            headers=headers,
         )
     return Grant(AccessToken(value), read_lifetime(fields.get("expires_in")))
 
 
+def _masked(headers: Headers, mask: Callable[[str], str]) -> Headers:
+    return Headers(tuple((name, mask(value.decode("utf-8", "replace")).encode()) for name, value in headers.raw))
+
+
 def usable_token(value: str) -> bool:
     """Whether a text can travel in an Authorization header."""
-    # "!" to "~". Asked on every call: a loop over the characters of a JWT would take 33 us, this takes one.
+    # "!" to "~". A caller's source is asked on every call: a loop over the characters of a JWT would take 33 us.
     return bool(value) and value.isascii() and value.isprintable() and " " not in value
 
 
@@ -183,16 +191,24 @@ class TokenCache:
     """A token source over a fetch: one fetch at a time, early renewal in the background, invalidation by identity.
 
     Two windows: near its end a token is renewed in the background while it still serves, and a failed renewal costs
-    nobody anything; past its end callers wait for the one fetch under way.
+    nobody anything; past its end callers wait for the one fetch under way. ``fetch_early`` is what renews in the
+    background, if that is to be told apart.
     """
 
-    def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, fetch: Fetch, clock: Callable[[], float] = time.monotonic, fetch_early: Fetch | None = None
+    ) -> None:
         self._fetch = fetch
+        self._fetch_early = fetch_early or fetch
         self._clock = clock
         self._token: AccessToken | None = None
         self._renew_at = math.inf
         self._ends_at = math.inf
         self._fetching: asyncio.Task[AccessToken] | None = None
+
+    def at_hand(self) -> AccessToken | None:
+        """The current token if it serves for a while yet: nearly always, and then nobody needs to wait or ask."""
+        return self._token if self._clock() < self._renew_at else None
 
     async def acquire(self) -> AccessToken:
         """The current token, renewed or fetched as needed. Raises what the fetch raised."""
@@ -202,27 +218,27 @@ class TokenCache:
             if now < self._renew_at:
                 return token
             if now < self._ends_at:
-                self._start_fetch()
+                self._start_fetch(self._fetch_early)
                 return token
-        fetching = self._start_fetch()
+        fetching = self._start_fetch(self._fetch)
         # Waited for, not awaited: a caller that gives up must not take the token from the others.
         await asyncio.wait([fetching])
         if fetching.cancelled():
             raise ConfigurationError("the client was closed while it fetched a token")
         return fetching.result()
 
-    def _start_fetch(self) -> asyncio.Task[AccessToken]:
+    def _start_fetch(self, fetch: Fetch) -> asyncio.Task[AccessToken]:
         loop = asyncio.get_running_loop()
         fetching = self._fetching
         if fetching is None or fetching.done() or fetching.get_loop() is not loop:
-            fetching = self._fetching = loop.create_task(self._renew(), name="shell_ev token")
+            fetching = self._fetching = loop.create_task(self._renew(fetch), name="shell_ev token")
             fetching.add_done_callback(_consume)
         return fetching
 
-    async def _renew(self) -> AccessToken:
+    async def _renew(self, fetch: Fetch) -> AccessToken:
         asked_at = self._clock()
         try:
-            grant = await self._fetch()
+            grant = await fetch()
         except ShellEVError:
             self._renew_at = min(self._clock() + _RENEWAL_PAUSE, self._ends_at)
             raise
@@ -255,25 +271,42 @@ def _consume(task: asyncio.Task[AccessToken]) -> None:
         task.exception()
 
 
-async def acquire_from(source: TokenSource) -> AccessToken:
-    """A token from any source, whatever it raises, checked to be one that can travel."""
-    try:
-        token = await source.acquire()
-    except (ShellEVError, asyncio.CancelledError):
-        raise
-    except Exception as error:
-        raise AuthenticationError(f"the token source failed: {one_line(type(error).__name__, 80)}") from error
-    value = getattr(token, "value", None)
-    if not isinstance(value, str) or not usable_token(value):
-        raise AuthenticationError("the token source gave something that is no token")
-    return token
+class GuardedSource:
+    """A caller's token source: whatever it raises or gives, the request loop meets a token or an error of ours."""
+
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+
+    def at_hand(self) -> AccessToken | None:
+        """Always None: only the source knows."""
+        return None
+
+    async def acquire(self) -> AccessToken:
+        """A token, checked to be one that can travel."""
+        try:
+            token = await self._source.acquire()
+        except (ShellEVError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise _source_failed(error) from error
+        value = getattr(token, "value", None)
+        if not isinstance(value, str) or not usable_token(value):
+            raise AuthenticationError("the token source gave something that is no token")
+        return token
+
+    def invalidate(self, token: AccessToken) -> None:
+        """Tell the source that its token was refused."""
+        try:
+            self._source.invalidate(token)
+        except ShellEVError:
+            raise
+        except Exception as error:
+            raise _source_failed(error) from error
 
 
-def invalidate_at(source: TokenSource, token: AccessToken) -> None:
-    """Tell any source that its token was refused, whatever it raises."""
-    try:
-        source.invalidate(token)
-    except ShellEVError:
-        raise
-    except Exception as error:
-        raise AuthenticationError(f"the token source failed: {one_line(type(error).__name__, 80)}") from error
+def _source_failed(error: Exception) -> AuthenticationError:
+    return AuthenticationError(f"the token source failed: {one_line(type(error).__name__, 80)}")
+
+
+#: What the request loop takes its tokens from: they can travel, and errors are ours.
+CheckedSource = TokenCache | GuardedSource

@@ -1,4 +1,4 @@
-"""From an answer that is no success to the error that says so. Pure, and never raises while building one."""
+"""From an answer that is no success, or from none, to the error that says so. Pure; never raises while building one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from urllib.parse import quote, quote_plus
 
 import attrs
 
-from ..errors import ApiError, RequestFailedError, ResponseDecodeError, error_class_for, one_line
-from ..models.enums import EnvelopeStatus
+from ..errors import (
+    ApiError,
+    ConnectError,
+    OutcomeUnknownError,
+    RequestFailedError,
+    RequestTimeoutError,
+    ResponseDecodeError,
+    TransportError,
+    error_class_for,
+    one_line,
+)
 from ..models.response import Headers
-from ..wire.codec import Decoded
 from ..wire.error_bodies import read_error_body
-from .exchange import Reply
+from .exchange import Reply, SendFailure
 
 _MASK = "***"
 _EXCERPT = 200
@@ -74,11 +82,6 @@ def _spellings(secret: str) -> list[str]:
         html.escape(secret),
     }
     return sorted(forms, key=len, reverse=True)
-
-
-def failed_envelope(decoded: Decoded) -> bool:
-    """Whether a 2xx answer says in its envelope that the request failed."""
-    return decoded.status is EnvelopeStatus.FAILED
 
 
 def api_error(facts: CallFacts, reply: Reply, retry_after: float | None, *, outcome_unknown: bool) -> ApiError:
@@ -139,4 +142,29 @@ def decode_error(facts: CallFacts, reply: Reply, problems: tuple[str, ...]) -> R
         outcome_unknown=not facts.repeatable,
         arguments=facts.arguments,
         sent_at=facts.sent_at,
+    )
+
+
+def unanswered(facts: CallFacts, problem: SendFailure) -> TransportError:
+    """The error for a request that got no whole answer."""
+    if problem.sent and not facts.repeatable:
+        return OutcomeUnknownError(
+            f"the request was sent and no answer came: {problem.reason}; it may have taken effect {facts.tail}",
+            operation=facts.operation,
+            request_id=facts.request_id,
+            attempts=facts.attempts,
+            arguments=facts.arguments,
+            sent_at=facts.sent_at,
+        )
+    kind: type[TransportError] = TransportError
+    if problem.timed_out:
+        kind = RequestTimeoutError
+    elif not problem.sent:
+        kind = ConnectError
+    return kind(
+        f"{problem.reason} {facts.tail}",
+        operation=facts.operation,
+        request_id=facts.request_id,
+        attempts=facts.attempts,
+        request_sent=problem.sent,
     )

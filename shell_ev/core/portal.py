@@ -9,9 +9,8 @@ import asyncio
 import atexit
 import contextlib
 import contextvars
-import functools
-import sys
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final, Generic, TypeVar, cast
@@ -25,8 +24,9 @@ R = TypeVar("R")
 CANCEL_GRACE = 30.0
 #: How long closing waits for the loop thread.
 CLOSE_GRACE = 10.0
-#: On Windows a signal does not end a wait for a lock, so the wait comes up for air; elsewhere it waits on.
-_BREATH: Final = 0.2 if sys.platform == "win32" else -1
+#: A signal does not always end a wait for a lock: never on Windows; elsewhere not if it comes in the moment before the
+#: wait, or to another thread. So the wait comes up for air, which costs a call nothing that can be measured.
+_BREATH: Final = 0.2
 
 _CLOSED = "this client is closed; make a new one"
 _EXITING = "the interpreter is ending; no call can be made any more"
@@ -35,7 +35,7 @@ _EXITING = "the interpreter is ending; no call can be made any more"
 class _Call(Generic[R]):
     """One coroutine on its way through the loop thread."""
 
-    __slots__ = ("_finished", "context", "coroutine", "done", "error", "result", "task", "wanted")
+    __slots__ = ("_finished", "begun", "context", "coroutine", "done", "error", "result", "task", "wanted")
 
     def __init__(self, coroutine: Coroutine[Any, Any, R]) -> None:
         self.coroutine = coroutine
@@ -45,13 +45,14 @@ class _Call(Generic[R]):
         self._finished.acquire()
         self.wanted = True
         self.done = False
-        self.task: asyncio.Task[R] | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.begun = False
         self.result: R | None = None
         self.error: BaseException | None = None
 
     def finish(self, error: BaseException | None) -> None:
         """In the loop thread, once: let the caller go on."""
-        if self.task is None:
+        if not self.begun:
             self.coroutine.close()
         self.error = error
         self.done = True
@@ -64,8 +65,9 @@ class _Call(Generic[R]):
 
     def wind_up(self, grace: float) -> None:
         """In the caller's thread, after :meth:`wait` was left early: perhaps with the lock in hand, but then done."""
-        if not self.done:
-            self._finished.acquire(timeout=grace)
+        ends_at = time.monotonic() + grace
+        while not self.done and (left := ends_at - time.monotonic()) > 0:
+            self._finished.acquire(timeout=min(_BREATH, left))
 
 
 class _LoopThread:
@@ -122,32 +124,41 @@ class _LoopThread:
         if not call.wanted or self._ending:
             self._finish(call, self._refusal(call))
             return
-        call.task = task = self._loop.create_task(call.coroutine, context=call.context)
-        task.add_done_callback(functools.partial(self._ended, call))
+        call.task = self._loop.create_task(self._carry_out(call), context=call.context)
+
+    async def _carry_out(self, call: _Call[Any]) -> None:
+        """The call to its end, which it tells itself: a callback would take the loop another turn, 5 % of a call."""
+        if not call.wanted:
+            self._finish(call, None)
+            return
+        call.begun = True
+        error: BaseException | None = None
+        try:
+            call.result = await call.coroutine
+        except asyncio.CancelledError:
+            if self._ending:
+                error = self._refusal(call)
+            else:
+                error = ConfigurationError("the call was cancelled from inside the client's event loop")
+        except BaseException as raised:
+            # KeyboardInterrupt and SystemExit too: they are the caller's, and no business of the loop's. Without this
+            # frame, which tells nobody anything, and would make a cycle of every failed call.
+            error = raised.with_traceback(raised.__traceback__.tb_next if raised.__traceback__ else None)
+        self._finish(call, error)
 
     def _cancel(self, call: _Call[Any]) -> None:
-        if call.task is not None:
+        if call.task is None:
+            if not call.done:
+                self._finish(call, None)  # interrupted on its way here; nobody looks at the outcome
+        elif call.begun:
             call.task.cancel()
-        elif not call.done:
-            self._finish(call, None)  # interrupted on its way here; nobody looks at the outcome
-
-    def _ended(self, call: _Call[Any], task: asyncio.Task[Any]) -> None:
-        if not task.cancelled():
-            error = task.exception()
-            if error is None:
-                call.result = task.result()
-        elif self._ending:
-            error = self._refusal(call)
-        else:
-            error = ConfigurationError("the call was cancelled from inside the client's event loop")
-        self._finish(call, error)
 
     def _finish(self, call: _Call[Any], error: BaseException | None) -> None:
         self._calls.discard(call)
         call.finish(error)
 
     def _refusal(self, call: _Call[Any]) -> ConfigurationError:
-        if call.task is None:
+        if not call.begun:
             return ConfigurationError(_EXITING if _exiting else _CLOSED)
         error = ConfigurationError(
             f"{'the interpreter ended' if _exiting else 'this client was closed'} during the call"

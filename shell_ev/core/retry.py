@@ -98,15 +98,16 @@ def parse_retry_after(value: str | None, date: str | None = None, now: datetime 
     try:
         seconds = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
-        moment = _http_date(text)
+        moment = http_date(text)
         if moment is None:
             return None
-        reference = _http_date(date) or now or datetime.now(UTC)
+        reference = http_date(date) or now or datetime.now(UTC)
         return max(0.0, (moment - reference).total_seconds())
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def _http_date(text: str | None) -> datetime | None:
+def http_date(text: str | None) -> datetime | None:
+    """The moment an HTTP date names, None for anything else."""
     if not text:
         return None
     try:

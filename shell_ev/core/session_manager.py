@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,35 +18,31 @@ import attrs
 import backoff
 
 from ..config import ApiVersion, ClientConfig, Timeout
-from ..errors import (
-    ConfigurationError,
-    ConnectError,
-    OutcomeUnknownError,
-    RequestTimeoutError,
-    ShellEVError,
-    TransportError,
-)
+from ..errors import ConfigurationError, ShellEVError
 from ..models.response import ApiResponse
-from ..wire.codec import Codec, Decoded, Result, Undecodable
+from ..wire.codec import FAILED, Codec, Decoded, Result, Undecodable
+from ..wire.drafts import maker
 from ..wire.operations import Operation, build
 from .auth import (
     AccessToken,
+    CheckedSource,
     ClientCredentials,
     Fetch,
     Grant,
     TokenCache,
     TokenSource,
-    acquire_from,
-    invalidate_at,
     read_grant,
 )
+from .deadline import Deadline
 from .exchange import Reply, Request, Sender, SendFailure
-from .failures import CallFacts, api_error, decode_error, failed_envelope
+from .failures import CallFacts, api_error, decode_error, unanswered
 from .retry import Decision, Failure, Jitter, decide, outcome_is_unknown, parse_retry_after
 from .shared import Shared, Wire
+from .telling import Watcher, watch
 
 logger = logging.getLogger("shell_ev")
 
+_respond: Callable[..., ApiResponse[Any]] = maker(ApiResponse)
 _TOKEN = "token"  # noqa: S105 - the name of an operation
 
 
@@ -98,12 +94,13 @@ class _Call:
     repeatable: bool
     arguments: Mapping[str, Any]
     request_id: str
-    ends_at: float
+    deadline: Deadline
     max_retries: int
     progress: Progress
     attempts: int = 0
     sent_at: datetime | None = None
     secrets: tuple[str, ...] = ()
+    watcher: Watcher | None = None
 
     def facts(self) -> CallFacts:
         return CallFacts(
@@ -130,12 +127,14 @@ class SessionManager:
     ) -> None:
         self.hooks = hooks or Hooks()
         self._shared = Shared(source, make_sender, self._cache)
+        self._broken_hooks: set[str] = set()
         self._configure(config)
 
     def _configure(self, config: ClientConfig) -> None:
         self.config = config
         self._codec = Codec(config.api_version)
         self._api_url = config.api_url
+        self._headers = {"Accept": "application/json", "User-Agent": config.user_agent}
 
     def with_config(self, config: ClientConfig) -> SessionManager:
         """A copy with another configuration over the same connections and token."""
@@ -163,15 +162,11 @@ class SessionManager:
             repeatable=operation.repeatable,
             arguments=arguments,
             request_id=options.request_id or mint_request_id(),
-            ends_at=math.inf if timeout.total is None else started + timeout.total,
+            deadline=wire.deadlines.limit(math.inf if timeout.total is None else started + timeout.total),
             max_retries=self.config.max_retries if options.max_retries is None else options.max_retries,
             progress=options.progress or Progress(),
         )
-        headers = {
-            "RequestId": call.request_id,
-            "Accept": "application/json",
-            "User-Agent": self.config.user_agent,
-        }
+        headers = {"RequestId": call.request_id, **self._headers}
         if options.headers:
             headers.update(options.headers)
         if target.body is not None:
@@ -184,13 +179,25 @@ class SessionManager:
             timeout=timeout,
             max_bytes=self.config.max_response_bytes,
         )
-        reply = await self._within(wire, call, self._exchange(wire, call, request, self._shared.source))
-        return self._answer(call, reply, result, wire.loop.time() - started)
+        if self.config.observers or logger.isEnabledFor(logging.DEBUG):
+            route = operation.routes[self.version].path
+            call.watcher = watch(self.config, call, request, route, wire.loop.time, self._broken_hooks)
+        try:
+            reply = await self._exchange(wire, call, request, self._shared.source)
+            answer = self._answer(wire, call, reply, result, started)
+        except BaseException as error:
+            if call.watcher is not None:
+                call.watcher.ended(call, error=error)
+            raise
+        if call.watcher is not None:
+            call.watcher.ended(call, answer)
+        return answer
 
     def _cache(self, credentials: ClientCredentials) -> TokenCache:
-        return TokenCache(self._fetch_with(credentials), self.hooks.clock)
+        fetch, fetch_early = self._fetch_with(credentials), self._fetch_with(credentials, early=True)
+        return TokenCache(fetch, self.hooks.clock, fetch_early)
 
-    def _fetch_with(self, credentials: ClientCredentials) -> Fetch:
+    def _fetch_with(self, credentials: ClientCredentials, *, early: bool = False) -> Fetch:
         """How a token travels: through the same loop, repeated like a GET, with no token of its own."""
 
         async def fetch() -> Grant:
@@ -201,7 +208,7 @@ class SessionManager:
                 repeatable=True,
                 arguments={},
                 request_id="",
-                ends_at=math.inf if total is None else wire.loop.time() + total,
+                deadline=wire.deadlines.limit(math.inf if total is None else wire.loop.time() + total),
                 max_retries=self.config.max_retries,
                 progress=Progress(),
                 secrets=(credentials.client_secret, credentials.basic.removeprefix("Basic ")),
@@ -212,81 +219,82 @@ class SessionManager:
                 headers={
                     "Authorization": credentials.basic,
                     "Content-Type": "application/x-www-form-urlencoded",
-                    "Accept": "application/json",
-                    "User-Agent": self.config.user_agent,
+                    **self._headers,
                 },
                 body=credentials.form,
                 timeout=self.config.timeout,
                 max_bytes=self.config.max_response_bytes,
             )
-            reply = await self._within(wire, call, self._exchange(wire, call, request, None))
-            return read_grant(reply, call.facts().mask)
+            if self.config.observers or logger.isEnabledFor(logging.DEBUG):
+                call.watcher = watch(self.config, call, request, None, wire.loop.time, self._broken_hooks, early=early)
+            try:
+                reply = await self._exchange(wire, call, request, None)
+                grant = read_grant(reply, call.facts().mask)
+            except BaseException as error:
+                if call.watcher is not None:
+                    call.watcher.ended(call, error=error)
+                raise
+            if call.watcher is not None:
+                call.watcher.ended(call)
+            return grant
 
         return fetch
 
-    async def _within(self, wire: Wire, call: _Call, exchange: Coroutine[Any, Any, Reply]) -> Reply:
-        deadline = wire.deadlines.limit(None if call.ends_at == math.inf else call.ends_at)
+    async def _exchange(self, wire: Wire, call: _Call, request: Request, source: CheckedSource | None) -> Reply:
+        """Try until there is an answer to give or an error to raise, within the time of the call."""
         try:
-            with deadline:
-                return await exchange
+            with call.deadline:
+                token = await self._authorise(call, request, source)
+                replayed = False
+                retries = 0
+                while True:
+                    outcome = await self._try(wire, call, request)
+                    if isinstance(outcome, Reply) and _good(outcome):
+                        return outcome
+                    failure = self._judge(call, outcome)
+                    may_replay = failure.status == 401 and not replayed and not call.progress.abandoned
+                    if may_replay and source is not None and token is not None:
+                        replayed = True
+                        source.invalidate(token)
+                        fresh = await self._authorise(call, request, source)
+                        if fresh is not None and fresh.value != token.value:
+                            # Not counted as a retry: a refused token says nothing about the service.
+                            token = fresh
+                            continue
+                    decision = decide(
+                        failure,
+                        repeatable=call.repeatable,
+                        retries_done=retries,
+                        max_retries=call.max_retries,
+                        remaining=call.deadline.when - wire.loop.time(),
+                        jitter=self.hooks.jitter,
+                    )
+                    if decision.wait is None or call.progress.abandoned:
+                        return self._give_up(call, outcome, failure, decision)
+                    retries += 1
+                    if call.watcher is None:  # a wait is logged at a level where tries are not
+                        call.watcher = Watcher(call, wire.loop.time, self._broken_hooks)
+                    call.watcher.waits(call, outcome, decision.wait, failure.retry_after)
+                    await asyncio.sleep(decision.wait)
         except TimeoutError as error:
-            if isinstance(error, ShellEVError) or not deadline.expired:
+            if isinstance(error, ShellEVError) or not call.deadline.expired:
                 raise
-            raise self._unanswered(
-                call, SendFailure("no answer in time", sent=call.progress.sent, timed_out=True)
-            ) from None
+            late = SendFailure("no answer in time", sent=call.progress.sent, timed_out=True)
+            raise unanswered(call.facts(), late) from None
 
-    async def _exchange(self, wire: Wire, call: _Call, request: Request, source: TokenSource | None) -> Reply:
-        """Try until there is an answer to give or an error to raise."""
-        token = await self._authorise(call, request, source)
-        replayed = False
-        retries = 0
-        while True:
-            outcome = await self._try(wire, call, request)
-            if isinstance(outcome, Reply) and _good(outcome):
-                return outcome
-            failure = self._judge(call, outcome)
-            may_replay = failure.status == 401 and not replayed and not call.progress.abandoned
-            if may_replay and source is not None and token is not None:
-                replayed = True
-                invalidate_at(source, token)
-                fresh = await self._authorise(call, request, source)
-                if fresh is not None and fresh.value != token.value:
-                    # Not counted as a retry: a refused token says nothing about the service.
-                    token = fresh
-                    continue
-            decision = decide(
-                failure,
-                repeatable=call.repeatable,
-                retries_done=retries,
-                max_retries=call.max_retries,
-                remaining=call.ends_at - wire.loop.time(),
-                jitter=self.hooks.jitter,
-            )
-            if decision.wait is None or call.progress.abandoned:
-                return self._give_up(call, outcome, failure, decision)
-            retries += 1
-            logger.info(
-                "%s: %s; trying again in %.2f s (request %s)",
-                call.name,
-                outcome.reason if isinstance(outcome, SendFailure) else f"status {outcome.status}",
-                decision.wait,
-                call.request_id,
-            )
-            await asyncio.sleep(decision.wait)
-
-    async def _authorise(self, call: _Call, request: Request, source: TokenSource | None) -> AccessToken | None:
+    async def _authorise(self, call: _Call, request: Request, source: CheckedSource | None) -> AccessToken | None:
         if source is None:
             return None
-        token = await acquire_from(source)
+        token = source.at_hand() or await source.acquire()
         call.secrets = (*call.secrets, token.value)
-        request.headers["Authorization"] = f"Bearer {token.value}"
+        request.headers["Authorization"] = self._shared.bearer(token)
         return token
 
     async def _try(self, wire: Wire, call: _Call, request: Request) -> Reply | SendFailure:
         """One try. Whether the request may be on its way is known at every moment of it."""
         call.attempts += 1
-        remaining = call.ends_at - wire.loop.time()
+        began_at = wire.loop.time()
+        remaining = call.deadline.when - began_at
         # Getting a connection may take what is left and no more: then running out of time there is known to
         # have happened before anything was sent. The deadline itself follows a moment later.
         connect_within = None if remaining == math.inf else max(remaining - 0.02, remaining / 2)
@@ -294,16 +302,21 @@ class SessionManager:
             call.sent_at = self.hooks.utcnow()
         call.progress.sent = True
         try:
-            reply = await wire.sender.send(request, connect_within)
+            reply = await wire.sender.send(request, connect_within, call.deadline)
         except SendFailure as problem:
             problem.reason = call.facts().mask(problem.reason)
             call.progress.sent = problem.sent
-            self._log_try(call, problem.reason)
+            if call.watcher is not None:
+                call.watcher.tried(call, began_at, problem)
             return problem
-        except ConfigurationError:
-            call.progress.sent = False
+        except BaseException as error:
+            if isinstance(error, ConfigurationError):
+                call.progress.sent = False
+            if call.watcher is not None:
+                call.watcher.cut_short(call, began_at, error)
             raise
-        self._log_try(call, reply.status)
+        if call.watcher is not None:
+            call.watcher.tried(call, began_at, reply)
         return reply
 
     def _judge(self, call: _Call, outcome: Reply | SendFailure) -> Failure:
@@ -317,42 +330,14 @@ class SessionManager:
         call.progress.sent = outcome_is_unknown(failure, repeatable=call.repeatable)
         return failure
 
-    def _log_try(self, call: _Call, outcome: object) -> None:
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s: try %d: %s (request %s)", call.name, call.attempts, outcome, call.request_id or "-")
-
     def _give_up(self, call: _Call, outcome: Reply | SendFailure, failure: Failure, decision: Decision) -> Reply:
         if isinstance(outcome, SendFailure):
-            raise self._unanswered(call, outcome) from outcome.__cause__
+            raise unanswered(call.facts(), outcome) from outcome.__cause__
         if call.name == _TOKEN and outcome.status < 500 and outcome.status != 429:
             return outcome  # a refusal; whoever asked for the token knows how to read it
         raise api_error(call.facts(), outcome, failure.retry_after, outcome_unknown=decision.outcome_unknown)
 
-    def _unanswered(self, call: _Call, problem: SendFailure) -> TransportError:
-        tail = call.facts().tail
-        if problem.sent and not call.repeatable:
-            return OutcomeUnknownError(
-                f"the request was sent and no answer came: {problem.reason}; it may have taken effect {tail}",
-                operation=call.name,
-                request_id=call.request_id,
-                attempts=call.attempts,
-                arguments=call.arguments,
-                sent_at=call.sent_at,
-            )
-        kind: type[TransportError] = TransportError
-        if problem.timed_out:
-            kind = RequestTimeoutError
-        elif not problem.sent:
-            kind = ConnectError
-        return kind(
-            f"{problem.reason} {tail}",
-            operation=call.name,
-            request_id=call.request_id,
-            attempts=call.attempts,
-            request_sent=problem.sent,
-        )
-
-    def _answer(self, call: _Call, reply: Reply, result: Result, elapsed: float) -> ApiResponse[Any]:
+    def _answer(self, wire: Wire, call: _Call, reply: Reply, result: Result, started: float) -> ApiResponse[Any]:
         if reply.oversized:
             limit = self.config.max_response_bytes
             raise decode_error(call.facts(), reply, (f"$: larger than max_response_bytes ({limit} bytes)",))
@@ -365,11 +350,11 @@ class SessionManager:
         if decoded is None:
             # Raised out here: the reason behind the reason, a JSONDecodeError, holds the body as it came.
             raise decode_error(call.facts(), reply, problems)
-        if failed_envelope(decoded):
+        if decoded.status is FAILED:
             raise api_error(call.facts(), reply, None, outcome_unknown=False)
         if decoded.problems:
             logger.info("%s: %d values could not be read: %s", call.name, len(decoded.problems), decoded.problems[:3])
-        return ApiResponse(
+        return _respond(
             data=decoded.data,
             request_id=decoded.request_id or call.request_id,
             status=decoded.status,
@@ -377,7 +362,7 @@ class SessionManager:
             headers=reply.headers,
             body=reply.body,
             attempts=call.attempts,
-            elapsed=elapsed,
+            elapsed=wire.loop.time() - started,
             problems=decoded.problems,
         )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from typing import NoReturn
 
 import attrs
 
 from ..errors import ConfigurationError
-from .auth import ClientCredentials, TokenCache, TokenSource
+from .auth import AccessToken, ClientCredentials, GuardedSource, TokenCache, TokenSource
 from .deadline import DeadlineSweeper
 from .exchange import Sender
 
@@ -39,6 +40,14 @@ class Wire:
     deadlines: DeadlineSweeper
 
 
+def not_pickled(self: object) -> NoReturn:
+    """The ``__reduce__`` of a client and of all that hangs on it."""
+    raise TypeError(
+        f"{type(self).__name__} holds credentials and connections and is not pickled; make a client where it is used, "
+        "and attach a charge to it by its session_id"
+    )
+
+
 class Shared:
     """Made once per client; ``with_options`` copies point at the same one and only the client closes it."""
 
@@ -48,11 +57,18 @@ class Shared:
         make_sender: Callable[[], Sender],
         make_cache: Callable[[ClientCredentials], TokenCache],
     ) -> None:
-        self.source: TokenSource = make_cache(source) if isinstance(source, ClientCredentials) else source
+        self.source = make_cache(source) if isinstance(source, ClientCredentials) else GuardedSource(source)
         self._make_sender = make_sender
         self._wires: dict[asyncio.AbstractEventLoop, Wire] = {}
         self._forks = _forks
         self._closed = False
+        self._bearer = ("", "")
+
+    def bearer(self, token: AccessToken) -> str:
+        """The header of a token, the same text for every call that waits with it: most of a KiB each otherwise."""
+        if self._bearer[0] != token.value:
+            self._bearer = token.value, f"Bearer {token.value}"
+        return self._bearer[1]
 
     def check(self) -> None:
         """Raise ConfigurationError if this client must not be used any more."""

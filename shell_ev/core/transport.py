@@ -6,17 +6,20 @@ Knows nothing of tokens, retries or what an answer means.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-import urllib.request
+from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from ..config import ClientConfig, Timeout, is_proxy_url
+from ..config import ClientConfig, Timeout
 from ..errors import ConfigurationError, one_line
 from ..models.response import Headers
+from .deadline import Deadline
 from .exchange import Reply, Request, SendFailure
+from .proxies import proxy_for
 
 #: Larger than aiohttp's own: takes a sixth off a page of locations and costs a small answer nothing.
 _READ_BUFFER: Final = 256 * 1024
@@ -35,6 +38,10 @@ _NOT_SENT = (
 )
 
 
+#: The call under way in this task and how long its server may be silent.
+_listening: Final[ContextVar[tuple[Deadline, float | None]]] = ContextVar("shell_ev_listening")
+
+
 class _Connector(aiohttp.TCPConnector):
     """A connector that can be let go of: aiohttp's finaliser complains, and works on a loop that may not be ours.
 
@@ -43,6 +50,13 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     forsaken = False
+
+    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+        """As it was, and from here on the server's silence is counted."""
+        connection = await super().connect(*args, **kwargs)
+        deadline, seconds = _listening.get()
+        deadline.quiet_for(seconds)
+        return connection
 
     def __del__(self, *args: Any) -> None:
         if not self.forsaken:
@@ -55,7 +69,7 @@ class Transport:
     def __init__(self, config: ClientConfig, http_session: aiohttp.ClientSession | None) -> None:
         self._config = config
         self._ours = http_session is None
-        self._timeout = _client_timeout(config.timeout.connect, config.timeout.read)
+        self._timeout = _client_timeout(config.timeout.connect, None if self._ours else config.timeout.read)
         self._session = http_session if http_session is not None else self._open()
         self._options: dict[str, Any] = {}
         if config.ssl is not None:
@@ -72,11 +86,12 @@ class Transport:
             trust_env=False,
         )
 
-    async def send(self, request: Request, connect_within: float | None) -> Reply:
+    async def send(self, request: Request, connect_within: float | None, deadline: Deadline) -> Reply:
         """Send once. Never follows a redirect. Raises SendFailure when no whole answer came."""
         if self._session.closed:
             whose = "this client" if self._ours else "the aiohttp.ClientSession of this client"
             raise ConfigurationError(f"{whose} is closed")
+        listening = _listening.set((deadline, request.timeout.read)) if self._ours else None
         try:
             response = await self._session.request(
                 request.method,
@@ -92,33 +107,61 @@ class Transport:
                 **self._options,
             )
             try:
-                body, oversized = await _read(response, request.max_bytes)
+                body, oversized = await self._read(response, request, deadline)
             finally:
                 response.release()
-        except (asyncio.CancelledError, ConfigurationError):
+        except asyncio.CancelledError as cancellation:
+            if not deadline.fell_silent():
+                raise
+            raise SendFailure("no answer in time", sent=True, timed_out=True) from cancellation
+        except ConfigurationError:
             raise
         except Exception as error:
             # A ClientResponseError holds the request with its Authorization header: it must not show in a report.
             raise _translated(error) from (None if isinstance(error, aiohttp.ClientResponseError) else error)
+        finally:
+            if listening is not None:
+                # A coroutine that is thrown away, not finished, may be closed in another context.
+                with contextlib.suppress(ValueError):
+                    _listening.reset(listening)
+                deadline.quiet_for(None)
         return Reply(status=response.status, headers=Headers(response.raw_headers), body=body, oversized=oversized)
+
+    async def _read(self, response: aiohttp.ClientResponse, request: Request, deadline: Deadline) -> tuple[bytes, bool]:
+        content = response.content
+        kept: list[bytes] = []
+        size = 0
+        # Counted after decompression: a small body can unpack into a large one.
+        while chunk := await content.readany():
+            size += len(chunk)
+            if size > request.max_bytes:
+                kept.append(chunk[: request.max_bytes - size])
+                response.close()
+                return b"".join(kept), True
+            kept.append(chunk)
+            if self._ours and not content.at_eof():
+                deadline.quiet_for(request.timeout.read)
+        return b"".join(kept), False
 
     def _limits(self, timeout: Timeout, connect_within: float | None) -> aiohttp.ClientTimeout:
         connect = timeout.connect
         if connect_within is not None and (connect is None or connect_within < connect):
             connect = connect_within
+        # aiohttp's own watch over silence sets a timer for every piece (5 % of a call); on our own connections there
+        # is better.
+        read = None if self._ours else timeout.read
         usual = self._timeout
-        if connect == usual.connect and timeout.read == usual.sock_read:
+        if connect == usual.connect and read == usual.sock_read:
             return usual
-        return _client_timeout(connect, timeout.read)
+        return _client_timeout(connect, read)
 
     def _proxy(self, url: str) -> str | None:
-        if self._config.proxy is not None or not self._config.trust_env:
+        if not self._config.trust_env:
             return self._config.proxy
         parts = urlsplit(url)
         key = f"{parts.scheme}://{parts.netloc}"
         if key not in self._proxies:
-            bypass = urllib.request.proxy_bypass(parts.netloc)
-            self._proxies[key] = None if bypass else _proxy_url(urllib.request.getproxies().get(parts.scheme))
+            self._proxies[key] = proxy_for(self._config, url)
         return self._proxies[key]
 
     async def aclose(self) -> None:
@@ -135,36 +178,9 @@ class Transport:
             self._session.detach()
 
 
-def _proxy_url(value: str | None) -> str | None:
-    """A proxy as the environment spells it, often without a scheme. Raises ConfigurationError."""
-    if not value:
-        return None
-    url = value if "://" in value else f"http://{value}"
-    if not is_proxy_url(url):
-        raise ConfigurationError("the proxy in the environment is not an http or https URL")
-    return url
-
-
 def _client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
     # aiohttp rounds longer timeouts up to whole seconds unless told where that begins.
     return aiohttp.ClientTimeout(total=None, connect=connect, sock_read=read, ceil_threshold=float("inf"))
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
-    length = response.content_length
-    if length is not None and length <= limit and "Content-Encoding" not in response.headers:
-        return await response.read(), False
-    kept: list[bytes] = []
-    size = 0
-    # Counted after decompression: a small body can unpack into a large one.
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > limit:
-            kept.append(chunk[: limit - size])
-            response.close()
-            return b"".join(kept), True
-        kept.append(chunk)
-    return b"".join(kept), False
 
 
 def _translated(error: Exception) -> Exception:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from ..config import ApiVersion, Timeout
 from ..core.session_manager import CallOptions, SessionManager
+from ..core.shared import not_pickled
 from ..identifiers import EmaId, EvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
@@ -39,6 +40,8 @@ def checked_ema_id(checks: Checks, ema_id: str | EmaId, version: ApiVersion) -> 
 
 class AsyncCharging:
     """Start, stop and look up charge sessions. Reached as ``client.charging``."""
+
+    __reduce__ = not_pickled
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from ..config import Timeout
 from ..core.session_manager import SessionManager
+from ..core.shared import not_pickled
 from ..errors import ShellEVError
 from ..identifiers import EvseId
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus
@@ -21,6 +22,8 @@ from .location_checks import MAX_PER_PAGE, LocationChecks
 
 class AsyncLocations:
     """Find charging locations. Reached as ``client.locations``."""
+
+    __reduce__ = not_pickled
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
@@ -162,8 +165,8 @@ class AsyncLocations:
     ) -> ApiResponse[Location]:
         """One location by its uid.
 
-        ``uid`` is text in every dialect, as :attr:`Location.uid` is; ``provider_id`` (V1 and V2) is needed to be told
-        tariffs; ``since`` (V1 and V2) takes an aware datetime or text that is sent as it is. ``request_id``,
+        ``uid`` is text in every dialect, as :attr:`~shell_ev.Location.uid` is; ``provider_id`` (V1 and V2) is needed to
+        be told tariffs; ``since`` (V1 and V2) takes an aware datetime or text that is sent as it is. ``request_id``,
         ``timeout`` (seconds, or a Timeout), ``max_retries`` and ``headers`` as in :meth:`list`.
 
         Raises as :meth:`list` does, NotFoundError when there is no such location, and ResponseDecodeError when

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import attrs
 
 from ..core.session_manager import SessionManager
+from ..core.shared import not_pickled
 from ..endpoints.charging import AsyncCharging
 from ..errors import ChargeFailedError, ChargePendingError, ValidationError, shown
 from ..models.charging import ChargeSession
@@ -46,6 +47,8 @@ class ChargeOptions:
 
 class AsyncCharge:
     """One charge. Got from ``client.charge``, ``client.start_charge`` or ``client.attach``, not made by hand."""
+
+    __reduce__ = not_pickled
 
     def __init__(
         self,

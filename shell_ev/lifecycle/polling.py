@@ -28,13 +28,13 @@ class Polling:
     ConfigurationError for what is no positive finite number.
     """
 
-    eager: float = 2.0
-    eager_for: float = 20.0
-    steady: float = 5.0
-    steady_for: float = 120.0
-    patient: float = 15.0
-    started: float = 30.0
-    spread: float = 0.2
+    eager: float = 2.0  #: Between looks at first.
+    eager_for: float = 20.0  #: How long that is.
+    steady: float = 5.0  #: Between looks after that.
+    steady_for: float = 120.0  #: Until when, counted from the beginning.
+    patient: float = 15.0  #: Between looks from then on.
+    started: float = 30.0  #: Between looks at a charge that has started.
+    spread: float = 0.2  #: By what part of itself an interval varies, from 0 to 1.
 
     def __attrs_post_init__(self) -> None:
         faults = [

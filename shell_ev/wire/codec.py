@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import attrs
 
@@ -25,7 +25,7 @@ from ..models.markers import LocationMarker, MultiLocationMarker, SingleLocation
 from .leaves import Unreadable, is_list, is_object, read_text
 from .operations import camel, pascal
 from .streaming import NotStreamable, Read, Scan, stream
-from .structuring import Structurer, fold, spellings
+from .structuring import ODD, Inside, Structurer, fold, spellings
 
 if TYPE_CHECKING:
     from .speed import FastReader
@@ -94,40 +94,8 @@ def parse_json(body: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-#: What stands beside a session's state, in every dialect, spelled as the contract does.
-_FLAT = frozenset(
-    spell(name)
-    for name in ("id", "user_id", "ema_id", "evse_id", "started_at", "stopped_at", "last_updated")
-    for spell in (camel, pascal)
-)
-_STATE_PARTS = frozenset(("status", "error"))
-
-
-def _plain_session(raw: dict[str, Any]) -> dict[str, Any] | None:
-    """:func:`_session_shape` of a session spelled as V1 and V2 spell it, without a look at each key: 0.4 us for 1.3."""
-    state = raw.get("sessionState") or raw.get("SessionState")
-    if not is_object(state) or not _STATE_PARTS.issuperset(state):
-        return None
-    flat = raw.copy()
-    flat.pop("sessionState", None)
-    if "SessionState" in flat:
-        if len(flat) != len(raw):
-            return None  # both at once
-        del flat["SessionState"]
-    if not _FLAT.issuperset(flat):
-        return None
-    if (status := state.get("status")) is not None:
-        flat["state"] = status
-    if (error := state.get("error")) is not None:
-        flat["error"] = {"message": error} if type(error) is str else error
-    return flat
-
-
 def _session_shape(raw: dict[str, Any]) -> dict[str, Any]:
     """A session as flat as its model: state and error side by side, wherever the dialect puts them."""
-    plain = _plain_session(raw)
-    if plain is not None:
-        return plain
     flat: dict[str, Any] = {}
     state: Any = None
     code: Any = None
@@ -180,6 +148,7 @@ def structurer(version: ApiVersion) -> Structurer:
     return Structurer(
         functools.partial(_spell, version),
         prepare={ChargeSession: _session_shape},
+        inside={ChargeSession: Inside(("sessionState", "SessionState"), {"state": "status", "error": "error"})},
         unions={LocationMarker: _marker_class},
     )
 
@@ -241,7 +210,7 @@ class Codec:
         except ValueError as reason:
             raise Undecodable([f"$: not JSON ({reason})" if body.strip() else "$: the body is empty"]) from None
         items, path, request_id, status = self._open(result, document)
-        if status == EnvelopeStatus.FAILED:
+        if status is FAILED:
             return Decoded(None, request_id, status, ())
         data: Any = None
         if result.count == "many":
@@ -250,7 +219,7 @@ class Codec:
                 raise Undecodable(problems)
         elif result.count == "one":
             data = self._first(result.model, items, path, problems)
-        return Decoded(data, request_id, status, tuple(problems))
+        return Decoded(data, request_id, status, tuple(problems) if problems else ())
 
     def _document(self, result: Result, body: bytes, problems: list[str]) -> Any:
         """The parsed body; a large list in it is read on the way, see ``streaming``."""
@@ -271,6 +240,11 @@ class Codec:
         return self._structurer.read_many(model, items, path, problems) if items is not None else ()
 
     def _first(self, model: Any, items: Any, path: str, problems: list[str]) -> Any:
+        if is_list(items) and len(items) == 1:
+            try:
+                return self._structurer.read(model, items[0], f"{path}[0]", problems)
+            except ODD as reason:
+                raise Undecodable([*problems, f"{path}[0]: {reason}"]) from None
         found = self._several(model, items, path, problems)
         if not found:
             raise Undecodable(problems or [f"{path}: nothing there"])
@@ -287,8 +261,10 @@ class Codec:
             raise Undecodable(["$: expected an object or a list"])
         if _ENVELOPE.issuperset(document) and document:
             # As V1 and V2 spell it, which is nearly always.
-            status, request_id = _text_or_none(document.get("status")), _text_or_none(document.get("requestId"))
-            return document.get("data"), "$.data", request_id, _status(status)
+            request_id = document.get("requestId")
+            if type(request_id) is not str:
+                request_id = _text_or_none(request_id)
+            return document.get("data"), "$.data", request_id, _status(document.get("status"))
         envelope: dict[str, tuple[str, Any]] = {}
         for name, value in document.items():
             envelope.setdefault(fold(name), (name, value))
@@ -297,16 +273,18 @@ class Codec:
                 return document, "$", None, None
             raise Undecodable(["$: neither data nor status nor a request id"])
         name, data = envelope.get("data", ("data", None))
-        status = _text_or_none(envelope.get("status", ("", None))[1])
         request_id = _text_or_none(envelope.get("requestid", ("", None))[1])
-        return data, f"$.{name}", request_id, _status(status)
+        return data, f"$.{name}", request_id, _status(envelope.get("status", ("", None))[1])
 
 
 _ENVELOPE = frozenset(("requestId", "status", "data"))
 _statuses = spellings(EnvelopeStatus)
+#: The verdict that makes an answer a failure. By name once: a member of an enum is looked up in 0.2 us.
+FAILED: Final = EnvelopeStatus.FAILED
 
 
-def _status(text: str | None) -> EnvelopeStatus | None:
+def _status(value: Any) -> EnvelopeStatus | None:
+    text = value if type(value) is str else _text_or_none(value)
     return None if text is None else cast("EnvelopeStatus", _statuses[text])
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeGuard
 
 from ..models.enums import OpenEnum
@@ -71,14 +71,18 @@ def read_bool(value: Any, _: Any = None) -> bool:
 
 
 _AMERICAN = re.compile(r"(\d{2})/(\d{2})/(\d{4})[ T](.+)", re.ASCII)
+_FINER = re.compile(r"[.,]\d{6}(\d)", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}.*", re.ASCII | re.IGNORECASE)
 
 
 def read_datetime(value: Any, _: Any = None) -> datetime:
-    """An aware time out of RFC 3339 or the documented ``08/19/2015 11:20:27``; no zone means UTC."""
+    """An aware time out of RFC 3339 or the documented ``08/19/2015 11:20:27``; no zone means UTC.
+
+    A fraction finer than a microsecond is rounded.
+    """
     if not isinstance(value, str):
         raise Unreadable(f"expected a date and time, got {_kind(value)}")
-    text = value.strip()
+    text = value.strip().upper()  # RFC 3339 allows a small t and z
     american = _AMERICAN.fullmatch(text)
     if american is not None:
         month, day, year, clock = american.groups()
@@ -88,7 +92,10 @@ def read_datetime(value: Any, _: Any = None) -> datetime:
         raise Unreadable("expected a date and time")
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        finer = _FINER.search(text)
+        if finer is not None and finer.group(1) >= "5":
+            moment += timedelta(microseconds=1)  # rounded, where fromisoformat cuts off
+    except (ValueError, OverflowError):
         raise Unreadable("expected a date and time") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 

@@ -29,6 +29,11 @@ class Argument:
     place: Place
     wire_name: str
 
+    @functools.cached_property
+    def encoded(self) -> str:
+        """The wire name as the query spells it."""
+        return quote(self.wire_name, safe="")
+
 
 @attrs.frozen(kw_only=True)
 class Route:
@@ -38,7 +43,7 @@ class Route:
     path: str
     arguments: tuple[Argument, ...]
 
-    @property
+    @functools.cached_property
     def has_body(self) -> bool:
         """Whether a JSON body (and a Content-Type) goes out."""
         return any(argument.place == "body" for argument in self.arguments)
@@ -60,9 +65,12 @@ class Operation:
     routes: Mapping[ApiVersion, Route]
 
 
-@attrs.frozen
+@attrs.define
 class Target:
-    """Where one call goes: path with query, already encoded, and the JSON body if there is one."""
+    """Where one call goes: path with query, already encoded, and the JSON body if there is one.
+
+    Not frozen, as nothing is that is made for every call and stays inside: freezing costs 80 ns a field.
+    """
 
     method: str
     path: str
@@ -71,6 +79,8 @@ class Target:
 
 def wire_text(value: object) -> str:
     """One value as the query spells it: lower-case booleans, ISO 8601 times, numbers without an exponent."""
+    if type(value) is str:
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Enum):
@@ -89,8 +99,7 @@ def _quoted(text: str) -> str:
     return quote(text, safe="")
 
 
-def _pairs(wire_name: str, value: object) -> list[str]:
-    name = _quoted(wire_name)
+def _pairs(name: str, value: object) -> list[str]:
     if isinstance(value, (tuple, list)):
         items: Sequence[object] = cast("Sequence[object]", value)
         return [f"{name}%5B{index}%5D={_quoted(wire_text(item))}" for index, item in enumerate(items)]
@@ -107,7 +116,7 @@ def build(route: Route, arguments: Mapping[str, Any]) -> Target:
         if value is None:
             continue
         if argument.place == "query":
-            query += _pairs(argument.wire_name, value)
+            query += _pairs(argument.encoded, value)
         elif argument.place == "body":
             body[argument.wire_name] = value
         else:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import msgspec
@@ -22,7 +22,7 @@ from ..config import ApiVersion
 from ..models.charging import ChargeSession, SessionError
 from ..models.enums import EnvelopeStatus, SessionErrorCode, SessionState
 from ..models.markers import LocationMarker, MultiLocationMarker, SingleLocationMarker
-from .codec import Decoded, Result
+from .codec import FAILED, Decoded, Result
 from .drafts import define, sealing
 from .leaves import is_list
 from .structuring import Field, Shape, open_enum, quick_datetime, spellings
@@ -31,6 +31,9 @@ from .structuring import Field, Shape, open_enum, quick_datetime, spellings
 _NUMBERED = frozenset({"uid", "location_uid"})
 #: The states of a session come under one of these keys, and sometimes beside others of no value.
 _STATE_KEYS = ("sessionState", "SessionState", "Sessionstate")
+
+#: A time with its zone, read in C: a tenth off a page of locations. One without is a matter for the tolerant reading.
+_MOMENT = Annotated[datetime, msgspec.Meta(tz=True)]
 
 Copy = Callable[[Any], Any]
 
@@ -55,6 +58,8 @@ class FastReader:
     def __init__(self, version: ApiVersion, shape_of: Callable[[type], Shape]) -> None:
         self._version = version
         self._shape_of = shape_of
+        # V1_PASCAL documents times without a zone and in the American order, which msgspec does not read.
+        self._moment: Any = str if version is ApiVersion.V1_PASCAL else _MOMENT
         self._known: dict[type, tuple[type, Copy]] = {}
         self._readers: dict[Result, Callable[[bytes], Decoded]] = {}
 
@@ -91,7 +96,7 @@ class FastReader:
         def read(body: bytes) -> Decoded:
             opened = decode(body)
             data, status, request_id = opened.data, opened.status, opened.request_id
-            if status == EnvelopeStatus.FAILED:
+            if status is FAILED:
                 return Decoded(None, request_id, status, ())
             if data is None and status is None and request_id is None:
                 raise _Odd("no envelope")
@@ -160,17 +165,22 @@ class FastReader:
             ]
             return tuple.__class_getitem__((target, ...)) | target, lines, value
         if target is datetime:
-            return str, [f"{value} = {source}", f"if {value} is not None: {value} = moment({value})"], value
+            return self._moment, [], self._moment_out_of(source)
         if field.name in _NUMBERED:
             lines = [f"{value} = {source}", f"if type({value}) is int: {value} = str({value})"]
             return str | int, lines, value
         return target, [], source
 
+    def _moment_out_of(self, source: str) -> str:
+        return source if self._moment is _MOMENT else f"None if {source} is None else moment({source})"
+
     def _session(self) -> tuple[type, Copy]:
         """A session as the wire nests it; the flat model is what ``codec`` makes of it, rule by rule."""
         flat = [field for field in self._shape_of(ChargeSession).fields if field.name not in ("state", "error")]
         renamed = {field.name: field.key for field in flat}
-        fields: list[Any] = [(field.name, str | None, None) for field in flat]
+        fields: list[Any] = [
+            (field.name, (self._moment if field.target is datetime else str) | None, None) for field in flat
+        ]
         for index, key in enumerate(_STATE_KEYS):
             fields.append((f"state_{index}", _State | str | None, None))
             renamed[f"state_{index}"] = key
@@ -197,9 +207,8 @@ class FastReader:
             ]
         values: dict[str, str] = {}
         for field in flat:
-            values[field.name] = f"s.{field.name}"
-            if field.target is datetime:
-                values[field.name] = f"None if s.{field.name} is None else moment(s.{field.name})"
+            source = f"s.{field.name}"
+            values[field.name] = self._moment_out_of(source) if field.target is datetime else source
         lines += sealing(ChargeSession, {**values, "state": "state", "error": "error"}, names)
         return _struct("ChargeSession", fields, renamed), define(ChargeSession, "s", lines, names)
 

@@ -43,7 +43,7 @@ _EXACT: Final = 2**53
 _MOST_SPELLINGS: Final = 256
 _from_iso = datetime.fromisoformat
 #: What a reader raises at a value that is not as promised; the tolerant reading takes over.
-_ODD = (Unreadable, TypeError, ValueError, KeyError, AttributeError)
+ODD = (Unreadable, TypeError, ValueError, KeyError, AttributeError)
 
 Respell = Callable[[dict[str, Any]], dict[str, Any]]
 Choose = Callable[[dict[str, Any]], type]
@@ -70,6 +70,17 @@ class Field:
     required: bool
 
 
+@attrs.frozen
+class Inside:
+    """Fields that the wire keeps in an object of their own: under one of ``keys``, the model's names to the wire's.
+
+    For the straight way only, and worth 1 us a session; anything else about such an object is for ``prepare``.
+    """
+
+    keys: tuple[str, ...]
+    fields: Mapping[str, str]
+
+
 @attrs.frozen(kw_only=True)
 class Shape:
     """How one model is read in one dialect."""
@@ -78,6 +89,7 @@ class Shape:
     fields: tuple[Field, ...]
     prepare: Respell | None
     """Flattens a shape that differs from the model's; gets and returns an object."""
+    inside: Inside | None
     keys: frozenset[str]
     by_folded: Mapping[str, str]
 
@@ -108,10 +120,12 @@ class Structurer:
         spell: Callable[[type, str], str],
         *,
         prepare: Mapping[type, Respell] | None = None,
+        inside: Mapping[type, Inside] | None = None,
         unions: Mapping[Any, Choose] | None = None,
     ) -> None:
         self._spell = spell
         self._prepare = prepare or {}
+        self._inside = inside or {}
         self._unions = unions or {}
         self._shapes: dict[type, Shape] = {}
         self._hooks: dict[Any, Callable[..., Any]] = {}
@@ -126,7 +140,7 @@ class Structurer:
         """``value`` as ``cls``. What cannot be read is noted in ``problems``; raises Unreadable if nothing can."""
         try:
             return self._hook(cls)(value)
-        except _ODD:
+        except ODD:
             return self._tolerant(cls, value, path, problems)
 
     def _hook(self, target: Any) -> Callable[..., Any]:
@@ -158,6 +172,7 @@ class Structurer:
                 cls=cls,
                 fields=fields,
                 prepare=self._prepare.get(cls),
+                inside=self._inside.get(cls),
                 keys=frozenset(keys),
                 by_folded={fold(key): key for key in keys},
             )
@@ -183,14 +198,11 @@ class Structurer:
             "known": shape.keys.issuperset,
             "Unreadable": Unreadable,
         }
-        if shape.prepare is not None:
-            lines = ["o = spelled(o)"]
-        else:
-            lines = ["if type(o) is not dict or not known(o): o = spelled(o)"]
-        lines.append("get = o.get")
+        lines = _opening(shape, names)
         for index, field in enumerate(shape.fields):
             value = f"v{index}"
-            lines.append(f"{value} = get({field.key!r})")
+            if shape.inside is None or field.name not in shape.inside.fields:
+                lines.append(f"{value} = get({field.key!r})")
             if field.required:
                 lines.append(f"if {value} is None: raise Unreadable({field.key!r})")
             lines += _reading(field, value, self._hook(field.target), names, index)
@@ -228,7 +240,7 @@ class Structurer:
             return self.read_each(cls, value, path, problems)
         try:
             return (self._hook(cls)(value),)
-        except _ODD:
+        except ODD:
             return self._second_reading(cls, value, path, problems)
 
     def read_each(self, cls: Any, items: Iterable[Any], path: str, problems: list[str]) -> tuple[Any, ...]:
@@ -238,7 +250,7 @@ class Structurer:
         for index, item in enumerate(items):
             try:
                 kept.append(hook(item))
-            except _ODD:
+            except ODD:
                 kept += self._second_reading(cls, item, f"{path}[{index}]", problems)
         return tuple(kept)
 
@@ -276,6 +288,30 @@ def open_enum(target: Any) -> type[OpenEnum] | None:
     return target if isinstance(target, type) and issubclass(target, OpenEnum) else None
 
 
+def _opening(shape: Shape, names: dict[str, Any]) -> list[str]:
+    """Source lines that make sure of the object's keys, and take out of it what stands in an object of its own."""
+    if shape.inside is None:
+        spelled = (
+            "o = spelled(o)" if shape.prepare is not None else "if type(o) is not dict or not known(o): o = spelled(o)"
+        )
+        return [spelled, "get = o.get"]
+    inner = {f"v{index}": field for index, field in enumerate(shape.fields) if field.name in shape.inside.fields}
+    names["beside"] = (shape.keys - {field.key for field in inner.values()}).union(shape.inside.keys).issuperset
+    names["within"] = frozenset(shape.inside.fields.values()).issuperset
+    return [
+        "p = None",
+        "if type(o) is dict and beside(o):",
+        *(f"    if (q := o.get({key!r})) is not None: p = q if p is None else o" for key in shape.inside.keys),
+        "if type(p) is dict and within(p):",
+        *(f"    {value} = p.get({shape.inside.fields[field.name]!r})" for value, field in inner.items()),
+        "    get = o.get",
+        "else:",
+        "    o = spelled(o)",
+        "    get = o.get",
+        *(f"    {value} = get({field.key!r})" for value, field in inner.items()),
+    ]
+
+
 def _reading(field: Field, value: str, hook: Callable[..., Any], names: dict[str, Any], index: int) -> list[str]:
     """Source lines that turn the raw value, None or not, into the field's."""
     reader = f"read{index}"
@@ -309,7 +345,8 @@ def quick_datetime(value: Any, _: Any = None) -> datetime:
     try:
         moment = _from_iso(value)
         # The shape too: fromisoformat also reads weeks, and a zone that is missing is a matter for the long way.
-        if value[10] == "T" and value[7] == "-" and moment.tzinfo is not None:
+        # A seventh digit of the fraction would be cut off, and not rounded.
+        if value[10] == "T" and value[7] == "-" and moment.tzinfo is not None and not value[26:27].isdigit():
             return moment
     except (TypeError, ValueError, IndexError):
         pass

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import copy
 import inspect
+import operator
 import pickle
 import threading
 import traceback
@@ -26,6 +27,7 @@ from shell_ev import (
     ValidationError,
     sync,
 )
+from shell_ev.core.deadline import Deadline
 from shell_ev.core.exchange import Reply, Request
 from shell_ev.core.transport import Transport
 from shell_ev.endpoints.charging import AsyncCharging
@@ -251,9 +253,9 @@ def test_context_variables_reach_the_request(sandbox: Sandbox, ev: ShellEV, monk
     seen: list[str] = []
     send = Transport.send
 
-    async def noting(self: Transport, request: Request, connect_within: float | None) -> Reply:
+    async def noting(self: Transport, request: Request, connect_within: float | None, deadline: Deadline) -> Reply:
         seen.append(tenant.get())
-        return await send(self, request, connect_within)
+        return await send(self, request, connect_within, deadline)
 
     ev.charging.active(CARD)
     monkeypatch.setattr(Transport, "send", noting)
@@ -286,7 +288,7 @@ def test_a_client_is_not_pickled_nor_copied(ev: ShellEV) -> None:
         for thing in (ev, ev.charging, ev.locations):
             with pytest.raises(TypeError):
                 refuse(thing)
-    with pytest.raises(TypeError, match="make one there"):
+    with pytest.raises(TypeError, match="make a client where it is used"):
         copy.copy(ev)
 
 
@@ -316,6 +318,21 @@ def test_methods_look_like_their_originals(original: Callable[..., object], meth
     if original.__name__ not in ("follow", "aclose", "with_options"):  # written out by hand
         assert inspect.getdoc(method) == inspect.getdoc(original)
         assert ours.parameters == theirs.parameters
+
+
+@pytest.mark.parametrize(
+    ("method", "returns"),
+    [
+        ("charging.start", "ApiResponse[StartedSession]"),
+        ("locations.iterate", "Iterator[Location]"),
+        ("charge", "ChargeBlock"),
+        ("start_charge", "Charge"),
+        ("attach", "Charge"),
+    ],
+)
+def test_help_shows_what_comes_back(method: str, returns: str) -> None:
+    found = operator.attrgetter(method)(ShellEV("id", "secret"))
+    assert inspect.signature(found).return_annotation == returns
 
 
 def test_the_groups_are_complete() -> None:

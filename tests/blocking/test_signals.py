@@ -51,6 +51,30 @@ def test_ctrl_c_cancels_the_request_and_leaves_the_client_usable(
     assert count(sandbox, operation) == (1 if operation == "charging.start" else 2)
 
 
+def test_ctrl_c_that_does_not_wake_the_waiting_thread_is_heeded_all_the_same(
+    sandbox: Sandbox, script: Run, wait_until: Wait
+) -> None:
+    sandbox.faults.add("charging.active", Fault.hang())
+    # Python notes the signal in whichever thread it reaches, and acts on it in the main one, which sleeps. The same
+    # comes of a signal that reaches the main thread in the moment before it falls asleep.
+    running = script("""
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        def elsewhere():
+            signal.sigwait([signal.SIGUSR1])
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        threading.Thread(target=elsewhere, daemon=True).start()
+        ev = ShellEV.from_env()
+        try:
+            call(ev)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        print(call(ev))
+    """)
+    wait_until(lambda: count(sandbox, "charging.active") == 1)
+    running.process.send_signal(signal.SIGUSR1)
+    running.ends("interrupted", "200")
+
+
 def test_ctrl_c_that_nobody_catches_ends_the_process_at_once(sandbox: Sandbox, script: Run, wait_until: Wait) -> None:
     sandbox.faults.always("charging.active", Fault.hang())
     running = script("""
@@ -94,18 +118,19 @@ def test_a_handler_may_itself_make_a_call(sandbox: Sandbox, script: Run, wait_un
     running.ends("inside 200", "200")
 
 
-def test_a_second_interrupt_does_not_wait_for_a_call_that_will_not_wind_up(script: Run) -> None:
-    script("""
+@pytest.mark.parametrize("reaches", ["os.kill(os.getpid(), ", "signal.pthread_kill(threading.get_ident(), "])
+def test_a_second_interrupt_does_not_wait_for_a_call_that_will_not_wind_up(script: Run, reaches: str) -> None:
+    script(f"""
         import asyncio
         from shell_ev.core.portal import Portal
         async def nothing(): pass
         ended = asyncio.Event()
         async def stubborn():
-            os.kill(os.getpid(), signal.SIGINT)
+            {reaches}signal.SIGINT)
             try:
                 await ended.wait()
             except asyncio.CancelledError:
-                os.kill(os.getpid(), signal.SIGINT)
+                {reaches}signal.SIGINT)
                 await ended.wait()
         portal = Portal(nothing)
         try:

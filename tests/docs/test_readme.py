@@ -1,51 +1,12 @@
-"""Every code block of README runs: the Python ones here, against a sandbox; the shell ones in .ci/run."""
+"""README: its shell blocks are those that .ci/run runs, its tree of errors is whole. test_examples.py runs the rest."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
+from pages import ROOT, blocks_of
 
-from shell_ev.sandbox import Sandbox
-
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-PROGRAMS = [text for language, text in BLOCKS if language == "python"]
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(stations=400) as running:
-        running.start_delay = running.stop_delay = 0.0
-        yield running
-
-
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: str(PROGRAMS.index(program)))
-def test_a_python_block_runs(program: str, sandbox: Sandbox, tmp_path: Path) -> None:
-    script = tmp_path / "block.py"
-    script.write_text(program)
-    variables = {
-        "SHELL_EV_BASE_URL": sandbox.url,
-        "SHELL_EV_CLIENT_ID": sandbox.client_id,
-        "SHELL_EV_CLIENT_SECRET": sandbox.client_secret,
-    }
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
-        env={**os.environ, **variables},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.strip()
+BLOCKS = [(block.language, block.text) for block in blocks_of(ROOT / "README.md")]
 
 
 def test_the_shell_blocks_are_those_that_ci_runs() -> None:

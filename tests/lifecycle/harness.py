@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from shell_ev import AsyncShellEV, ClientCredentials
 from shell_ev.config import make_config
+from shell_ev.core.deadline import Deadline
 from shell_ev.core.exchange import Reply, Request, SendFailure
 from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.models.response import Headers
@@ -31,7 +32,7 @@ class InMemorySender:
         self._world = world
         self.open = 0
 
-    async def send(self, request: Request, connect_within: float | None) -> Reply:
+    async def send(self, request: Request, connect_within: float | None, _: Deadline) -> Reply:
         world = self._world
         self.open += 1
         try:

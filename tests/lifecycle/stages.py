@@ -14,6 +14,7 @@ from fakes import SESSION, FakeSender, client_over, reply
 from harness import EPOCH, InMemorySender, World
 
 from shell_ev import AsyncCharge, AsyncShellEV, ShellEVError
+from shell_ev.core.deadline import Deadline
 from shell_ev.core.exchange import Reply, Request
 from shell_ev.core.session_manager import Hooks
 from shell_ev.models.response import Headers
@@ -72,8 +73,8 @@ class Stage(World):
 class _Dated(InMemorySender):
     """Puts the service's clock into every answer, as HTTP servers do."""
 
-    async def send(self, request: Request, connect_within: float | None) -> Reply:
-        answer = await super().send(request, connect_within)
+    async def send(self, request: Request, connect_within: float | None, deadline: Deadline | None = None) -> Reply:
+        answer = await super().send(request, connect_within, deadline)
         date = format_datetime(datetime.fromtimestamp(self._world.now(), UTC), usegmt=True)
         return attrs.evolve(answer, headers=Headers((*answer.headers.raw, (b"Date", date.encode()))))
 

@@ -37,11 +37,11 @@ async def test_a_thousand_charges_followed_for_an_hour_stay_within_the_budget() 
     moments: list[float] = []
     real_send = world.sender.send
 
-    async def counted(request, within):  # type: ignore[no-untyped-def]
+    async def counted(request, within, deadline):  # type: ignore[no-untyped-def]
         if "retrieve" in request.url:
             moments.append(asyncio.get_running_loop().time())
             looks[request.url] += 1
-        return await real_send(request, within)
+        return await real_send(request, within, deadline)
 
     world.sender.send = counted  # type: ignore[method-assign]
     loop = asyncio.get_running_loop()

@@ -25,7 +25,7 @@ from shell_ev import (
     TokenSource,
     UnauthorizedError,
 )
-from shell_ev.core.auth import Grant, TokenCache, acquire_from, read_grant, read_lifetime
+from shell_ev.core.auth import Grant, GuardedSource, TokenCache, read_grant, read_lifetime
 from shell_ev.core.exchange import Request, SendFailure
 
 CREDENTIALS = ClientCredentials("my-id", "my-secret")
@@ -352,6 +352,15 @@ class TestTheTokenEndpointsAnswer:
         for words in (error, description):
             assert words is None or words in str(caught.value)
 
+    @pytest.mark.parametrize("status", [200, 302, 401])
+    def test_the_headers_of_the_answer_come_along_without_a_secret(self, status: int) -> None:
+        answer = reply(status, b"<html>", Content_Type="text/html", Location="https://portal.example/?was=the-secret")
+        with pytest.raises(AuthenticationError) as caught:
+            read_grant(answer, lambda text: text.replace("the-secret", "***"))
+        assert caught.value.headers["content-type"] == "text/html"
+        assert caught.value.headers["location"] == "https://portal.example/?was=***"
+        assert AuthenticationError("no answer at all").headers == {}
+
 
 def tokens_and_calls(*token_outcomes: Any, operation: str = "active") -> FakeSender:
     """A sender whose token endpoint gives these outcomes in order, and whose API always answers well."""
@@ -565,7 +574,7 @@ class TestTokenSourcesOfTheUser:
     @pytest.mark.parametrize("given", [None, "abc", AccessToken(""), AccessToken("a b"), AccessToken("a\nb"), object()])
     async def test_something_that_is_no_token_is_an_authentication_error(self, given: Any) -> None:
         with pytest.raises(AuthenticationError):
-            await acquire_from(Custom(lambda: given))
+            await GuardedSource(Custom(lambda: given)).acquire()
 
     def test_any_object_with_both_methods_is_a_token_source(self) -> None:
         assert isinstance(Custom(lambda: None), TokenSource)

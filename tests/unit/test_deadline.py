@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -285,7 +286,7 @@ class TestTheOneTimer:
             await asyncio.sleep(0.5)
         await asyncio.sleep(5)
 
-        with sweeper.limit(None):
+        with sweeper.limit(math.inf):
             await asyncio.sleep(5)
         sweeper.close()
 
@@ -336,3 +337,83 @@ class TestTheOneTimer:
                 ended_by = "outer"
             assert ended_by == by
         assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+
+
+class TestSilence:
+    """A shorter limit within a block, set again at every sign of life."""
+
+    @virtual_time
+    async def test_a_silence_is_told_to_who_catches_it_and_the_block_goes_on(self) -> None:
+        sweeper = DeadlineSweeper(asyncio.get_running_loop())
+        began = now()
+        with sweeper.limit(began + 10) as deadline:
+            deadline.quiet_for(2)
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.sleep(100)
+            assert deadline.fell_silent()
+            assert now() - began == pytest.approx(2)
+            assert not deadline.fell_silent()
+            await asyncio.sleep(7)  # no silence is limited any more, only the whole
+        assert not deadline.expired
+        assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+
+    @virtual_time
+    async def test_every_sign_of_life_begins_a_new_silence_and_none_lengthens_the_whole(self) -> None:
+        sweeper = DeadlineSweeper(asyncio.get_running_loop())
+        began = now()
+        with pytest.raises(TimeoutError), sweeper.limit(began + 5) as deadline:
+            for _ in range(100):
+                deadline.quiet_for(2)
+                await asyncio.sleep(1.5)
+        assert deadline.expired
+        assert not deadline.fell_silent()
+        assert now() - began == pytest.approx(5)
+
+    @virtual_time
+    async def test_none_lifts_the_limit(self) -> None:
+        sweeper = DeadlineSweeper(asyncio.get_running_loop())
+        with sweeper.limit(math.inf) as deadline:
+            deadline.quiet_for(2)
+            await asyncio.sleep(1)
+            deadline.quiet_for(None)
+            await asyncio.sleep(1000)
+        assert not deadline.expired
+
+    @virtual_time
+    async def test_a_cancellation_from_outside_at_the_same_moment_is_not_taken_for_silence(self) -> None:
+        loop = asyncio.get_running_loop()
+        sweeper = DeadlineSweeper(loop)
+
+        async def block() -> None:
+            with sweeper.limit(loop.time() + 10) as deadline:
+                deadline.quiet_for(1)
+                try:
+                    await asyncio.sleep(100)
+                except asyncio.CancelledError:
+                    assert not deadline.fell_silent()
+                    raise
+
+        task = asyncio.ensure_future(block())
+        await asyncio.sleep(0)
+        loop.call_at(loop.time() + 1, task.cancel)
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    @virtual_time
+    async def test_a_silence_that_nobody_asks_about_ends_the_block(self) -> None:
+        sweeper = DeadlineSweeper(asyncio.get_running_loop())
+        with pytest.raises(TimeoutError), sweeper.limit(now() + 10) as deadline:
+            deadline.quiet_for(1)
+            await asyncio.sleep(100)
+        assert deadline.expired
+        assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+
+    @virtual_time
+    async def test_a_block_that_ends_as_the_silence_passes_leaves_its_task_uncancelled(self) -> None:
+        loop = asyncio.get_running_loop()
+        sweeper = DeadlineSweeper(loop)
+        with sweeper.limit(loop.time() + 10) as deadline:
+            deadline.expire(loop.time())  # the cancellation is on its way, the block has nothing left to wait for
+        assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(0)  # as with asyncio.timeout: what was on its way arrives

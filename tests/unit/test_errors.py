@@ -220,7 +220,9 @@ def some_of_every_class() -> list[ShellEVError]:
         ShellEVError("base"),
         ConfigurationError("bad option"),
         ValidationError(["a is wrong", "b is wrong"], "charging.start"),
-        AuthenticationError("no", error="invalid_client", error_description="who?", status_code=401),
+        AuthenticationError(
+            "no", error="invalid_client", error_description="who?", status_code=401, headers={"A": "b"}
+        ),
         TransportError("x", operation="charging.stop", request_id=REQUEST_ID, attempts=2, request_sent=True),
         ConnectError("x", operation="charging.stop", request_id=REQUEST_ID, attempts=2),
         RequestTimeoutError("x", operation="charging.stop", request_id=REQUEST_ID, attempts=2, request_sent=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gzip
 import json
 import logging
@@ -687,6 +688,26 @@ class TestLogs:
     def test_no_handler_is_installed(self) -> None:
         assert logging.getLogger("shell_ev").handlers == []
         assert logging.getLogger("shell_ev").level == logging.NOTSET
+
+
+async def test_a_call_that_is_thrown_away_closes_quietly_in_whatever_context() -> None:
+    """As a collector or a closing loop does it, far from the context that the call was made in."""
+
+    async def silent(request: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    loop = asyncio.get_running_loop()
+    complaints: list[Any] = []
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    async with serving(silent) as url, AsyncShellEV(token_source=TOKEN, base_url=url) as ev:
+        coroutine = ev.charging.active(CARD)
+        waiting_for = coroutine.send(None)
+        while not ev._manager._shared._wires:
+            await asyncio.sleep(0)
+        contextvars.copy_context().run(coroutine.close)
+        del waiting_for
+    assert complaints == []
 
 
 class TestSilence:

@@ -1,0 +1,119 @@
+"""The documentation site: Markdown pages, and a reference out of the docstrings.
+
+Knows Sphinx and where the library's names live; fetches nothing, so that it builds
+without a network.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import aiohttp
+
+import shell_ev
+from shell_ev import client, config, errors, sync
+from shell_ev.core import auth
+
+project = "shell_ev"
+author = "The shell_ev founders"
+release = version = shell_ev.__version__
+html_title = f"shell_ev {release}"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+myst_heading_anchors = 3
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
+html_show_sphinx = False
+html_copy_source = False
+html_show_sourcelink = False
+
+# Docstrings are reStructuredText; a single backtick in one is code.
+default_role = "code"
+add_module_names = False
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 80
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_inherit_docstrings = False
+
+# What these modules import for type checkers alone: with it autodoc can evaluate their
+# annotations, and link them.
+for module in (client, config, sync):
+    vars(module).update(_ssl=ssl, aiohttp=aiohttp)
+vars(sync).update(
+    ClientCredentials=auth.ClientCredentials, TokenSource=auth.TokenSource
+)
+vars(errors).update(
+    ChargeSession=shell_ev.ChargeSession, SessionErrorCode=shell_ev.SessionErrorCode
+)
+
+nitpicky = True
+nitpick_ignore_regex = [
+    # Other people's documentation: links to it would have to be fetched at each build.
+    (
+        r"py:.*",
+        r"(aiohttp|attrs|collections|datetime|opentelemetry|ssl|types|uuid)\..*",
+    ),
+    # The type variable of ApiResponse.
+    (r"py:class", r"shell_ev\.models\.response\.T"),
+]
+
+#: Classes that users build. Of the others the way in is a documented method, and the
+#: constructor is left out.
+BUILT_BY_USERS = {
+    "AccessToken",
+    "AsyncShellEV",
+    "ClientCredentials",
+    "EmaId",
+    "EvseId",
+    "OpenTelemetry",
+    "Polling",
+    "Sandbox",
+    "ShellEV",
+    "StaticToken",
+    "Timeout",
+}
+#: What an asynchronous method gives, and what its blocking twin gives instead.
+TWINS = {
+    "collections.abc.AsyncIterator": "collections.abc.Iterator",
+    "shell_ev.lifecycle.charge.AsyncCharge": "shell_ev.sync.Charge",
+    "shell_ev.lifecycle.starting.AsyncChargeBlock": "shell_ev.sync.ChargeBlock",
+}
+
+
+def as_users_see_it(
+    app: Any,
+    what: str,
+    name: str,
+    obj: Any,
+    options: Any,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str, str] | None:
+    """The signature to show where it is not the one autodoc finds."""
+    if signature is None:
+        return None
+    if what == "class" and obj.__name__ not in BUILT_BY_USERS:
+        return "", ""
+    if what == "exception" and "__init__" not in vars(obj):
+        return "", ""  # that of its base, which is shown there
+    # A blocking method carries its original's annotations: they name what that gives.
+    if returns and hasattr(obj, "__wrapped__") and obj.__globals__ is vars(sync):
+        return signature, re.sub(
+            r"[\w.]+", lambda name: TWINS.get(name[0], name[0]), returns
+        )
+    return None
+
+
+def setup(app: Any) -> None:
+    """Hook into autodoc."""
+    app.connect("autodoc-process-signature", as_users_see_it)

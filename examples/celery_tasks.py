@@ -1,0 +1,137 @@
+"""Celery tasks that start and stop charges; a worker process has one client, a redelivered task starts nothing again.
+
+Run a worker, with `python -m shell_ev.sandbox` in another terminal:
+
+    SHELL_EV_BASE_URL=http://127.0.0.1:8080 SHELL_EV_CLIENT_ID=sandbox-client SHELL_EV_CLIENT_SECRET=sandbox-secret \\
+    celery --workdir examples --app celery_tasks worker --concurrency 2 --loglevel INFO
+
+and give it something to do:
+
+    celery --workdir examples --app celery_tasks call celery_tasks.start_charge \\
+    --args '["order-1", "NL-TNM-C00122045-K", "NL*TNM*E02003451*0"]'
+
+Messages and results go through files, so that no broker is needed to try it; BROKER_URL and RESULT_BACKEND name real
+ones. CHARGES_DB and CHARGES_PATIENCE as in fastapi_service.py.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, Task
+from celery.result import allow_join_result
+from celery.signals import worker_process_init, worker_process_shutdown
+from process_client import ProcessClient
+from start_once import find_started, ledger_from_env, start_once
+
+from shell_ev import ServiceUnavailableError, ShellEV, ShellEVError, TooManyRequestsError, TransportError
+
+PATIENCE = float(os.environ.get("CHARGES_PATIENCE", "20"))
+
+app = Celery("celery_tasks")
+app.conf.update(
+    broker_connection_retry_on_startup=True,
+    # A process takes one task at a time: what it holds in advance is what waits when it hangs.
+    worker_prefetch_multiplier=1,
+    # Seconds until the task of a killed process is given to another one (Celery waits ten for its last words).
+    worker_lost_wait=1.0,
+    # A result says that its task is being worked on, and by which process.
+    task_track_started=True,
+    # In the middle of a start: longer than the client's timeout and the patience together. The soft limit cancels the
+    # start and stops what came of it, which takes time as well; the hard one kills.
+    task_soft_time_limit=120,
+    task_time_limit=400,
+)
+if "BROKER_URL" in os.environ:
+    app.conf.update(broker_url=os.environ["BROKER_URL"], result_backend=os.environ.get("RESULT_BACKEND"))
+else:
+    files = Path(os.environ.get("CELERY_FILES", "celery_files")).resolve()
+    for name in ("messages", "control", "results"):
+        (files / name).mkdir(parents=True, exist_ok=True)
+    app.conf.update(
+        broker_url="filesystem://",
+        broker_transport_options={
+            "data_folder_in": str(files / "messages"),
+            "data_folder_out": str(files / "messages"),
+            "control_folder": str(files / "control"),
+            "polling_interval": 0.2,
+        },
+        result_backend=(files / "results").as_uri(),
+    )
+
+clients = ProcessClient(lambda: ShellEV.from_env(timeout=20, user_agent_suffix="celery_tasks"))
+ledger = ledger_from_env()
+
+
+@worker_process_init.connect
+def open_client(**_: Any) -> None:
+    """In each worker process, after the fork: wrong settings show here and not with the first task."""
+    clients.get()
+
+
+@worker_process_shutdown.connect
+def close_client(**_: Any) -> None:
+    """Say goodbye; what is charging goes on charging."""
+    clients.close()
+
+
+class ChargingFailed(Exception):
+    """What a task fails with: name and text of the library's error.
+
+    Results travel as JSON, and an exception is rebuilt from its ``args`` alone: the library's own carry more than that.
+    """
+
+    @classmethod
+    def of(cls, error: ShellEVError) -> ChargingFailed:
+        """The failure that an error amounts to."""
+        return cls(type(error).__name__, str(error))
+
+
+def is_passing(error: ShellEVError) -> bool:
+    """Whether nothing was started and the next try may well do better."""
+    passing = isinstance(error, (TransportError, TooManyRequestsError, ServiceUnavailableError))
+    return passing and not error.outcome_unknown
+
+
+def pause(error: ShellEVError, retries: int) -> float:
+    """Seconds until the next try: as the service says, else ever longer."""
+    return getattr(error, "retry_after", None) or min(300.0, 2.0**retries)
+
+
+# Acknowledged late, so that a start is not forgotten when its process dies. The price is that the same task comes
+# again, after a crash or when the broker loses patience, perhaps while the first is still at it: hence the key.
+@app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=8)
+def start_charge(self: Task, key: str, card: str, evse_id: str) -> str:
+    """The session id of the charge of this key (an order's number, say). Starts once, however often it runs."""
+    try:
+        return start_once(clients.get(), ledger, key, card, evse_id, patience=PATIENCE)
+    except ShellEVError as error:
+        if error.outcome_unknown:
+            # No retry. From here on this is a task that looks and cannot start; it keeps the id and gives the result.
+            with allow_join_result():  # eagerly, as in tests, the other task runs right here
+                return self.replace(find_charge.s(key))
+        if is_passing(error):
+            raise self.retry(exc=ChargingFailed.of(error), countdown=pause(error, self.request.retries)) from error
+        raise ChargingFailed.of(error) from None
+
+
+@app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=30)
+def find_charge(self: Task, key: str) -> str:
+    """The session id of a start whose end nobody heard of. Looks every minute, for half an hour."""
+    try:
+        return find_started(clients.get(), ledger, ledger.look(key), patience=PATIENCE)
+    except ShellEVError as error:
+        raise self.retry(exc=ChargingFailed.of(error), countdown=60) from error
+
+
+@app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=30)
+def stop_charge(self: Task, session_id: str) -> str:
+    """Stop a charge and see it stopped; its last state. Safe to repeat: one that has stopped already is a success."""
+    try:
+        session = clients.get().attach(session_id, stop_timeout=PATIENCE).stop()
+    except ShellEVError as error:
+        # Whatever it was, the car may be charging: better once too often than given up.
+        raise self.retry(exc=ChargingFailed.of(error), countdown=pause(error, self.request.retries)) from error
+    return str(session.state) if session is not None else "unknown"

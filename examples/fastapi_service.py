@@ -1,0 +1,224 @@
+"""A FastAPI service that finds chargers, starts charges, shows and stops them; one AsyncShellEV for its whole life.
+
+Run it, with `python -m shell_ev.sandbox` in another terminal:
+
+    SHELL_EV_BASE_URL=http://127.0.0.1:8080 SHELL_EV_CLIENT_ID=sandbox-client SHELL_EV_CLIENT_SECRET=sandbox-secret \\
+    uvicorn --app-dir examples fastapi_service:app --port 8000 --timeout-graceful-shutdown 60
+
+and open http://127.0.0.1:8000/docs. A start needs an Idempotency-Key header of the caller's own making: repeated with
+the same key it gives the same charge, whatever happened in between, a crash of this service included.
+
+    CHARGES_DB            where the keys are kept (charges.sqlite3)
+    CHARGES_PATIENCE      seconds to look for a charge whose start got no answer, and to see one stop (20)
+    CHARGES_ON_SHUTDOWN   "leave" the charges of this process running when it ends, or "stop" them ("leave")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse
+from http_problems import CONTENT_TYPE, problem_of
+from pydantic import BaseModel
+from start_once import Ledger, ledger_from_env, start_once_async
+
+from shell_ev import AsyncCharge, AsyncShellEV, ChargeFailedError, ChargePendingError, ChargeSession, ShellEVError
+
+logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(name)s: %(message)s")
+logger = logging.getLogger(__name__)
+
+PATIENCE = float(os.environ.get("CHARGES_PATIENCE", "20"))
+
+
+class Running:
+    """What the service holds while it lives."""
+
+    def __init__(self, ev: AsyncShellEV, ledger: Ledger) -> None:
+        self.ev = ev
+        self.ledger = ledger
+        self.starting: set[asyncio.Task[str]] = set()
+        """Starts under way."""
+        self.session_ids: set[str] = set()
+        """Charges this process started and has not seen end."""
+
+    async def start(self, key: str, card: str, evse_id: str) -> str:
+        """Start in a task of its own: a request that is cancelled, by a server out of patience, loses no charge."""
+        task = asyncio.create_task(self._start(key, card, evse_id))
+        self.starting.add(task)
+        task.add_done_callback(self.starting.discard)
+        return await asyncio.shield(task)
+
+    async def _start(self, key: str, card: str, evse_id: str) -> str:
+        session_id = await start_once_async(self.ev, self.ledger, key, card, evse_id, patience=PATIENCE)
+        self.session_ids.add(session_id)
+        return session_id
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """One client from start-up to shutdown, and a decision on what is charging by then."""
+    on_shutdown = os.environ.get("CHARGES_ON_SHUTDOWN", "leave")
+    if on_shutdown not in ("leave", "stop"):
+        raise ValueError(f"CHARGES_ON_SHUTDOWN must be 'leave' or 'stop', not {on_shutdown!r}")
+    async with AsyncShellEV.from_env(timeout=20, user_agent_suffix="fastapi_service") as ev:
+        app.state.running = running = Running(ev, await asyncio.to_thread(ledger_from_env))
+        yield
+        # The server has let requests finish, or has cancelled them: what they began is known once it is through.
+        if running.starting:
+            await asyncio.wait(running.starting)
+        if on_shutdown == "stop":
+            await asyncio.gather(*(stop_for_good(ev, session_id) for session_id in running.session_ids))
+        elif running.session_ids:
+            logger.warning("shutdown leaves running, if still they do: %s", ", ".join(sorted(running.session_ids)))
+
+
+async def stop_for_good(ev: AsyncShellEV, session_id: str) -> None:
+    """Stop one charge at shutdown and say what came of it."""
+    try:
+        await ev.attach(session_id, stop_timeout=PATIENCE).stop()
+        logger.info("shutdown stopped %s", session_id)
+    except ShellEVError as error:
+        logger.error("shutdown: %s", error)
+
+
+app = FastAPI(title="Charging", lifespan=lifespan)
+
+
+@app.exception_handler(ShellEVError)
+async def as_problem(request: Request, error: ShellEVError) -> JSONResponse:
+    """Every error of the library, as the HTTP answer it amounts to."""
+    problem = problem_of(error)
+    return JSONResponse(problem.body, problem.status, problem.headers, media_type=CONTENT_TYPE)
+
+
+class Charger(BaseModel):
+    """An EVSE that is free."""
+
+    evse_id: str
+    distance_km: float | None
+    max_power_kw: float | None
+    address: str | None
+
+
+class Order(BaseModel):
+    """Which card is to charge where."""
+
+    card: str
+    evse_id: str
+
+
+class Charge(BaseModel):
+    """A charge as far as it is known. ``state`` is None until the first look."""
+
+    session_id: str
+    state: str | None = None
+    error: str | None = None
+    started_at: datetime | None = None
+    stopped_at: datetime | None = None
+
+    @classmethod
+    def of(cls, session_id: str, session: ChargeSession | None) -> Charge:
+        """The charge of a session, looked at or not."""
+        if session is None:
+            return cls(session_id=session_id)
+        return cls(
+            session_id=session_id,
+            state=session.state,
+            error=session.error.code if session.error is not None else None,
+            started_at=session.started_at,
+            stopped_at=session.stopped_at,
+        )
+
+
+def get_running(request: Request) -> Running:
+    """What ``lifespan`` made."""
+    running: Running = request.app.state.running
+    return running
+
+
+Service = Annotated[Running, Depends(get_running)]
+
+
+async def own_charge(session_id: str, service: Service) -> AsyncCharge:
+    """A charge that was started here; anybody else's is a 404, whoever guesses its id."""
+    charge = service.ev.attach(session_id, stop_timeout=PATIENCE)
+    if not await asyncio.to_thread(service.ledger.holds, session_id):
+        raise HTTPException(404, "no such charge")
+    return charge
+
+
+OwnCharge = Annotated[AsyncCharge, Depends(own_charge)]
+
+
+@app.get("/chargers")
+async def find_chargers(service: Service, latitude: float, longitude: float) -> list[Charger]:
+    """The free EVSEs around a place, nearest first."""
+    nearby = await service.ev.locations.nearby(latitude, longitude, evse_status="Available", limit=25)
+    return [
+        Charger(
+            evse_id=evse.evse_id,
+            distance_km=location.distance_km(latitude, longitude),
+            max_power_kw=evse.max_power_kw,
+            address=location.address.street_and_number if location.address is not None else None,
+        )
+        for location in nearby.data
+        for evse in location.available_evses()
+        if evse.evse_id is not None
+    ]
+
+
+@app.post("/charges", status_code=202, responses={201: {"model": Charge}})
+async def start_charge(
+    order: Order,
+    idempotency_key: Annotated[str, Header(min_length=1, max_length=200)],
+    service: Service,
+    response: Response,
+    wait: Annotated[float, Query(ge=0, le=60)] = 0,
+) -> Charge:
+    """Start a charge: 202 once it is accepted, which is not yet charging.
+
+    With ``wait`` (seconds) 201 once it charges, 409 with the reason when it fails, 202 if it is still open by then.
+    """
+    session_id = await service.start(idempotency_key, order.card, order.evse_id)
+    response.headers["Location"] = f"/charges/{session_id}"
+    charge = service.ev.attach(session_id)
+    if wait:
+        try:
+            await charge.wait_started(timeout=wait)
+            response.status_code = 201
+        except ChargePendingError:
+            pass  # accepted all the same, and may start yet: that is what 202 says
+        except ChargeFailedError:
+            service.session_ids.discard(session_id)
+            raise
+    return Charge.of(session_id, charge.session)
+
+
+@app.get("/charges/{session_id}")
+async def show_charge(charge: OwnCharge, service: Service) -> Charge:
+    """Look at a charge."""
+    session = await charge.refresh()
+    if charge.is_over:
+        service.session_ids.discard(charge.session_id)
+    return Charge.of(charge.session_id, session)
+
+
+@app.post("/charges/{session_id}/stop")
+async def stop_charge(charge: OwnCharge, service: Service) -> Charge:
+    """Stop a charge and see it stopped. One that has stopped already is a success."""
+    session = await charge.stop()
+    service.session_ids.discard(charge.session_id)
+    return Charge.of(charge.session_id, session)
+
+
+@app.get("/health")
+async def health() -> dict[Literal["status"], str]:
+    """For the load balancer: that the service answers, not that Shell's does."""
+    return {"status": "ok"}

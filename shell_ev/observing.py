@@ -1,0 +1,165 @@
+"""Hooks: what an application may watch of its calls. Base classes to inherit from, and the events they are told.
+
+Knows calls from outside only: neither how they are carried out nor who listens. Observers see, they change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+if TYPE_CHECKING:
+    from .config import ApiVersion
+    from .models.response import ApiResponse
+
+TryOutcome = Literal["answered", "not_sent", "no_answer", "cancelled"]
+CallOutcome = Literal["success", "error", "unknown", "cancelled"]
+
+_REDACTED = "REDACTED"
+
+
+@attrs.frozen(kw_only=True)
+class CallInfo:
+    """A call that begins, or a token request that does."""
+
+    operation: str
+    """``group.method``, such as ``charging.start``; ``token`` for a token request."""
+    api_version: ApiVersion
+    """The dialect spoken."""
+    method: str
+    """HTTP method."""
+    url: str = attrs.field(repr=False)
+    """As it is sent: ids of cards and sessions may be in it. :attr:`redacted_url` is for telling others."""
+    route: str
+    """Path as the table of operations has it, with placeholders: few different ones, and no ids in them."""
+    request_id: str | None = None
+    """RequestId of every try of the call; None for a token request, which has none."""
+    arguments: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+    """The call's own arguments by name, checked: ids of cards and sessions among them. No credentials."""
+    background: bool = False
+    """True for a token that is renewed ahead of its end, while calls go on with the old one."""
+
+    @property
+    def redacted_url(self) -> str:
+        """The URL with ``REDACTED`` for every value in the query and every id in the path."""
+        path, mark, query = self.url.partition("?")
+        parts = path.split("/")
+        # From the right: what comes before the route, a prefix of the base URL say, is the application's own.
+        for place, piece in enumerate(reversed(self.route.split("/")), 1):
+            if piece.startswith("{"):
+                parts[-place] = _REDACTED
+        names = (pair.partition("=")[0] for pair in query.split("&"))
+        return "/".join(parts) + mark + ("&".join(f"{name}={_REDACTED}" for name in names) if query else "")
+
+
+@attrs.frozen(kw_only=True)
+class _OfTry:
+    """What a try came to."""
+
+    attempt: int
+    """Number of the try within its call, from 1; a replay with a fresh token counts."""
+    outcome: TryOutcome
+    """``answered``; ``not_sent``: the request surely did not leave this machine; ``no_answer``: it may have, and no
+    whole answer came; ``cancelled``: the caller left."""
+    status_code: int | None = None
+    """HTTP status; None without an answer."""
+    failure: str | None = None
+    """Why no answer came, in one line without ids or secrets; None with an answer."""
+
+    @property
+    def reason(self) -> str:
+        """The outcome in words: ``status 503``, or why no answer came."""
+        return self.failure or f"status {self.status_code}"
+
+
+@attrs.frozen(kw_only=True)
+class TryEnded(_OfTry):
+    """One try is over: one request was sent, or could not be."""
+
+    elapsed: float
+    """Seconds the try took."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether a success was answered."""
+        return self.status_code is not None and 200 <= self.status_code <= 299
+
+
+@attrs.frozen(kw_only=True)
+class Waiting(_OfTry):
+    """A try failed and another will be made: told before the wait, which a cancellation or deadline may cut short."""
+
+    seconds: float
+    """How long the wait will be."""
+    retry_after: float | None = None
+    """Seconds the service asked for, if it did."""
+
+
+@attrs.frozen(kw_only=True)
+class CallEnded:
+    """A call is over, one way or the other."""
+
+    elapsed: float
+    """Seconds from the beginning of the call to its end: token, tries, waits and decoding."""
+    attempts: int
+    """How many tries were made; 0 when none was, for want of a token say."""
+    status_code: int | None = None
+    """HTTP status of the last try; None when it got no answer."""
+    response: ApiResponse[Any] | None = attrs.field(default=None, repr=False)
+    """What the caller gets; None for a failure, and for a token request: tokens are shown to nobody."""
+    error: BaseException | None = None
+    """What the caller gets instead: a ShellEVError, a cancellation or an interrupt. Its text may quote ids."""
+    outcome_unknown: bool = False
+    """Whether a start or stop may have taken effect although the call failed or was cancelled."""
+
+    @property
+    def outcome(self) -> CallOutcome:
+        """``success``; ``unknown``: a start or stop that may have taken effect; ``error``: any other failure;
+        ``cancelled``: the caller left, and left nothing open."""
+        if self.error is None:
+            return "success"
+        if self.outcome_unknown:
+            return "unknown"
+        return "error" if isinstance(self.error, Exception) else "cancelled"
+
+
+class CallObserver:
+    """Watches one call. Inherit from it and write the methods you need; the others do nothing.
+
+    The methods are called in the order of events, in the event loop: they must not block. An exception out of one is
+    logged, once for each method at WARNING, and the call goes on.
+    """
+
+    def try_ended(self, event: TryEnded) -> None:
+        """A try is over."""
+
+    def waits(self, event: Waiting) -> None:
+        """The call will wait and try again."""
+
+    def ended(self, event: CallEnded) -> None:
+        """The call is over. Told once for every call that began, in the context that it began in."""
+
+
+class Observer:
+    """Watches a client's calls. Inherit from it, write the methods you need, give one as ``observer=``.
+
+    The methods are called in the context of the call, before anything is sent: a context variable set in
+    ``call_began`` holds for the whole call, and for nothing else if ``ended`` puts it back. They run in the event loop:
+    in the caller's for AsyncShellEV, in the client's own thread (with a copy of the caller's context) for ShellEV.
+    """
+
+    def call_began(self, call: CallInfo) -> CallObserver | None:
+        """A call begins. Whatever is returned watches it to its end; None if nobody wants to.
+
+        Arguments that are refused begin no call, nor does a client that is closed.
+        """
+        return None
+
+    def token_began(self, call: CallInfo) -> CallObserver | None:
+        """The client asks the token endpoint for a token: for the call in whose context this is told, or ahead of time.
+
+        Only for client credentials: what a ``token_source`` of your own does is its own affair.
+        """
+        return None
