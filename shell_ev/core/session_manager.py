@@ -5,7 +5,6 @@ Knows tries, deadlines and what a failure means for the caller; knows neither ai
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import os
@@ -38,7 +37,7 @@ from .hooks import Hooks, ambient_hooks
 from .retry import Decision, Failure, decide, outcome_is_unknown, parse_retry_after
 from .shared import Shared, Wire
 from .telling import Watcher, watch
-from .timing import Timers
+from .timing import Timers, running_loop
 
 logger = logging.getLogger("shell_ev")
 
@@ -141,7 +140,7 @@ class SessionManager:
 
     def timers(self) -> Timers:
         """Time on the running loop."""
-        return self.hooks.timers(asyncio.get_running_loop())
+        return self.hooks.timers(running_loop())
 
     def limit(self, seconds: float) -> Deadline:
         """A limit on the time a block takes, as ``asyncio.timeout`` is one."""

@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from .auth import AccessToken, ClientCredentials, GuardedSource, TokenCache, TokenSource
 from .deadline import DeadlineSweeper
 from .exchange import Sender
-from .timing import Timers
+from .timing import Timers, running_loop
 
 _forks = 0
 
@@ -85,7 +85,7 @@ class Shared:
 
     def wire(self) -> Wire:
         """Connections for the running loop, opened on first use."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         wire = self._wires.get(loop)
         if wire is None:
             self.check()

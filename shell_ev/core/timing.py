@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from ..errors import ConfigurationError
+
 
 class Timer(Protocol):
     """Something that is going to be called."""
@@ -42,3 +44,13 @@ class LoopTimers:
     async def sleep(self, seconds: float) -> None:
         """Wait that long."""
         await asyncio.sleep(seconds)
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The loop that runs here. Raises ConfigurationError where there is none."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            "no asyncio event loop is running here (trio runs something else); await this on asyncio, or use ShellEV"
+        ) from None

@@ -14,6 +14,7 @@ import attrs
 
 from ..config import Timeout
 from ..core.session_manager import Progress, SessionManager, mint_request_id
+from ..core.timing import running_loop
 from ..endpoints.charging import prepare_start
 from ..errors import (
     ChargeFailedError,
@@ -61,7 +62,7 @@ class Starter:
 
     async def start(self) -> AsyncCharge:
         """The accepted charge, found again if its answer was lost. When cancelled, stops what it may have started."""
-        starting = asyncio.ensure_future(self._start())
+        starting = running_loop().create_task(self._start())
         try:
             await asyncio.wait([starting])
         except asyncio.CancelledError as cancelled:

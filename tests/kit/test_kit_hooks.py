@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shell_ev import AsyncShellEV, ShellEV
+from shell_ev import AsyncShellEV, ConfigurationError, ShellEV
 from shell_ev.core.hooks import Hooks, ambient, ambient_hooks
 from shell_ev.core.timing import LoopTimers
 
@@ -37,6 +37,23 @@ class TestAmbientHooks:
             thread.start()
             thread.join()
         assert hooks_of(made[0]) is own
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda ev: ev.charging.active("NL-TNM-C00122045-K"),
+        lambda ev: ev.start_charge("NL-TNM-C00122045-K", "NL*TNM*E02003451*0"),
+        lambda ev: ev.charge("NL-TNM-C00122045-K", "NL*TNM*E02003451*0").__aenter__(),
+        lambda ev: ev.attach("00000000-0000-4000-8000-000000000000").wait_started(),
+        lambda ev: anext(ev.follow(["00000000-0000-4000-8000-000000000000"])),
+    ],
+)
+def test_without_an_asyncio_loop_it_says_so(use: Any) -> None:
+    """As under trio: the coroutine is driven by something else."""
+    step = use(AsyncShellEV("id", "secret"))
+    with pytest.raises(ConfigurationError, match="no asyncio event loop is running here"):
+        step.send(None) if hasattr(step, "send") else step.__await__().send(None)
 
 
 def test_blocks_may_end_in_any_order() -> None:
