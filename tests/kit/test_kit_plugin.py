@@ -217,6 +217,7 @@ class TestWithEveryAsyncPlugin:
         errors = re.search(r"ERROR at setup of test_pending _+\n(.*\n)", result.stdout.str())
         assert errors is not None
         assert errors[1].startswith("shell_ev runs on asyncio, and this test runs on trio.")
+        assert "sandbox:" not in result.stdout.str()  # nothing has happened there
 
     def test_the_blocking_client_is_not_refused_under_trio(self, run: Run) -> None:
         source = """
@@ -316,6 +317,32 @@ class TestOptions:
                 shell_ev_sandbox.advance(5)
         """
         ended(run(source), {"passed": 2})
+
+    def test_no_sandbox_is_kept_after_its_test(self, run: Run, pytester: pytest.Pytester) -> None:
+        pytester.makeconftest(
+            """
+            import gc, weakref
+            made = []
+
+            def pytest_sessionfinish():
+                gc.collect()
+                print("kept:", sum(sandbox() is not None for sandbox in made))
+            """
+        )
+        source = """
+            import weakref, conftest
+
+            def test_it(shell_ev_sandbox, shell_ev_client, shell_ev_blocking_client):
+                conftest.made.append(weakref.ref(shell_ev_sandbox))
+
+            def test_that_fails(shell_ev_sandbox):
+                conftest.made.append(weakref.ref(shell_ev_sandbox))
+                shell_ev_sandbox.assert_started_once()
+
+            def test_the_last():
+                pass
+        """
+        assert "kept: 0" in run(source, own_process=True).stdout.str()
 
     def test_help(self, run: Run) -> None:
         shown = run("", "--markers").stdout.str()

@@ -226,7 +226,7 @@ class TestItsClients:
     async def test_after_the_test_they_say_so(self) -> None:
         with ControlledSandbox() as sandbox:
             ev, blocking = sandbox.client(), sandbox.blocking_client()
-            app = AsyncShellEV.from_env(sandbox.env)
+            app = AsyncShellEV.from_env(sandbox.env, max_retries=0)
             await app.charging.active(CARD)
         for late in (ev, app):
             with pytest.raises(ConfigurationError, match="the test that this client was made in is over"):
@@ -250,6 +250,29 @@ class TestItsClients:
         with pytest.raises(OutcomeUnknownError) as caught:
             await ev.charging.start(CARD, EVSE)
         assert caught.value.sent_at == sandbox.time.utcnow() == datetime.fromtimestamp(sandbox.now(), UTC)
+
+    @pytest.mark.parametrize("limits", [Timeout(connect=1e-6), Timeout(total=1e-4)])
+    async def test_connecting_takes_real_time_and_no_time_of_the_test(
+        self, sandbox: ControlledSandbox, limits: Timeout
+    ) -> None:
+        assert (await sandbox.client(timeout=limits).charging.active(CARD)).elapsed == 0
+
+    async def test_a_server_that_never_answers_and_is_not_the_sandbox_is_given_up_for_real(
+        self, sandbox: ControlledSandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("shell_ev.testing.sending._REAL_PATIENCE", 0.05)
+        writers: list[asyncio.StreamWriter] = []
+        server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1")
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            url = f"http://127.0.0.1:{port}"
+            stranger = AsyncShellEV(token_source=StaticToken("4711"), base_url=url, max_retries=0)
+            with pytest.raises(OutcomeUnknownError, match="no answer in time"):
+                await stranger.charging.start(CARD, EVSE)
+            assert sandbox.time.elapsed == 0
+            await stranger.aclose()
+            for writer in writers:
+                writer.close()
 
     async def test_a_server_that_is_not_the_sandbox(self, sandbox: ControlledSandbox) -> None:
         """Its answers take real time, during which the test's stands still."""
