@@ -22,7 +22,7 @@ class Deadline:
     shorter limit on one silence, again and again; when it passes, :meth:`fell_silent` tells.
     """
 
-    __slots__ = ("_cancelling", "_silent", "_sweeper", "_task", "expired", "when")
+    __slots__ = ("_cancelling", "_silent", "_sweeper", "_task", "doubted", "expired", "when")
 
     def __init__(self, sweeper: DeadlineSweeper, when: float) -> None:
         self._sweeper = sweeper
@@ -31,6 +31,8 @@ class Deadline:
         self._silent = False
         self.when = when
         self.expired = False
+        #: Whether it was found overdue once already; the sweeper's.
+        self.doubted = False
 
     def __enter__(self) -> Deadline:
         task = asyncio.current_task()
@@ -43,9 +45,12 @@ class Deadline:
 
     def quiet_for(self, seconds: float | None) -> None:
         """From now on the block may be silent for so long; None for as long as it may take."""
-        sweeper = self._sweeper
-        ends_at = math.inf if seconds is None else sweeper.now() + seconds
-        sweeper.add(self, ends_at if ends_at < self.when else self.when)
+        ends_at = math.inf
+        if seconds is not None:
+            now = self._sweeper.now()
+            ends_at = now + seconds
+            self.doubted = self.when <= now
+        self._sweeper.add(self, ends_at if ends_at < self.when else self.when)
 
     def fell_silent(self) -> bool:
         """For whoever catches the cancellation in the block: whether a silence caused it, and nothing else.
@@ -58,6 +63,10 @@ class Deadline:
         alone = self._task.uncancel() <= self._cancelling
         self._sweeper.add(self, self.when)
         return alone
+
+    def asked_to_end(self) -> bool:
+        """For whoever catches a cancellation in the block: whether anybody asked the task for it."""
+        return self._task is not None and self._task.cancelling() > self._cancelling
 
     def expire(self, now: float) -> None:
         """Cancel the block; called by the sweeper."""
@@ -105,24 +114,33 @@ class DeadlineSweeper:
         self._open.pop(deadline, None)
 
     def _arm(self, when: float) -> None:
-        self.close()
+        self._disarm()
         self._timer = self._timers.call_at(when, self._sweep)
         self._fires_at = when
 
     def _sweep(self) -> None:
-        self.close()
+        self._disarm()
         now = self.now()
         overdue = [deadline for deadline, when in self._open.items() if when <= now]
         for deadline in overdue:
+            if not deadline.doubted:
+                # What it waits for may have come in this very turn, or while the loop stood still: one turn to take it.
+                deadline.doubted = True
+                self._open[deadline] = now
+                continue
             del self._open[deadline]
             deadline.expire(now)
         earliest = min(self._open.values(), default=math.inf)
         if earliest < math.inf:
             self._arm(earliest)
 
-    def close(self) -> None:
-        """Drop the timer."""
+    def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._fires_at = math.inf
+
+    def close(self) -> None:
+        """Drop the timer, unless a call is under way: that one still has to end."""
+        if not self._open:
+            self._disarm()

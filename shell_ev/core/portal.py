@@ -50,11 +50,12 @@ class _Call(Generic[R]):
         self.result: R | None = None
         self.error: BaseException | None = None
 
-    def finish(self, error: BaseException | None) -> None:
+    def finish(self, error: BaseException | None = None) -> None:
         """In the loop thread, once: let the caller go on."""
         if not self.begun:
             self.coroutine.close()
-        self.error = error
+        if error is not None:
+            self.error = error
         self.done = True
         self._finished.release()
 
@@ -68,6 +69,16 @@ class _Call(Generic[R]):
         ends_at = time.monotonic() + grace
         while not self.done and (left := ends_at - time.monotonic()) > 0:
             self._finished.acquire(timeout=min(_BREATH, left))
+
+
+def _interrupt_behind(error: BaseException) -> BaseException | None:
+    """The interrupt that ``threading`` stumbled over: its locks do not expect one, and then complain of themselves."""
+    behind = error.__context__
+    return None if behind is None or isinstance(behind, Exception) else behind
+
+
+async def _nothing() -> None:
+    """What a thread that never served has to close."""
 
 
 class _LoopThread:
@@ -90,8 +101,10 @@ class _LoopThread:
         try:
             self._thread.start()
         except BaseException as error:
-            self.end()  # the thread may be on its way: it will see that it is not wanted
-            if isinstance(error, RuntimeError):  # there is none
+            # The thread may be on its way: it will see that it is not wanted. The client is, and stays open.
+            self._on_close = _nothing
+            self.end()
+            if isinstance(error, RuntimeError) and _interrupt_behind(error) is None:  # there is none
                 _serving.discard(self)
                 self._loop.close()
             raise
@@ -129,31 +142,31 @@ class _LoopThread:
     async def _carry_out(self, call: _Call[Any]) -> None:
         """The call to its end, which it tells itself: a callback would take the loop another turn, 5 % of a call."""
         if not call.wanted:
-            self._finish(call, None)
+            self._finish(call)
             return
         call.begun = True
-        error: BaseException | None = None
         try:
             call.result = await call.coroutine
         except asyncio.CancelledError:
             if self._ending:
-                error = self._refusal(call)
+                call.error = self._refusal(call)
             else:
-                error = ConfigurationError("the call was cancelled from inside the client's event loop")
+                call.error = ConfigurationError("the call was cancelled from inside the client's event loop")
+                call.error.outcome_unknown = True
         except BaseException as raised:
             # KeyboardInterrupt and SystemExit too: they are the caller's, and no business of the loop's. Without this
-            # frame, which tells nobody anything, and would make a cycle of every failed call.
-            error = raised.with_traceback(raised.__traceback__.tb_next if raised.__traceback__ else None)
-        self._finish(call, error)
+            # frame, which tells nobody anything.
+            call.error = raised.with_traceback(raised.__traceback__.tb_next if raised.__traceback__ else None)
+        self._finish(call)
 
     def _cancel(self, call: _Call[Any]) -> None:
         if call.task is None:
             if not call.done:
-                self._finish(call, None)  # interrupted on its way here; nobody looks at the outcome
+                self._finish(call)  # interrupted on its way here; nobody looks at the outcome
         elif call.begun:
             call.task.cancel()
 
-    def _finish(self, call: _Call[Any], error: BaseException | None) -> None:
+    def _finish(self, call: _Call[Any], error: BaseException | None = None) -> None:
         self._calls.discard(call)
         call.finish(error)
 
@@ -268,12 +281,13 @@ class Portal:
             else:
                 thread.take_back(call, grace)
             raise
-        error = call.error
+        # The traceback holds the frames of the call, and this one: if they held the error, each failed call would leave
+        # a cycle behind.
+        error, call.error = call.error, None
         if error is not None:
             try:
                 raise error
             finally:
-                # The traceback holds this frame and this frame would hold the error: a cycle per failed call.
                 del error, call
         return cast("R", call.result)
 
@@ -322,6 +336,9 @@ class Portal:
                 weakref.finalize(self, thread.end).atexit = False
                 thread.start()
             except (OSError, RuntimeError) as error:
+                interrupt = _interrupt_behind(error)
+                if interrupt is not None:
+                    raise interrupt from None
                 raise ConfigurationError(f"the client's thread cannot be started: {error}") from error
             self._thread = thread
             return thread

@@ -76,7 +76,7 @@ class Watcher:
                 if not isinstance(listener, CallObserver):
                     raise TypeError(f"{hook} must return a CallObserver or None, not {type(listener).__name__}")
                 self._listeners.append((name, listener))
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:  # nobody cancels what does not wait
                 self._complain(name, hook, error)
             except BaseException as error:
                 # This call will not be: those who were told that it begins are told that it does not go on.
@@ -129,7 +129,7 @@ class Watcher:
         for name, listener in self._listeners:
             try:
                 getattr(listener, hook)(event)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:  # nobody cancels what does not wait
                 self._complain(name, hook, error)
             except BaseException as error:
                 interrupt = error  # goes on its way once all have been told
@@ -139,7 +139,7 @@ class Watcher:
             finally:
                 del interrupt
 
-    def _complain(self, name: str, hook: str, error: Exception) -> None:
+    def _complain(self, name: str, hook: str, error: BaseException) -> None:
         which = f"{name}.{hook}"
         known = which in self._broken
         self._broken.add(which)

@@ -88,7 +88,7 @@ class Transport:
 
     async def send(self, request: Request, connect_within: float | None, deadline: Deadline) -> Reply:
         """Send once. Never follows a redirect. Raises SendFailure when no whole answer came."""
-        if self._session.closed:
+        if self._is_closed():
             whose = "this client" if self._ours else "the aiohttp.ClientSession of this client"
             raise ConfigurationError(f"{whose} is closed")
         listening = _listening.set((deadline, request.timeout.read)) if self._ours else None
@@ -111,9 +111,12 @@ class Transport:
             finally:
                 response.release()
         except asyncio.CancelledError as cancellation:
-            if not deadline.fell_silent():
-                raise
-            raise SendFailure("no answer in time", sent=True, timed_out=True) from cancellation
+            if deadline.fell_silent():
+                raise SendFailure("no answer in time", sent=True, timed_out=True) from cancellation
+            if self._is_closed() and not deadline.asked_to_end():
+                # Closing ends the wait for a free connection like this.
+                raise ConfigurationError("this client was closed during the call; nothing was sent") from cancellation
+            raise
         except ConfigurationError:
             raise
         except Exception as error:
@@ -127,8 +130,13 @@ class Transport:
                 deadline.quiet_for(None)
         return Reply(status=response.status, headers=Headers(response.raw_headers), body=body, oversized=oversized)
 
+    def _is_closed(self) -> bool:
+        return self._session.closed
+
     async def _read(self, response: aiohttp.ClientResponse, request: Request, deadline: Deadline) -> tuple[bytes, bool]:
         content = response.content
+        if self._ours and not content.at_eof():
+            deadline.quiet_for(request.timeout.read)
         kept: list[bytes] = []
         size = 0
         # Counted after decompression: a small body can unpack into a large one.

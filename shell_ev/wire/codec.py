@@ -268,10 +268,12 @@ class Codec:
         envelope: dict[str, tuple[str, Any]] = {}
         for name, value in document.items():
             envelope.setdefault(fold(name), (name, value))
-        if "data" not in envelope and "requestid" not in envelope and "status" not in envelope:
-            if result.bare_in is self.version:
-                return document, "$", None, None
-            raise Undecodable(["$: neither data nor status nor a request id"])
+        if "data" not in envelope and "requestid" not in envelope:
+            verdict = _status(envelope["status"][1]) if "status" in envelope else None
+            if result.bare_in is self.version and (verdict is None or not verdict.is_known):
+                return document, "$", None, None  # its status is its own: an EVSE's, say
+            if "status" not in envelope:
+                raise Undecodable(["$: neither data nor status nor a request id"])
         name, data = envelope.get("data", ("data", None))
         request_id = _text_or_none(envelope.get("requestid", ("", None))[1])
         return data, f"$.{name}", request_id, _status(envelope.get("status", ("", None))[1])

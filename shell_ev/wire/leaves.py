@@ -4,6 +4,7 @@ thing, else it is :class:`Unreadable`. Knows nothing of classes, keys or dialect
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable
@@ -93,10 +94,11 @@ def read_datetime(value: Any, _: Any = None) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
         finer = _FINER.search(text)
-        if finer is not None and finer.group(1) >= "5":
-            moment += timedelta(microseconds=1)  # rounded, where fromisoformat cuts off
-    except (ValueError, OverflowError):
+    except ValueError:
         raise Unreadable("expected a date and time") from None
+    if finer is not None and finer.group(1) >= "5":
+        with contextlib.suppress(OverflowError):  # the last moment there is, as .NET writes it, stays that
+            moment += timedelta(microseconds=1)  # rounded, where fromisoformat cuts off
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 

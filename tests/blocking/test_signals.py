@@ -51,6 +51,45 @@ def test_ctrl_c_cancels_the_request_and_leaves_the_client_usable(
     assert count(sandbox, operation) == (1 if operation == "charging.start" else 2)
 
 
+def test_ctrl_c_while_the_thread_is_started_leaves_the_client_usable(sandbox: Sandbox, script: Run) -> None:
+    script("""
+        start, interrupted = threading.Thread.start, []
+        def start_and_interrupt(thread):
+            start(thread)
+            if thread.name == "shell_ev" and not interrupted:
+                interrupted.append(True)
+                raise KeyboardInterrupt
+        threading.Thread.start = start_and_interrupt
+        ev = ShellEV.from_env()
+        try:
+            call(ev)
+        except KeyboardInterrupt:
+            print("interrupted")
+        print(call(ev))
+    """).ends("interrupted", "200")
+
+
+def test_an_interrupt_that_threading_stumbles_over_is_an_interrupt(sandbox: Sandbox, script: Run) -> None:
+    script("""
+        start, interrupted = threading.Thread.start, []
+        def start_and_stumble(thread):
+            start(thread)
+            if thread.name == "shell_ev" and not interrupted:
+                interrupted.append(True)
+                try:
+                    raise KeyboardInterrupt
+                finally:
+                    raise RuntimeError("release unlocked lock")
+        threading.Thread.start = start_and_stumble
+        ev = ShellEV.from_env()
+        try:
+            call(ev)
+        except KeyboardInterrupt:
+            print("interrupted")
+        print(call(ev))
+    """).ends("interrupted", "200")
+
+
 def test_ctrl_c_that_does_not_wake_the_waiting_thread_is_heeded_all_the_same(
     sandbox: Sandbox, script: Run, wait_until: Wait
 ) -> None:

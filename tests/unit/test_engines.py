@@ -309,3 +309,12 @@ def test_without_msgspec_everything_is_read_by_cattrs(monkeypatch: pytest.Monkey
     assert Codec(ApiVersion.V2).engine is Engine.CATTRS
     with pytest.raises(ConfigurationError, match="installs"):
         engine("msgspec")
+
+
+@needs_msgspec
+@pytest.mark.parametrize("status", ["Available", "Occupied", "Sleeping"])
+def test_a_bare_marker_is_not_taken_for_an_envelope_by_its_status(status: str) -> None:
+    body = json.dumps({"markerType": "SingleLocation", "status": status, "locationUid": 7}).encode()
+    _assert_alike(ApiVersion.V1_PASCAL, MARKERS, body)
+    (marker,) = Codec(ApiVersion.V1_PASCAL, "cattrs").decode(MARKERS, body).data
+    assert marker.status.value == status

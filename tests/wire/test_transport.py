@@ -753,3 +753,51 @@ class TestSilence:
             ev = AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits, max_retries=0, http_session=session)
             with pytest.raises(RequestTimeoutError):
                 await call(ev, "active")
+
+    async def test_what_is_silent_between_head_and_body_begins_anew(self) -> None:
+        async def in_two_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            body = GOOD_BODIES["active"]
+            await asyncio.sleep(0.2)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body))
+            await asyncio.sleep(0.2)
+            writer.write(body)
+            await writer.drain()
+            writer.close()
+
+        limits = Timeout(total=20, read=0.3)
+        async with (
+            raw_server(in_two_pieces) as url,
+            AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits, max_retries=0) as ev,
+        ):
+            assert (await call(ev, "active")).data == ()
+
+    async def test_closing_under_a_call_over_the_callers_session_leaves_it_its_limit(self) -> None:
+        async with serving(self.drip(2, 5)) as url, aiohttp.ClientSession() as session:
+            limits = Timeout(total=0.3, read=None)
+            ev = AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits, http_session=session)
+            under_way = asyncio.create_task(call(ev, "start"))
+            await asyncio.sleep(0.05)
+            await ev.aclose()
+            with pytest.raises(OutcomeUnknownError):
+                await under_way
+
+
+async def test_closing_tells_a_call_that_waits_for_a_connection_that_nothing_was_sent() -> None:
+    came = asyncio.Event()
+
+    async def silent(_: web.Request) -> web.Response:
+        came.set()
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async with serving(silent) as url:
+        ev = AsyncShellEV(token_source=TOKEN, base_url=url, max_connections=1)
+        first, second = (asyncio.create_task(call(ev, "start")) for _ in range(2))
+        await came.wait()
+        await ev.aclose()
+        with pytest.raises(OutcomeUnknownError):
+            await first
+        with pytest.raises(ConfigurationError, match="closed during the call; nothing was sent") as caught:
+            await second
+        assert not caught.value.outcome_unknown
