@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -127,7 +127,8 @@ def _run(words: list[str], settings: Settings) -> int:
     except OSError:
         raise
     except Exception as error:
-        logging.getLogger("shell_ev").debug("mistake in shell_ev", exc_info=True)
+        if settings.verbose > 1:
+            traceback.print_exc()
         tell(settings, ExitCode.INTERNAL, kind=type(error).__name__, message=f"mistake in shell_ev: {error!r}")
         return ExitCode.INTERNAL
 

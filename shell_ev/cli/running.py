@@ -176,4 +176,5 @@ def logged(settings: Settings) -> Any:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.level, logger.propagate = before
+        logger.setLevel(before[0])
+        logger.propagate = before[1]

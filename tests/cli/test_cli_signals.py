@@ -198,6 +198,24 @@ def test_a_signal_that_is_ignored_stays_ignored(process: Start, sandbox: Sandbox
     assert "SIGHUP" not in done.out
 
 
+@pytest.mark.parametrize("json_too", [True, False])
+def test_an_interrupted_wait_does_not_lose_the_session(
+    process: Start, sandbox: Sandbox, wait_until: Wait, json_too: bool
+) -> None:
+    sandbox.start_delay = 1e6
+    running = process("start", CARD, EVSE, "--wait", *(["--json"] if json_too else []))
+    wait_until(lambda: count(sandbox, "charging.retrieve") > 0)
+    running.signal(signal.SIGINT)
+    done = running.ends()
+    session_id = sandbox.charges[-1].session_id
+    assert done.code == ExitCode.INTERRUPTED
+    if json_too:
+        assert json.loads(done.out)["session_id"] == session_id
+    else:
+        assert done.out == f"accepted, session {session_id}\n"
+        assert f"shell-ev stop {session_id}" in done.err
+
+
 def test_an_interrupted_stop_is_not_a_stop(process: Start, cli: Cli, sandbox: Sandbox, wait_until: Wait) -> None:
     cli("start", CARD, EVSE)
     session_id = sandbox.charges[-1].session_id
