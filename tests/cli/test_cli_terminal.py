@@ -135,7 +135,11 @@ def test_the_prompt_for_credentials(terminal: Open, sandbox: Sandbox) -> None:
 def test_ctrl_c_at_the_prompt(terminal: Open) -> None:
     shown = terminal("active", CARD, "--ask", env={"SHELL_EV_CLIENT_ID": "", "SHELL_EV_CLIENT_SECRET": ""})
     shown.until("SHELL_EV_CLIENT_ID: ")
-    shown.type("\x03")
+    # Python's input() does not hear a Ctrl-C between the prompt and its first wait for a key: no person is that fast.
+    for _ in range(20):
+        shown.type("\x03")
+        if shown.has_ended_within(1.0):
+            break
     assert shown.ends() == ExitCode.INTERRUPTED
     assert shown.seen.endswith("\n")
 
