@@ -73,6 +73,8 @@ BUILT_BY_USERS = {
     "AccessToken",
     "AsyncShellEV",
     "ClientCredentials",
+    "ControlledSandbox",
+    "ControlledTime",
     "EmaId",
     "EvseId",
     "OpenTelemetry",

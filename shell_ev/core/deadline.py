@@ -12,6 +12,8 @@ import math
 from types import TracebackType
 from typing import Any
 
+from .timing import Timer, Timers
+
 
 class Deadline:
     """A limit on the time a block takes: when it passes, the block is cancelled and leaves with ``TimeoutError``.
@@ -81,15 +83,15 @@ class Deadline:
 class DeadlineSweeper:
     """Watches every open :class:`Deadline` of one loop with one timer."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, timers: Timers) -> None:
+        self._timers = timers
         self._open: dict[Deadline, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._fires_at = math.inf
-        self.now = loop.time
+        self.now = timers.time
 
     def limit(self, when: float) -> Deadline:
-        """A deadline at loop time ``when``; infinity for none."""
+        """A deadline at that time on the timers' clock; infinity for none."""
         return Deadline(self, when)
 
     def add(self, deadline: Deadline, when: float) -> None:
@@ -104,7 +106,7 @@ class DeadlineSweeper:
 
     def _arm(self, when: float) -> None:
         self.close()
-        self._timer = self._loop.call_at(when, self._sweep)
+        self._timer = self._timers.call_at(when, self._sweep)
         self._fires_at = when
 
     def _sweep(self) -> None:

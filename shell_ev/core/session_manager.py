@@ -5,17 +5,14 @@ Knows tries, deadlines and what a failure means for the caller; knows neither ai
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import os
-import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import attrs
-import backoff
 
 from ..config import ApiVersion, ClientConfig, Timeout
 from ..errors import ConfigurationError, ShellEVError
@@ -33,12 +30,14 @@ from .auth import (
     TokenSource,
     read_grant,
 )
-from .deadline import Deadline
+from .deadline import Deadline, DeadlineSweeper
 from .exchange import Reply, Request, Sender, SendFailure
 from .failures import CallFacts, api_error, decode_error, unanswered
-from .retry import Decision, Failure, Jitter, decide, outcome_is_unknown, parse_retry_after
+from .hooks import Hooks, ambient_hooks
+from .retry import Decision, Failure, decide, outcome_is_unknown, parse_retry_after
 from .shared import Shared, Wire
 from .telling import Watcher, watch
+from .timing import Timers, running_loop
 
 logger = logging.getLogger("shell_ev")
 
@@ -68,15 +67,6 @@ class CallOptions:
 
 
 NO_OPTIONS = CallOptions()
-
-
-@attrs.frozen(kw_only=True)
-class Hooks:
-    """What a test replaces to be deterministic; the rest of the world gets the real thing."""
-
-    utcnow: Callable[[], datetime] = lambda: datetime.now(UTC)
-    jitter: Jitter = backoff.full_jitter
-    clock: Callable[[], float] = time.monotonic
 
 
 def mint_request_id() -> str:
@@ -125,8 +115,8 @@ class SessionManager:
         *,
         hooks: Hooks | None = None,
     ) -> None:
-        self.hooks = hooks or Hooks()
-        self._shared = Shared(source, make_sender, self._cache)
+        self.hooks = hooks = hooks or ambient_hooks()
+        self._shared = Shared(source, lambda: hooks.sender(make_sender()), self._cache, hooks.timers)
         self._broken_hooks: set[str] = set()
         self._configure(config)
 
@@ -148,13 +138,22 @@ class SessionManager:
         """The dialect spoken."""
         return self.config.api_version
 
+    def timers(self) -> Timers:
+        """Time on the running loop."""
+        return self.hooks.timers(running_loop())
+
+    def limit(self, seconds: float) -> Deadline:
+        """A limit on the time a block takes, as ``asyncio.timeout`` is one."""
+        timers = self.timers()
+        return DeadlineSweeper(timers).limit(timers.time() + seconds)
+
     async def call(
         self, operation: Operation, arguments: Mapping[str, Any], result: Result, options: CallOptions = NO_OPTIONS
     ) -> ApiResponse[Any]:
         """One logical call, whatever it takes within its time. Raises the errors of design section 3, no others."""
         self._shared.check()
         wire = self._shared.wire()
-        started = wire.loop.time()
+        started = wire.timers.time()
         timeout = Timeout.of(options.timeout, self.config.timeout)
         target = build(operation.routes[self.version], arguments)
         call = _Call(
@@ -181,7 +180,7 @@ class SessionManager:
         )
         if self.config.observers or logger.isEnabledFor(logging.DEBUG):
             route = operation.routes[self.version].path
-            call.watcher = watch(self.config, call, request, route, wire.loop.time, self._broken_hooks)
+            call.watcher = watch(self.config, call, request, route, wire.timers.time, self._broken_hooks)
         try:
             reply = await self._exchange(wire, call, request, self._shared.source)
             answer = self._answer(wire, call, reply, result, started)
@@ -208,7 +207,7 @@ class SessionManager:
                 repeatable=True,
                 arguments={},
                 request_id="",
-                deadline=wire.deadlines.limit(math.inf if total is None else wire.loop.time() + total),
+                deadline=wire.deadlines.limit(math.inf if total is None else wire.timers.time() + total),
                 max_retries=self.config.max_retries,
                 progress=Progress(),
                 secrets=(credentials.client_secret, credentials.basic.removeprefix("Basic ")),
@@ -226,7 +225,9 @@ class SessionManager:
                 max_bytes=self.config.max_response_bytes,
             )
             if self.config.observers or logger.isEnabledFor(logging.DEBUG):
-                call.watcher = watch(self.config, call, request, None, wire.loop.time, self._broken_hooks, early=early)
+                call.watcher = watch(
+                    self.config, call, request, None, wire.timers.time, self._broken_hooks, early=early
+                )
             try:
                 reply = await self._exchange(wire, call, request, None)
                 grant = read_grant(reply, call.facts().mask)
@@ -266,16 +267,16 @@ class SessionManager:
                         repeatable=call.repeatable,
                         retries_done=retries,
                         max_retries=call.max_retries,
-                        remaining=call.deadline.when - wire.loop.time(),
+                        remaining=call.deadline.when - wire.timers.time(),
                         jitter=self.hooks.jitter,
                     )
                     if decision.wait is None or call.progress.abandoned:
                         return self._give_up(call, outcome, failure, decision)
                     retries += 1
                     if call.watcher is None:  # a wait is logged at a level where tries are not
-                        call.watcher = Watcher(call, wire.loop.time, self._broken_hooks)
+                        call.watcher = Watcher(call, wire.timers.time, self._broken_hooks)
                     call.watcher.waits(call, outcome, decision.wait, failure.retry_after)
-                    await asyncio.sleep(decision.wait)
+                    await wire.timers.sleep(decision.wait)
         except TimeoutError as error:
             if isinstance(error, ShellEVError) or not call.deadline.expired:
                 raise
@@ -293,7 +294,7 @@ class SessionManager:
     async def _try(self, wire: Wire, call: _Call, request: Request) -> Reply | SendFailure:
         """One try. Whether the request may be on its way is known at every moment of it."""
         call.attempts += 1
-        began_at = wire.loop.time()
+        began_at = wire.timers.time()
         remaining = call.deadline.when - began_at
         # Getting a connection may take what is left and no more: then running out of time there is known to
         # have happened before anything was sent. The deadline itself follows a moment later.
@@ -362,7 +363,7 @@ class SessionManager:
             headers=reply.headers,
             body=reply.body,
             attempts=call.attempts,
-            elapsed=wire.loop.time() - started,
+            elapsed=wire.timers.time() - started,
             problems=decoded.problems,
         )
 

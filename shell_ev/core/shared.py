@@ -13,6 +13,7 @@ from ..errors import ConfigurationError
 from .auth import AccessToken, ClientCredentials, GuardedSource, TokenCache, TokenSource
 from .deadline import DeadlineSweeper
 from .exchange import Sender
+from .timing import Timers, running_loop
 
 _forks = 0
 
@@ -35,7 +36,7 @@ def fork_count() -> int:
 class Wire:
     """What belongs to one event loop: its connections and the watch over its deadlines."""
 
-    loop: asyncio.AbstractEventLoop
+    timers: Timers
     sender: Sender
     deadlines: DeadlineSweeper
 
@@ -56,9 +57,11 @@ class Shared:
         source: TokenSource | ClientCredentials,
         make_sender: Callable[[], Sender],
         make_cache: Callable[[ClientCredentials], TokenCache],
+        make_timers: Callable[[asyncio.AbstractEventLoop], Timers],
     ) -> None:
         self.source = make_cache(source) if isinstance(source, ClientCredentials) else GuardedSource(source)
         self._make_sender = make_sender
+        self._make_timers = make_timers
         self._wires: dict[asyncio.AbstractEventLoop, Wire] = {}
         self._forks = _forks
         self._closed = False
@@ -82,12 +85,13 @@ class Shared:
 
     def wire(self) -> Wire:
         """Connections for the running loop, opened on first use."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         wire = self._wires.get(loop)
         if wire is None:
             self.check()
             self._forget_dead_loops()
-            wire = self._wires[loop] = Wire(loop, self._make_sender(), DeadlineSweeper(loop))
+            timers = self._make_timers(loop)
+            wire = self._wires[loop] = Wire(timers, self._make_sender(), DeadlineSweeper(timers))
         return wire
 
     def _forget_dead_loops(self) -> None:

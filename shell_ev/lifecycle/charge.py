@@ -96,6 +96,7 @@ class AsyncCharge:
 
         return Watch(
             self._look,
+            timers=self._manager.timers(),
             session_id=self.session_id,
             interval=interval,
             on_problem=self._options.on_problem,

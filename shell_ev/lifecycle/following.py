@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from uuid import UUID
@@ -61,8 +62,8 @@ class Follower:
         self._jitter = manager.hooks.jitter
         self._polling = polling
         self._on_problem = on_problem
-        self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
+        self._timers = manager.timers()
+        now = self._timers.time()
         self._queue = [
             _Followed(now, number, session_id, charge, now, charge.state if charge is not None else None)
             for number, (session_id, charge) in enumerate(sessions)
@@ -71,7 +72,7 @@ class Follower:
         self._seen: asyncio.Queue[tuple[str, ChargeSession] | Exception | None] = asyncio.Queue()
         self._gap = 1.0 / budget
         self._next_slot = now
-        self._requeued = asyncio.Event()
+        self._nap: asyncio.Future[None] | None = None
         self._room = asyncio.Semaphore(_LOOKS_AT_ONCE)
         self._looks: set[asyncio.Task[None]] = set()
 
@@ -97,7 +98,7 @@ class Follower:
             await self._room.acquire()
             followed = await self._next_due()
             # A dispatcher that was held up may catch up on a tenth of a second, and never gets ahead of the budget.
-            self._next_slot = max(self._next_slot + self._gap, self._loop.time() - 0.1)
+            self._next_slot = max(self._next_slot + self._gap, self._timers.time() - 0.1)
             look = asyncio.ensure_future(self._look_once(followed))
             self._looks.add(look)
             look.add_done_callback(self._looks.discard)
@@ -105,16 +106,15 @@ class Follower:
     async def _next_due(self) -> _Followed:
         while True:
             at = max(self._queue[0].due, self._next_slot) if self._queue else None
-            if at is not None and at <= self._loop.time():
+            if at is not None and at <= self._timers.time():
                 return heapq.heappop(self._queue)
-            # A look that ends meanwhile may put an earlier one at the head.
-            self._requeued.clear()
-            timer = None if at is None else self._loop.call_at(at, self._requeued.set)
+            # A look that ends meanwhile may put an earlier one at the head, and cuts the nap short.
+            nap = math.inf if at is None else at - self._timers.time()
+            self._nap = asyncio.ensure_future(self._timers.sleep(nap))
             try:
-                await self._requeued.wait()
+                await asyncio.wait([self._nap])
             finally:
-                if timer is not None:
-                    timer.cancel()
+                self._nap.cancel()
 
     async def _look_once(self, followed: _Followed) -> None:
         try:
@@ -131,11 +131,11 @@ class Follower:
             self._room.release()
 
     def _requeue(self, followed: _Followed) -> None:
-        now = self._loop.time()
+        now = self._timers.time()
         followed.due = now + self._polling.interval(followed.state, now - followed.since, self._jitter)
         heapq.heappush(self._queue, followed)
-        if self._queue[0] is followed:
-            self._requeued.set()
+        if self._queue[0] is followed and self._nap is not None:
+            self._nap.cancel()
 
     async def _look(self, followed: _Followed) -> bool:
         """One look; whether the charge is done with."""
@@ -144,23 +144,23 @@ class Follower:
             session = (await self._charging.retrieve(followed.session_id, max_retries=0)).data
         except ShellEVError as error:
             if isinstance(error, NotFoundError):
-                now = self._loop.time()
+                now = self._timers.time()
                 followed.gone_since = now if followed.gone_since is None else followed.gone_since
             elif not is_transient(error):
                 raise
             tell(self._on_problem, followed.session_id, error)
-            self._next_slot = max(self._next_slot, self._loop.time() + (getattr(error, "retry_after", None) or 0.0))
+            self._next_slot = max(self._next_slot, self._timers.time() + (getattr(error, "retry_after", None) or 0.0))
             return self._is_gone(followed)
         followed.gone_since = None
         if followed.charge is not None:
             followed.charge.session = session
         if session.state != followed.state:
-            followed.state, followed.since = session.state, self._loop.time()
+            followed.state, followed.since = session.state, self._timers.time()
             self._seen.put_nowait((followed.session_id, session))
         return followed.state in OVER
 
     def _is_gone(self, followed: _Followed) -> bool:
-        if followed.gone_since is None or self._loop.time() - followed.gone_since < GONE_AFTER:
+        if followed.gone_since is None or self._timers.time() - followed.gone_since < GONE_AFTER:
             return False
         logger.warning("session %s is gone from the service; last seen %s", followed.session_id, followed.state)
         return True

@@ -5,7 +5,6 @@ Knows how a session is recognised as ours; knows nothing of what is then done wi
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -95,6 +94,7 @@ class Reconciler:
         self._charging = AsyncCharging(manager)
         self._jitter = manager.hooks.jitter
         self._utcnow = manager.hooks.utcnow
+        self._timers = manager.timers()
         self._claims = claims
         self._arguments = arguments
         self._evse_id = str(arguments["evse_id"])
@@ -112,21 +112,20 @@ class Reconciler:
         """The session our start made, claimed. Raises OutcomeUnknownError with what was looked at if none shows."""
         if self._ema_id is None:
             raise self._unknown("the card number is no EMA-ID: give ema_id= to look the session up") from cause
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = self._timers.time()
         while True:
-            pause = await self._look(self._ema_id, began + limit - loop.time())
+            pause = await self._look(self._ema_id, began + limit - self._timers.time())
             found = self._ours()
             if len(found) == 1:
                 session = found[0]
                 self._claims.add(session.id or "", self._request_id)
                 return session
-            waited = loop.time() - began
+            waited = self._timers.time() - began
             if waited >= limit:
                 shown = "no session" if not found else f"{len(found)} sessions, any of which may be it,"
                 raise self._unknown(f"{shown} on this EVSE in {self._lookups} look-ups over {waited:.0f} s") from cause
             pause = max(pause, self._polling.interval(None, waited, self._jitter))
-            await asyncio.sleep(min(pause, limit - waited))
+            await self._timers.sleep(min(pause, limit - waited))
 
     async def _look(self, ema_id: str, remaining: float) -> float:
         """One look at the card's sessions; seconds the service wants us to wait."""

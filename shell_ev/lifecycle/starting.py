@@ -14,6 +14,7 @@ import attrs
 
 from ..config import Timeout
 from ..core.session_manager import Progress, SessionManager, mint_request_id
+from ..core.timing import running_loop
 from ..endpoints.charging import prepare_start
 from ..errors import (
     ChargeFailedError,
@@ -49,7 +50,7 @@ class Starter:
         timeout: float | Timeout | None,
         headers: Mapping[str, str] | None,
     ) -> None:
-        self._manager = manager
+        self.manager = manager
         self._claims = claims
         self.options = options
         self._arguments, call = prepare_start(ev_charge_number, evse_id, request_id, timeout, None, headers)
@@ -61,7 +62,7 @@ class Starter:
 
     async def start(self) -> AsyncCharge:
         """The accepted charge, found again if its answer was lost. When cancelled, stops what it may have started."""
-        starting = asyncio.ensure_future(self._start())
+        starting = running_loop().create_task(self._start())
         try:
             await asyncio.wait([starting])
         except asyncio.CancelledError as cancelled:
@@ -75,19 +76,19 @@ class Starter:
 
     async def _start(self) -> AsyncCharge:
         try:
-            answer = await self._manager.call(START, self._arguments, STARTED, self._call)
+            answer = await self.manager.call(START, self._arguments, STARTED, self._call)
         except ShellEVError as error:
             if not error.outcome_unknown:
                 raise
-            return await reconcile(self._manager, self._claims, error, self.options)
+            return await reconcile(self.manager, self._claims, error, self.options)
         session_id = answer.data.session_id
         self._claims.add(session_id, self._request_id)
-        return AsyncCharge(self._manager, session_id, self.options, request_id=self._request_id)
+        return AsyncCharge(self.manager, session_id, self.options, request_id=self._request_id)
 
     async def _undo(self, starting: asyncio.Task[AsyncCharge]) -> None:
         """Stop the charge that came of a cancelled start. Raises if one may have come and cannot be stopped."""
         try:
-            async with asyncio.timeout(self.options.stop_timeout):
+            with self.manager.limit(self.options.stop_timeout):
                 charge = await starting
         except (asyncio.CancelledError, TimeoutError, ShellEVError) as error:
             if not self._progress.sent or (isinstance(error, ShellEVError) and not error.outcome_unknown):
@@ -158,11 +159,11 @@ class AsyncChargeBlock:
         if self._entered:
             raise ConfigurationError("a charge is entered once: ask the client for another one")
         self._entered = True
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time() + self._starter.options.start_timeout
+        timers = self._starter.manager.timers()
+        ends_at = timers.time() + self._starter.options.start_timeout
         charge = await self._starter.start()
         try:
-            await charge.wait_started(timeout=max(0.001, ends_at - loop.time()))
+            await charge.wait_started(timeout=max(0.001, ends_at - timers.time()))
         except (ChargeFailedError, ChargePendingError):
             raise
         except BaseException as error:

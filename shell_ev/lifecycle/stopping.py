@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Protocol
 
 from ..endpoints.charging import AsyncCharging
@@ -38,7 +37,7 @@ class Stopping:
         self._charging = charging
         self._watch = watch
         self._limit = limit
-        self._loop = asyncio.get_running_loop()
+        self._timers = watch.timers
         self._sent_at: float | None = None
         self._refusal: ShellEVError | None = None
         self._trouble: ShellEVError | None = None
@@ -74,7 +73,7 @@ class Stopping:
             return False
         if shown.state is SessionState.FAILED_TO_STOP:
             return True
-        return shown.state is SessionState.STARTED and self._loop.time() - self._sent_at >= _RESTOP_AFTER
+        return shown.state is SessionState.STARTED and self._timers.time() - self._sent_at >= _RESTOP_AFTER
 
     async def _send(self) -> None:
         self._refusal = self._trouble = None
@@ -83,13 +82,13 @@ class Stopping:
         except ShellEVError as error:
             self._watch.report(error)
             if error.outcome_unknown:
-                self._sent_at = self._loop.time()
+                self._sent_at = self._timers.time()
             elif not (isinstance(error, NotFoundError) or is_transient(error) or is_refused_token(error)):
                 # Not found is "already stopped" as well as "not shown yet": the look that follows tells which.
                 self._refusal = error
             self._trouble = error
         else:
-            self._sent_at = self._loop.time()
+            self._sent_at = self._timers.time()
             self._accepted = True
 
     async def _look(self) -> ChargeSession | None:

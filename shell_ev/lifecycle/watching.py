@@ -5,10 +5,10 @@ Knows how to look and how to tell of trouble; knows nothing of starting or stopp
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from ..core.timing import Timers
 from ..errors import (
     ApiError,
     AuthenticationError,
@@ -67,6 +67,7 @@ class Watch:
         self,
         look: Callable[[float | None], Awaitable[ChargeSession]],
         *,
+        timers: Timers,
         session_id: str,
         interval: Interval,
         on_problem: OnProblem | None,
@@ -82,8 +83,8 @@ class Watch:
         self._state: SessionState | None = state
         self._longest_look = longest_look
         self._stubborn = stubborn
-        self._loop = asyncio.get_running_loop()
-        self._since = self._loop.time()
+        self.timers = timers
+        self._since = timers.time()
         self._ends_at = None if limit is None else self._since + limit
         self._gone_since: float | None = None
         self._told_to_wait = 0.0
@@ -91,13 +92,13 @@ class Watch:
     @property
     def gone_for(self) -> float:
         """For how many seconds the service has not known the session."""
-        return 0.0 if self._gone_since is None else self._loop.time() - self._gone_since
+        return 0.0 if self._gone_since is None else self.timers.time() - self._gone_since
 
     def patience(self) -> float | None:
         """Seconds a single request may take: no longer than is left; None for the client's own limit."""
         if self._ends_at is None:
             return None
-        remaining = self._ends_at - self._loop.time()
+        remaining = self._ends_at - self.timers.time()
         return max(SHORTEST_LOOK, remaining if self._longest_look is None else min(self._longest_look, remaining))
 
     async def look(self) -> ChargeSession | None:
@@ -107,14 +108,14 @@ class Watch:
         except ShellEVError as error:
             if isinstance(error, NotFoundError):
                 # A fresh session may take a minute to show: this alone is not the end of it.
-                self._gone_since = self._loop.time() if self._gone_since is None else self._gone_since
+                self._gone_since = self.timers.time() if self._gone_since is None else self._gone_since
             elif not is_transient(error) and not (self._stubborn and is_refused_token(error)):
                 raise
             self.report(error)
             return None
         self._gone_since = None
         if session.state != self._state:
-            self._state, self._since = session.state, self._loop.time()
+            self._state, self._since = session.state, self.timers.time()
         return session
 
     def report(self, error: ShellEVError) -> None:
@@ -124,13 +125,13 @@ class Watch:
 
     async def wait(self) -> bool:
         """Wait until the next look is due; False, at once, when the time is up."""
-        pause = max(self._interval(self._state, self._loop.time() - self._since), self._told_to_wait)
+        pause = max(self._interval(self._state, self.timers.time() - self._since), self._told_to_wait)
         self._told_to_wait = 0.0
         if self._ends_at is not None:
-            remaining = self._ends_at - self._loop.time()
+            remaining = self._ends_at - self.timers.time()
             if remaining <= 0:
                 return False
             # The last look falls on the deadline, not before it.
             pause = min(pause, remaining)
-        await asyncio.sleep(pause)
+        await self.timers.sleep(pause)
         return True

@@ -5,12 +5,13 @@ It shares no code with the client beside it, so that a mistake on one side canno
 
 from shell_ev.sandbox.charges import SESSION_MESSAGES, Charge, SessionFailure, SessionState, StateChange
 from shell_ev.sandbox.faults import OPERATIONS, Fault, Faults
-from shell_ev.sandbox.named import EXAMPLE_EVSE, FAILING_EVSES, FAILING_STOP_EVSE
+from shell_ev.sandbox.named import EXAMPLE_CARD, EXAMPLE_EVSE, FAILING_EVSES, FAILING_STOP_EVSE
 from shell_ev.sandbox.records import Dialect, Ending, RecordedRequest, SandboxReply, SandboxRequest
 from shell_ev.sandbox.server import Sandbox
 from shell_ev.sandbox.service import Service
 
 __all__ = [
+    "EXAMPLE_CARD",
     "EXAMPLE_EVSE",
     "FAILING_EVSES",
     "FAILING_STOP_EVSE",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
 import socket
 import struct
 
@@ -23,15 +23,17 @@ def build_server(service: Service) -> web.Server:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return web.Response(status=413, text="The request is too large.")
-        reply = service.handle(
-            SandboxRequest(
-                method=request.method,
-                path=request.rel_url.raw_path,
-                query=tuple(request.query.items()),
-                headers=request.headers,
-                body=body,
-            )
+        asked = SandboxRequest(
+            method=request.method,
+            path=request.rel_url.raw_path,
+            query=tuple(request.query.items()),
+            headers=request.headers,
+            body=body,
         )
+        reply = service.handle(asked)
+        silence = math.inf if reply.ending is Ending.HANG else reply.delay
+        if silence > 0:
+            await service.hold_back(asked, silence)
         return await _send(request, reply)
 
     # With handler_cancellation a hanging handler ends when its client leaves.
@@ -39,12 +41,8 @@ def build_server(service: Service) -> web.Server:
 
 
 async def _send(request: web.BaseRequest, reply: SandboxReply) -> web.StreamResponse:
-    if reply.delay > 0:
-        await asyncio.sleep(reply.delay)
     if reply.ending is Ending.NORMAL:
         return web.Response(status=reply.status, headers=CIMultiDict(reply.headers), body=reply.body)
-    if reply.ending is Ending.HANG:
-        await asyncio.get_running_loop().create_future()
     if reply.ending is Ending.TRUNCATED:
         response = web.StreamResponse(status=reply.status, headers=CIMultiDict(reply.headers))
         response.content_length = len(reply.body)

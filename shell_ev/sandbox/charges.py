@@ -135,6 +135,11 @@ class Charge:
         return self.state in _FINAL
 
     @property
+    def bound_for(self) -> SessionState:
+        """State this charge comes to if from now on nobody does anything."""
+        return self._course()[-1].state
+
+    @property
     def is_listed(self) -> bool:
         """Whether `active` reports the session (not counting `visible_from`)."""
         return self.state in _LISTED

@@ -22,6 +22,9 @@ _OFFICE_HOURS: Hours = tuple((day, "06:30", "19:30") for day in _WEEKDAYS)
 EXAMPLE_EVSE = "NL*TNM*E02003451*0"
 """The EVSE of the examples in the contract. Available, 11 kW."""
 
+EXAMPLE_CARD = "NL-TNM-C00122045-K"
+"""The charge card of the examples in the contract. The sandbox takes any; this one is an EMA-ID."""
+
 FAILING_STOP_EVSE = "NL*TNM*E02003470*9"
 """A charge starts here, but every stop ends as failed-to-stop and the charge goes on."""
 

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -50,7 +51,7 @@ class Sandbox:
             raise ValueError("speed must be greater than 0")
         self.client_id = client_id
         self.client_secret = client_secret
-        self.service = Service(
+        self.service = self._make_service(
             clock=clock or _running_clock(speed),
             token_clock=clock or time.time,
             client_id=client_id,
@@ -66,6 +67,9 @@ class Sandbox:
         self._listener: asyncio.Server | None = None
         self._protocols: web.Server | None = None
         self._thread: _ServingThread | None = None
+
+    def _make_service(self, **options: Any) -> Service:
+        return Service(**options)
 
     @property
     def url(self) -> str:
@@ -174,7 +178,7 @@ class Sandbox:
             await asyncio.sleep(downtime)
         await self.start()
 
-    async def __aenter__(self) -> Sandbox:
+    async def __aenter__(self) -> Self:
         """Start."""
         await self.start()
         return self
@@ -185,7 +189,7 @@ class Sandbox:
         """Close."""
         await self.close()
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         """Start in a thread of its own, for callers without an event loop."""
         thread = _ServingThread(self)
         thread.begin()
@@ -219,6 +223,13 @@ class _ServingThread:
             self._thread.join()
             raise self._failure
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that serves."""
+        if self._loop is None:
+            raise RuntimeError("the sandbox has not been started")
+        return self._loop
+
     def end(self) -> None:
         if self._loop is not None and self._leave is not None:
             self._loop.call_soon_threadsafe(self._leave.set)
@@ -234,9 +245,12 @@ class _ServingThread:
 
     async def _serve(self) -> None:
         self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
-        async with self._sandbox:
+        await self._sandbox.start()
+        try:
             self._ready.set()
             await self._leave.wait()
+        finally:
+            await self._sandbox.close()
 
 
 def _running_clock(speed: float) -> Callable[[], float]:

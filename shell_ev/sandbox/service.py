@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import time
@@ -84,6 +85,10 @@ class Service:
             reply = self._perform(call) if fault is None else self._with_fault(call, fault)
         self._record(request, call.operation, call.dialect, reply)
         return reply
+
+    async def hold_back(self, request: SandboxRequest, seconds: float) -> None:
+        """Wait before the reply to a request is sent: real seconds, infinity for one that never is."""
+        await asyncio.sleep(seconds)
 
     def _record(
         self, request: SandboxRequest, operation: str | None, dialect: Dialect | None, reply: SandboxReply
