@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .charge_flow import ChargeFlow, Wish
 
-_EVENTS_SHOWN = 8
+_EVENTS_SHOWN = 6
 _WIDEST = 78
 #: Room that the terminal's echo of Ctrl-C needs beside the panel, or it would break the last line in two.
 _MARGIN = 4

@@ -82,7 +82,7 @@ def _texts(texts: Iterable[str]) -> Iterator[str]:
         if text != "-":
             yield text
             continue
-        for line in sys.stdin:
+        for line in sys.stdin or ():  # closed
             if stripped := line.strip():
                 yield stripped
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +20,7 @@ from .. import __version__
 from ..errors import ShellEVError
 from .command import SectionedGroup, shared_options
 from .exit_codes import ExitCode, Interrupted
-from .output import make_streams_lenient, silence
+from .output import make_streams_lenient, say, silence
 from .reporting import report, tell
 from .settings import PROGRAM, Settings
 
@@ -118,7 +118,10 @@ def _run(words: list[str], settings: Settings) -> int:
         return report(error, settings)
     except Interrupted as interrupted:
         return interrupted.code
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:
+        say("")  # the prompt's line is still open
+        return ExitCode.INTERRUPTED
+    except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
         # It may not have come to the option itself.
@@ -127,7 +130,8 @@ def _run(words: list[str], settings: Settings) -> int:
     except OSError:
         raise
     except Exception as error:
-        logging.getLogger("shell_ev").debug("mistake in shell_ev", exc_info=True)
+        if settings.verbose > 1:
+            traceback.print_exc()
         tell(settings, ExitCode.INTERNAL, kind=type(error).__name__, message=f"mistake in shell_ev: {error!r}")
         return ExitCode.INTERNAL
 

@@ -20,14 +20,15 @@ from .prices import price_words
 from .running import Run, run
 from .settings import Settings
 from .tables import Column, print_table
+from .values import degrees
 
 _TARIFFS_AT_ONCE = 5
 _IDS_SHOWN = 4
 
 
 @command("nearby")
-@click.argument("latitude", metavar="LAT", type=float)
-@click.argument("longitude", metavar="LON", type=float)
+@click.argument("latitude", metavar="LAT", type=degrees)
+@click.argument("longitude", metavar="LON", type=degrees)
 @click.option("--limit", type=int, metavar="NUMBER", help="At most so many; the service takes 25, and 100 at most.")
 @click.option("--available", is_flag=True, help="Only where something is free; --status Available.")
 @filter_options(*COMMON, "operator_name")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -34,6 +35,7 @@ class Interrupts:
         self.on_signal: Callable[[signal.Signals], None] | None = None
         """Told of each signal, before the cancellation."""
         self._task: asyncio.Task[Any] | None = None
+        self._bell: tuple[socket.socket, socket.socket] | None = None
 
     def install(self) -> None:
         """Send signals to the running task from now on. A signal that is ignored stays so: nohup means it.
@@ -43,6 +45,7 @@ class Interrupts:
         self._task = asyncio.current_task()
         if threading.current_thread() is not threading.main_thread():
             return
+        self._wake_the_loop()
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
@@ -51,6 +54,30 @@ class Interrupts:
     def disarm(self) -> None:
         """From now on a signal changes nothing: there is an outcome, and only closing is left to do."""
         self._task = None
+
+    def close(self) -> None:
+        """Disarm, in the event loop and for good."""
+        self.disarm()
+        if self._bell is not None:
+            asyncio.get_running_loop().remove_reader(self._bell[0])
+            signal.set_wakeup_fd(-1)
+            for end in self._bell:
+                end.close()
+            self._bell = None
+
+    def _wake_the_loop(self) -> None:
+        """Without this a signal that comes just before the loop begins to wait is heeded when the wait is over."""
+        heard, rung = socket.socketpair()
+        heard.setblocking(False)
+        rung.setblocking(False)
+        try:
+            asyncio.get_running_loop().add_reader(heard, heard.recv, 4096)
+        except NotImplementedError:  # Windows, whose loop does this by itself
+            heard.close()
+            rung.close()
+            return
+        signal.set_wakeup_fd(rung.fileno(), warn_on_full_buffer=False)
+        self._bell = (heard, rung)
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
         # In between any two steps of this thread: the event loop has to take it up.
@@ -118,7 +145,7 @@ def run_alone(settings: Settings, work: Callable[[Interrupts], Awaitable[ExitCod
             raise_if_open(cancelled)
             raise Interrupted(ExitCode(128 + interrupts.received[0])) from None
         finally:
-            interrupts.disarm()
+            interrupts.close()
 
     with logged(settings):
         return asyncio.run(main())
@@ -176,4 +203,5 @@ def logged(settings: Settings) -> Any:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.level, logger.propagate = before
+        logger.setLevel(before[0])
+        logger.propagate = before[1]

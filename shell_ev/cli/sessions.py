@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +23,9 @@ from .settings import Settings
 from .shapes import plain
 from .tables import Column, print_pairs, print_table
 from .values import clock, duration
+
+if TYPE_CHECKING:
+    from ..lifecycle.charge import AsyncCharge
 
 _SESSION = click.argument("session_id", metavar="SESSION_ID")
 
@@ -72,21 +76,34 @@ def start(
         except asyncio.CancelledError as cancelled:
             raise_if_open(cancelled, ev_charge_number=card, evse_id=evse_id)
             raise
-        if wait:
-            if not run.out.json:
-                run.out.line(f"accepted, session {charge.session_id}")
-            await charge.wait_started()
-        if run.out.json:
-            run.out.document(
-                {"session_id": charge.session_id, "request_id": charge.request_id, "session": plain(charge.session)}
-            )
-        elif wait:
-            run.out.line(state_words(charge.state))
-        else:
-            run.out.line(charge.session_id)
+        if not wait:
+            _accepted(run.out, charge)
             run.out.note(f"accepted, not yet charging; to see and to stop it: {_next(settings, charge.session_id)}")
+            return
+        if not run.out.json:
+            run.out.line(f"accepted, session {charge.session_id}")
+        try:
+            await charge.wait_started()
+        except asyncio.CancelledError:
+            run.out.note(f"it may be charging; to see and to stop it: {_next(settings, charge.session_id)}")
+            raise
+        finally:
+            # Whatever comes of the waiting, the session goes on and must not be lost.
+            if run.out.json:
+                _accepted(run.out, charge)
+        if not run.out.json:
+            run.out.line(state_words(charge.state))
 
     return run(settings, work)
+
+
+def _accepted(out: Output, charge: AsyncCharge) -> None:
+    if out.json:
+        out.document(
+            {"session_id": charge.session_id, "request_id": charge.request_id, "session": plain(charge.session)}
+        )
+    else:
+        out.line(charge.session_id)
 
 
 def _next(settings: Settings, session_id: str) -> str:

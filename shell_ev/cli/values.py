@@ -21,6 +21,14 @@ def duration(text: str) -> float:
     return total
 
 
+def degrees(text: str) -> float:
+    """A latitude or longitude, with the comma that maps put between the two when they are copied."""
+    try:
+        return float(text.strip().removesuffix(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a number of degrees such as 52.3731") from None
+
+
 def clock(seconds: float) -> str:
     """A length of time as a clock shows it: ``0:12:31``."""
     whole = max(0, int(seconds))

@@ -66,6 +66,14 @@ class Terminal:
         os.close(self._ours)
         self._ours = -1
 
+    def has_ended_within(self, seconds: float) -> bool:
+        """Whether it has, once so much time has passed at the most."""
+        try:
+            self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def ends(self) -> int:
         """Read until the command has ended; its exit code."""
         ends_at = time.monotonic() + HARD_LIMIT

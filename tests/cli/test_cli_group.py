@@ -57,7 +57,7 @@ def test_every_command_of_the_table_is_one() -> None:
         (("nearbuy",), "there is no command 'nearbuy'; did you mean nearby?; see shell-ev --help"),
         (("show",), "Missing argument 'SESSION_ID'; see shell-ev show --help"),
         (("show", "--tiemout", "3", "x"), "No such option"),
-        (("nearby", "north", "4"), "'north' is not a valid float"),
+        (("nearby", "north", "4"), "'north' is not a number of degrees such as 52.3731"),
         (("charge", CARD, EVSE, "--stop-after", "30"), "'30' is not a length of time such as 45s, 30m or 1h30m"),
         (("--timeout", "0", "active", CARD), "--timeout"),
         (("--environment", "moon", "active", CARD), "--environment"),
@@ -155,3 +155,5 @@ def test_a_mistake_of_ours_is_one_line_and_a_code_of_its_own(bare: Cli, monkeypa
     done = bare("id", "check", CARD)
     assert done.code == ExitCode.INTERNAL
     assert done.err == "shell-ev: mistake in shell_ev: ZeroDivisionError('never')\n"
+    monkeypatch.setattr("traceback.print_exc", lambda: print("where it was", file=sys.stderr))
+    assert bare("id", "check", "-vv", CARD).err.startswith("where it was\n")

@@ -90,6 +90,8 @@ def test_nearby_takes_negative_degrees_and_filters(cli: Cli, sandbox: Sandbox) -
     assert ("longitude", "-0.1195") in query
     assert [value for name, value in query if name.startswith("evseStatus")] == ["Available"]
     assert cli("nearby", "-.5", "-0.1195", "--limit", "1").code == 0
+    # As it is copied from a map.
+    assert cli("nearby", "51.5033,", "-0.1195", "--limit", "1", "--json").out.startswith('{"latitude": 51.5033, ')
     assert cli("nearby", "51", "-0.1", "--lmit", "1").code == ExitCode.USAGE
     done = cli("nearby", "91", "4")
     assert (done.code, done.err.count("\n")) == (ExitCode.USAGE, 1)

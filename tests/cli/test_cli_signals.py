@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
-from cli_processes import CARD, EVSE, Process, Result
+from cli_processes import CARD, EVSE, HARD_LIMIT, Process, Result
 
-from shell_ev.cli.exit_codes import ExitCode
-from shell_ev.cli.running import Run, run
+from shell_ev.cli.exit_codes import ExitCode, Interrupted
+from shell_ev.cli.running import Interrupts, Run, run, run_alone
 from shell_ev.cli.settings import Settings
 from shell_ev.errors import OutcomeUnknownError
 from shell_ev.sandbox import Fault, Sandbox
@@ -198,6 +201,24 @@ def test_a_signal_that_is_ignored_stays_ignored(process: Start, sandbox: Sandbox
     assert "SIGHUP" not in done.out
 
 
+@pytest.mark.parametrize("json_too", [True, False])
+def test_an_interrupted_wait_does_not_lose_the_session(
+    process: Start, sandbox: Sandbox, wait_until: Wait, json_too: bool
+) -> None:
+    sandbox.start_delay = 1e6
+    running = process("start", CARD, EVSE, "--wait", *(["--json"] if json_too else []))
+    wait_until(lambda: count(sandbox, "charging.retrieve") > 0)
+    running.signal(signal.SIGINT)
+    done = running.ends()
+    session_id = sandbox.charges[-1].session_id
+    assert done.code == ExitCode.INTERRUPTED
+    if json_too:
+        assert json.loads(done.out)["session_id"] == session_id
+    else:
+        assert done.out == f"accepted, session {session_id}\n"
+        assert f"shell-ev stop {session_id}" in done.err
+
+
 def test_an_interrupted_stop_is_not_a_stop(process: Start, cli: Cli, sandbox: Sandbox, wait_until: Wait) -> None:
     cli("start", CARD, EVSE)
     session_id = sandbox.charges[-1].session_id
@@ -228,6 +249,21 @@ def test_a_signal_while_it_closes_takes_no_word_from_an_alarm(handlers: None) ->
 
     with pytest.raises(OutcomeUnknownError):
         run(Settings(sandbox=True, json=True), work)
+
+
+def test_a_signal_that_does_not_end_the_wait_is_heard_at_once(handlers: None) -> None:
+    def signal_to_another_thread() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    async def work(interrupts: Interrupts) -> None:
+        # Runs while the event loop waits, which goes on waiting: as if it had come just before that.
+        threading.Timer(0.05, signal_to_another_thread).start()
+        await asyncio.sleep(HARD_LIMIT)
+
+    began = time.monotonic()
+    with pytest.raises(Interrupted):
+        run_alone(Settings(), work)
+    assert time.monotonic() - began < HARD_LIMIT / 2
 
 
 def piped(words: str, reader: str, variables: dict[str, str], from_root: str) -> subprocess.CompletedProcess[str]:

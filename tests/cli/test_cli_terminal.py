@@ -132,6 +132,18 @@ def test_the_prompt_for_credentials(terminal: Open, sandbox: Sandbox) -> None:
     assert '"sessions": []' in shown.text
 
 
+def test_ctrl_c_at_the_prompt(terminal: Open) -> None:
+    shown = terminal("active", CARD, "--ask", env={"SHELL_EV_CLIENT_ID": "", "SHELL_EV_CLIENT_SECRET": ""})
+    shown.until("SHELL_EV_CLIENT_ID: ")
+    # Python's input() does not hear a Ctrl-C between the prompt and its first wait for a key: no person is that fast.
+    for _ in range(20):
+        shown.type("\x03")
+        if shown.has_ended_within(1.0):
+            break
+    assert shown.ends() == ExitCode.INTERRUPTED
+    assert shown.seen.endswith("\n")
+
+
 def test_a_progress_bar_on_a_long_pull(terminal: Open, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.faults.add("locations.list", Fault.delay(1.3), after=1)
     with (tmp_path / "out").open("w") as file:
