@@ -29,7 +29,8 @@ from ..wire.codec import STARTED
 from ..wire.operations import START, STOP
 from .charge import AsyncCharge, ChargeOptions
 from .reconciling import Claims, Reconciler, check_ema_id
-from .shielding import beside
+from .shielding import beside, log_failed
+from .stopping import not_stopped
 from .watching import tell
 
 logger = logging.getLogger("shell_ev")
@@ -151,9 +152,14 @@ class AsyncChargeBlock:
         return 2 * self._starter.options.stop_timeout + 1
 
     @property
-    def holds_charge(self) -> bool:
-        """Whether a charge was entered and has not been left: it is still to be stopped."""
-        return self._charge is not None
+    def held(self) -> AsyncCharge | None:
+        """The charge that was entered and has not been left."""
+        return self._charge
+
+    @property
+    def keeps_running(self) -> bool:
+        """Whether leaving is to leave the charge running."""
+        return self._starter.options.keep_running
 
     async def __aenter__(self) -> AsyncCharge:
         if self._entered:
@@ -179,11 +185,21 @@ class AsyncChargeBlock:
         if charge is not None:
             await beside(error, charge.stopping(), f"session {charge.session_id}")
 
+    def give_up(self, charge: AsyncCharge, error: BaseException | None, reason: ShellEVError) -> None:
+        """Leave without a stop, since nothing can be sent any more: a note on ``error``, or raise; and log it."""
+        self._charge = None
+        if charge.is_over:
+            return
+        told = log_failed(f"session {charge.session_id}", reason)
+        if error is None:
+            raise not_stopped(charge, str(reason)) from reason
+        error.add_note(told)
+
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         charge, self._charge = self._charge, None
-        if charge is None or self._starter.options.keep_running or charge.is_over:
+        if charge is None or self.keeps_running or charge.is_over:
             return
         if exc is not None:
             await beside(exc, charge.stopping(), f"session {charge.session_id}")
