@@ -25,7 +25,7 @@ from .endpoints.charging import AsyncCharging
 from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
 from .lifecycle.charge import DEFAULT_STOP_TIMEOUT, AsyncCharge
-from .lifecycle.following import DEFAULT_BUDGET
+from .lifecycle.following import DEFAULT_BUDGET, is_many
 from .lifecycle.polling import Polling
 from .lifecycle.shielding import beside, log_failed
 from .lifecycle.starting import AsyncChargeBlock
@@ -360,7 +360,9 @@ class ShellEV(Blocking):
         on_problem: OnProblem | None = None,
     ) -> Iterator[tuple[str, ChargeSession]]:
         """Follow many charges; as :meth:`AsyncShellEV.follow`. ``on_problem`` is called in the client's thread."""
-        originals = [charge.original if isinstance(charge, Charge) else charge for charge in charges]
+        originals: Any = charges
+        if is_many(charges):
+            originals = [charge.original if isinstance(charge, Charge) else charge for charge in charges]
         return self._portal.iterate(
             self.original.follow(originals, budget=budget, polling=polling, on_problem=on_problem)
         )

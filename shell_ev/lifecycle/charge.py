@@ -16,7 +16,7 @@ from ..models.enums import SessionState
 from .polling import OVER, Polling, is_positive
 from .shielding import carried_through
 from .stopping import Stopping
-from .watching import OnProblem, Watch
+from .watching import OnProblem, Watch, watching_faults
 
 logger = logging.getLogger("shell_ev")
 
@@ -41,6 +41,7 @@ class ChargeOptions:
     def __attrs_post_init__(self) -> None:
         limits = (("start_timeout", self.start_timeout), ("stop_timeout", self.stop_timeout))
         faults = [f"{name} {_NO_SECONDS}, not {shown(value)}" for name, value in limits if not is_positive(value)]
+        faults += _keeping_faults(self.keep_running) + watching_faults(self.polling, self.on_problem)
         if faults:
             raise ValidationError(faults)
 
@@ -171,6 +172,11 @@ class AsyncCharge:
     def __repr__(self) -> str:
         state = self.state.value if self.state is not None else "not looked at"
         return f"{type(self).__name__}({self.session_id!r}, {state})"
+
+
+def _keeping_faults(value: object) -> list[str]:
+    # "no" is true for Python, and would leave a car charging.
+    return [] if isinstance(value, bool) else [f"keep_running must be True or False, not {shown(value)}"]
 
 
 def _has_started(session: ChargeSession) -> bool:

@@ -23,6 +23,7 @@ from ..errors import (
     OutcomeUnknownError,
     ShellEVError,
     ValidationError,
+    shown,
 )
 from ..identifiers import EmaId, EvseId
 from ..wire.codec import STARTED
@@ -113,6 +114,8 @@ async def reconcile(
     manager: SessionManager, claims: Claims, error: ShellEVError, options: ChargeOptions
 ) -> AsyncCharge:
     """What came of a start or stop of the bare endpoints whose outcome is unknown, as a charge."""
+    if not isinstance(error, ShellEVError):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValidationError([f"error must be what a start or stop raised, not {shown(error)}"], "reconcile")
     operation = getattr(error, "operation", None)
     arguments: Mapping[str, Any] = getattr(error, "arguments", None) or {}
     if not error.outcome_unknown or operation not in (START.name, STOP.name) or not arguments:
