@@ -137,7 +137,9 @@ class AsyncCharge:
     async def changes(self) -> AsyncIterator[ChargeSession]:
         """Each new state of the session as it is seen, in whatever order the service shows them.
 
-        Begins with the next state, or with the present one if the charge was never looked at. Ends after a final
+        Does not repeat the state already seen: inside a block, where the charge was seen started, the first it gives
+        is the next change, perhaps hours away. The present one is ``session``, and comes first only if the charge was
+        never looked at. Ends after a final
         state, or when the service has not known the session for five minutes. Errors of single looks go to
         ``on_problem`` or the log; a refused token or a closed client is raised.
         """
