@@ -13,7 +13,7 @@ import re
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar
 from uuid import UUID
 
 from . import config as _config
@@ -28,7 +28,7 @@ from .lifecycle.charge import DEFAULT_STOP_TIMEOUT, AsyncCharge
 from .lifecycle.following import DEFAULT_BUDGET, is_many
 from .lifecycle.polling import Polling
 from .lifecycle.shielding import beside, log_failed
-from .lifecycle.starting import AsyncChargeBlock
+from .lifecycle.starting import AsyncChargeBlock, not_entered
 from .lifecycle.watching import OnProblem
 from .models.charging import ChargeSession
 from .models.enums import SessionState
@@ -203,6 +203,12 @@ class ChargeBlock(Blocking):
     """``with client.charge(...) as charge:`` - started on entry, stopped on the way out, Ctrl-C included."""
 
     original: AsyncChargeBlock
+
+    if not TYPE_CHECKING:  # for type checkers there is no such attribute, and they say so earlier
+
+        def __getattr__(self, name: str) -> NoReturn:
+            hint = "use `with client.charge(...) as charge`, or `charge = client.start_charge(...)`"
+            raise not_entered(self, name, hint)
 
     def __enter__(self) -> Charge:
         try:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 import attrs
@@ -35,6 +35,8 @@ from .stopping import not_stopped
 from .watching import tell
 
 logger = logging.getLogger("shell_ev")
+
+_HINT = "use `async with client.charge(...) as charge`, or `charge = await client.start_charge(...)`"
 
 
 class Starter:
@@ -141,8 +143,26 @@ async def reconcile(
     return AsyncCharge(manager, session.id or "", options, request_id=request_id, session=session)
 
 
+def not_entered(block: object, name: str, hint: str) -> AttributeError:
+    """The error for an attribute a block does not have: its charge has it, and that comes of entering."""
+    lacks = f"{type(block).__name__!r} object has no attribute {name!r}"
+    is_charge_s = not name.startswith("_") and (name in vars(AsyncCharge) or name in _CHARGE_FIELDS)
+    return AttributeError(f"{lacks}; {hint}" if is_charge_s else lacks, name=name, obj=block)
+
+
+_CHARGE_FIELDS = frozenset({"session_id", "request_id", "session"})
+
+
 class AsyncChargeBlock:
     """``async with client.charge(...) as charge:`` - started on entry, stopped on the way out."""
+
+    if not TYPE_CHECKING:  # for type checkers it has neither, and they say so earlier
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise not_entered(self, name, _HINT)
+
+        def __await__(self) -> NoReturn:
+            raise TypeError(f"a charge block is not awaited: {_HINT}")
 
     def __init__(self, starter: Starter) -> None:
         self._starter = starter

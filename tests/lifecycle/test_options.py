@@ -86,3 +86,21 @@ def test_following_what_is_not_several(refused: Refused, bad: Any) -> None:
 @pytest.mark.parametrize("bad", [None, 5, ValueError("x")])
 def test_reconciling_what_is_no_error_of_ours(refused: Refused, bad: Any) -> None:
     assert "error must be what a start or stop raised, not" in refused(lambda ev: ev.reconcile(bad))
+
+
+@pytest.mark.parametrize("name", ["session_id", "request_id", "session", "state", "is_over", "stop", "changes"])
+@pytest.mark.parametrize(("client", "way"), [(AsyncShellEV, "`async with client."), (ShellEV, "`with client.")])
+def test_a_block_that_was_not_entered_says_how_to_get_its_charge(client: Any, way: str, name: str) -> None:
+    block = client("id", "secret").charge(CARD, EVSE)
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'; use {way}") as caught:
+        getattr(block, name)
+    assert "start_charge" in str(caught.value)
+    assert not hasattr(block, "nonsense")
+    with pytest.raises(AttributeError) as caught:
+        _ = block.nonsense
+    assert "use" not in str(caught.value)
+
+
+async def test_so_does_one_that_is_awaited() -> None:
+    with pytest.raises(TypeError, match="is not awaited: use `async with"):
+        await AsyncShellEV("id", "secret").charge(CARD, EVSE)  # type: ignore[misc]
