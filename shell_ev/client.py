@@ -275,7 +275,7 @@ class AsyncShellEV:
             stop_timeout=stop_timeout,
             ema_id=None if ema_id is None else str(ema_id),
             keep_running=keep_running,
-            polling=polling or Polling(),
+            polling=Polling() if polling is None else polling,
             on_problem=on_problem,
         )
 
@@ -328,7 +328,8 @@ class AsyncShellEV:
         first. A charge that was never looked at is first shown as it is. Errors of single looks go to ``on_problem``
         or the log; a refused token or a closed client is raised. Raises ValidationError at once.
         """
-        return follow(self._manager, charges, budget=budget, polling=polling or Polling(), on_problem=on_problem)
+        polling = Polling() if polling is None else polling
+        return follow(self._manager, charges, budget=budget, polling=polling, on_problem=on_problem)
 
     async def aclose(self) -> None:
         """Close connections and forget the token. May be called twice; a copy's does nothing."""

@@ -5,12 +5,15 @@ Holds the translation and the client around it; how a coroutine gets run is ``co
 
 from __future__ import annotations
 
+import atexit
 import functools
 import inspect
+import os
 import re
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar
 from uuid import UUID
 
 from . import config as _config
@@ -22,10 +25,10 @@ from .endpoints.charging import AsyncCharging
 from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
 from .lifecycle.charge import DEFAULT_STOP_TIMEOUT, AsyncCharge
-from .lifecycle.following import DEFAULT_BUDGET
+from .lifecycle.following import DEFAULT_BUDGET, is_many
 from .lifecycle.polling import Polling
-from .lifecycle.shielding import beside
-from .lifecycle.starting import AsyncChargeBlock
+from .lifecycle.shielding import beside, log_failed
+from .lifecycle.starting import AsyncChargeBlock, not_entered
 from .lifecycle.watching import OnProblem
 from .models.charging import ChargeSession
 from .models.enums import SessionState
@@ -190,31 +193,69 @@ class Charge(Blocking):
         return repr(self.original).removeprefix("Async")
 
 
+#: Blocks that were entered and not left, to be named if the interpreter ends with them open.
+_open_blocks: weakref.WeakSet[ChargeBlock] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open_blocks.clear)  # the parent's are the parent's to leave
+
+
 class ChargeBlock(Blocking):
     """``with client.charge(...) as charge:`` - started on entry, stopped on the way out, Ctrl-C included."""
 
     original: AsyncChargeBlock
 
+    if not TYPE_CHECKING:  # for type checkers there is no such attribute, and they say so earlier
+
+        def __getattr__(self, name: str) -> NoReturn:
+            hint = "use `with client.charge(...) as charge`, or `charge = client.start_charge(...)`"
+            raise not_entered(self, name, hint)
+
     def __enter__(self) -> Charge:
         try:
-            return Charge(self._portal, self._portal.run(self.original.__aenter__(), self.original.longest_cleanup))
+            charge = Charge(self._portal, self._portal.run(self.original.__aenter__(), self.original.longest_cleanup))
+            _open_blocks.add(self)
         except BaseException as error:
             # An interrupt between two steps: the charge was entered and never reached the block.
-            if self.original.holds_charge:
-                self._portal.run(self.original.abandon(error), self.original.longest_cleanup)
+            if self.original.held is not None:
+                self._leave(self.original.abandon(error), error)
             raise
+        return charge
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self.original.keeps_running:
+            _open_blocks.discard(self)
+            return
         try:
-            self._portal.run(self.original.__aexit__(exc_type, exc, traceback), self.original.longest_cleanup)
+            self._leave(self.original.__aexit__(exc_type, exc, traceback), exc)
         except BaseException as error:
             # An interrupt before leaving had begun: nobody else is going to leave.
-            if self.original.holds_charge:
-                leaving = self.original.__aexit__(type(error), error, None)
-                self._portal.run(leaving, self.original.longest_cleanup)
+            if self.original.held is not None:
+                self._leave(self.original.__aexit__(type(error), error, None), error)
             raise
+
+    def _leave(self, way_out: Coroutine[Any, Any, None], error: BaseException | None) -> None:
+        """Go that way; where it is barred, by another thread's ``close()`` say, tell of the charge left behind."""
+        charge = self.original.held
+        try:
+            self._portal.run(way_out, self.original.longest_cleanup)
+        except ConfigurationError as reason:
+            if charge is None:
+                raise
+            self.original.give_up(charge, error, reason)
+        finally:
+            if self.original.held is None:
+                _open_blocks.discard(self)
+
+
+# Registered after the portal's, so it runs before that: a block a daemon thread sits in is one that nobody leaves.
+@atexit.register
+def _name_open_blocks() -> None:
+    for block in list(_open_blocks):
+        charge = block.original.held
+        if charge is not None and not block.original.keeps_running and not charge.is_over:
+            log_failed(f"session {charge.session_id}", ConfigurationError("the interpreter ended inside the block"))
 
 
 class ShellEV(Blocking):
@@ -325,7 +366,9 @@ class ShellEV(Blocking):
         on_problem: OnProblem | None = None,
     ) -> Iterator[tuple[str, ChargeSession]]:
         """Follow many charges; as :meth:`AsyncShellEV.follow`. ``on_problem`` is called in the client's thread."""
-        originals = [charge.original if isinstance(charge, Charge) else charge for charge in charges]
+        originals: Any = charges
+        if is_many(charges):
+            originals = [charge.original if isinstance(charge, Charge) else charge for charge in charges]
         return self._portal.iterate(
             self.original.follow(originals, budget=budget, polling=polling, on_problem=on_problem)
         )

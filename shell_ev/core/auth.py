@@ -96,6 +96,11 @@ class ClientCredentials:
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not show anywhere: the secret, and what carries it."""
+        return self.client_secret, self.basic.removeprefix("Basic ")
+
+    @property
     def form(self) -> bytes:
         """Body of a token request."""
         fields = {"grant_type": "client_credentials"}

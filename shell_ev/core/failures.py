@@ -127,6 +127,7 @@ def decode_error(facts: CallFacts, reply: Reply, problems: tuple[str, ...]) -> R
     """The error for a 2xx answer that cannot be read; a start or stop may have taken effect all the same."""
     body = facts.redact(reply.body)
     headers = facts.redacted(reply.headers)
+    problems = tuple(facts.mask(problem) for problem in problems)
     doubt = "; it may have taken effect" if not facts.repeatable else ""
     return ResponseDecodeError(
         f"status {reply.status} with a body that cannot be read: {'; '.join(problems[:3])}{doubt} {facts.tail}",

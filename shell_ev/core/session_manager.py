@@ -89,7 +89,8 @@ class _Call:
     progress: Progress
     attempts: int = 0
     sent_at: datetime | None = None
-    secrets: tuple[str, ...] = ()
+    credentials: ClientCredentials | None
+    tokens: tuple[str, ...] = ()
     watcher: Watcher | None = None
 
     def facts(self) -> CallFacts:
@@ -98,7 +99,8 @@ class _Call:
             request_id=self.request_id,
             attempts=self.attempts,
             repeatable=self.repeatable,
-            secrets=self.secrets,
+            # Put together here and not before: only a call that fails has something to hide.
+            secrets=self.tokens if self.credentials is None else (*self.credentials.secrets, *self.tokens),
             arguments=self.arguments,
             sent_at=self.sent_at,
         )
@@ -117,6 +119,7 @@ class SessionManager:
     ) -> None:
         self.hooks = hooks = hooks or ambient_hooks()
         self._shared = Shared(source, lambda: hooks.sender(make_sender()), self._cache, hooks.timers)
+        self._credentials = source if isinstance(source, ClientCredentials) else None
         self._broken_hooks: set[str] = set()
         self._configure(config)
 
@@ -164,6 +167,7 @@ class SessionManager:
             deadline=wire.deadlines.limit(math.inf if timeout.total is None else started + timeout.total),
             max_retries=self.config.max_retries if options.max_retries is None else options.max_retries,
             progress=options.progress or Progress(),
+            credentials=self._credentials,
         )
         headers = {"RequestId": call.request_id, **self._headers}
         if options.headers:
@@ -210,7 +214,7 @@ class SessionManager:
                 deadline=wire.deadlines.limit(math.inf if total is None else wire.timers.time() + total),
                 max_retries=self.config.max_retries,
                 progress=Progress(),
-                secrets=(credentials.client_secret, credentials.basic.removeprefix("Basic ")),
+                credentials=credentials,
             )
             request = Request(
                 method="POST",
@@ -287,7 +291,7 @@ class SessionManager:
         if source is None:
             return None
         token = source.at_hand() or await source.acquire()
-        call.secrets = (*call.secrets, token.value)
+        call.tokens = (*call.tokens, token.value)
         request.headers["Authorization"] = self._shared.bearer(token)
         return token
 
@@ -354,7 +358,8 @@ class SessionManager:
         if decoded.status is FAILED:
             raise api_error(call.facts(), reply, None, outcome_unknown=False)
         if decoded.problems:
-            logger.info("%s: %d values could not be read: %s", call.name, len(decoded.problems), decoded.problems[:3])
+            told = [call.facts().mask(problem) for problem in decoded.problems[:3]]
+            logger.info("%s: %d values could not be read: %s", call.name, len(decoded.problems), told)
         return _respond(
             data=decoded.data,
             request_id=decoded.request_id or call.request_id,

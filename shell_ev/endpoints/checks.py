@@ -45,8 +45,12 @@ class Checks:
             self.faults.append(f"{name} must be text, not {type(value).__name__}")
             return ""
         if len(text) < shortest or (longest is not None and len(text) > longest):
-            wanted = f"{shortest} to {longest} characters" if longest is not None else "not empty"
-            self.faults.append(f"{name} must be {wanted}, it has {len(text)}: {shown(text)}")
+            if longest is None:
+                self.faults.append(f"{name} must not be empty")
+            else:
+                self.faults.append(
+                    f"{name} must be {shortest} to {longest} characters, it has {len(text)}: {shown(text)}"
+                )
         elif not _encodable(text):
             self.faults.append(f"{name} holds half a surrogate pair, which no encoding can carry")
         return text

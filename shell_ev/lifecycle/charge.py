@@ -16,7 +16,7 @@ from ..models.enums import SessionState
 from .polling import OVER, Polling, is_positive
 from .shielding import carried_through
 from .stopping import Stopping
-from .watching import OnProblem, Watch
+from .watching import OnProblem, Watch, watching_faults
 
 logger = logging.getLogger("shell_ev")
 
@@ -41,6 +41,7 @@ class ChargeOptions:
     def __attrs_post_init__(self) -> None:
         limits = (("start_timeout", self.start_timeout), ("stop_timeout", self.stop_timeout))
         faults = [f"{name} {_NO_SECONDS}, not {shown(value)}" for name, value in limits if not is_positive(value)]
+        faults += _keeping_faults(self.keep_running) + watching_faults(self.polling, self.on_problem)
         if faults:
             raise ValidationError(faults)
 
@@ -136,7 +137,9 @@ class AsyncCharge:
     async def changes(self) -> AsyncIterator[ChargeSession]:
         """Each new state of the session as it is seen, in whatever order the service shows them.
 
-        Begins with the next state, or with the present one if the charge was never looked at. Ends after a final
+        Does not repeat the state already seen: inside a block, where the charge was seen started, the first it gives
+        is the next change, perhaps hours away. The present one is ``session``, and comes first only if the charge was
+        never looked at. Ends after a final
         state, or when the service has not known the session for five minutes. Errors of single looks go to
         ``on_problem`` or the log; a refused token or a closed client is raised.
         """
@@ -171,6 +174,11 @@ class AsyncCharge:
     def __repr__(self) -> str:
         state = self.state.value if self.state is not None else "not looked at"
         return f"{type(self).__name__}({self.session_id!r}, {state})"
+
+
+def _keeping_faults(value: object) -> list[str]:
+    # "no" is true for Python, and would leave a car charging.
+    return [] if isinstance(value, bool) else [f"keep_running must be True or False, not {shown(value)}"]
 
 
 def _has_started(session: ChargeSession) -> bool:

@@ -18,12 +18,12 @@ import attrs
 from ..core.session_manager import SessionManager
 from ..endpoints.charging import AsyncCharging
 from ..endpoints.checks import Checks
-from ..errors import NotFoundError, ShellEVError
+from ..errors import NotFoundError, ShellEVError, shown
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
 from .charge import GONE_AFTER, AsyncCharge
 from .polling import OVER, Polling, is_positive
-from .watching import OnProblem, is_transient, tell
+from .watching import OnProblem, is_transient, tell, watching_faults
 
 logger = logging.getLogger("shell_ev")
 
@@ -166,6 +166,11 @@ class Follower:
         return True
 
 
+def is_many(charges: object) -> bool:
+    """Whether this can be gone through for charges: a text can, for its characters."""
+    return isinstance(charges, Iterable) and not isinstance(charges, (str, bytes))
+
+
 def follow(
     manager: SessionManager,
     charges: Iterable[AsyncCharge | str | UUID],
@@ -177,13 +182,17 @@ def follow(
     """Check what is to be followed, and follow it. Each session is followed once, however often it is named."""
     checks = Checks("follow")
     sessions: dict[str, AsyncCharge | None] = {}
+    if not is_many(charges):
+        checks.faults.append(f"charges must be several charges or session ids, not {shown(charges)}")
+        charges = ()
     for item in charges:
         if isinstance(item, AsyncCharge):
             sessions[item.session_id] = item
         else:
             sessions.setdefault(checks.uuid("charges", item))
     if not is_positive(budget):
-        checks.faults.append(f"budget must be a positive number of requests per second, not {budget!r}")
+        checks.faults.append(f"budget must be a positive number of requests per second, not {shown(budget)}")
+    checks.faults += watching_faults(polling, on_problem)
     checks.options(None, None, None, None)
 
     async def changes() -> AsyncIterator[tuple[str, ChargeSession]]:

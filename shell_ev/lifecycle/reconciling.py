@@ -16,7 +16,7 @@ from ..config import ApiVersion
 from ..core.session_manager import SessionManager
 from ..endpoints.charging import AsyncCharging, checked_ema_id
 from ..endpoints.checks import Checks
-from ..errors import OutcomeUnknownError, ShellEVError
+from ..errors import ApiError, OutcomeUnknownError, ResponseDecodeError, ShellEVError
 from ..identifiers import EvseId
 from ..models.charging import ChargeSession
 from ..models.response import ApiResponse
@@ -111,10 +111,10 @@ class Reconciler:
     async def resolve(self, limit: float, cause: ShellEVError) -> ChargeSession:
         """The session our start made, claimed. Raises OutcomeUnknownError with what was looked at if none shows."""
         if self._ema_id is None:
-            raise self._unknown("the card number is no EMA-ID: give ema_id= to look the session up") from cause
+            raise self._unknown("the card number is no EMA-ID: give ema_id= to look the session up", cause) from cause
         began = self._timers.time()
         while True:
-            pause = await self._look(self._ema_id, began + limit - self._timers.time())
+            pause = await self._look(self._ema_id, began + limit - self._timers.time(), cause)
             found = self._ours()
             if len(found) == 1:
                 session = found[0]
@@ -123,18 +123,19 @@ class Reconciler:
             waited = self._timers.time() - began
             if waited >= limit:
                 shown = "no session" if not found else f"{len(found)} sessions, any of which may be it,"
-                raise self._unknown(f"{shown} on this EVSE in {self._lookups} look-ups over {waited:.0f} s") from cause
+                looks = "1 look-up" if self._lookups == 1 else f"{self._lookups} look-ups"
+                raise self._unknown(f"{shown} on this EVSE in {looks} over {waited:.0f} s", cause) from cause
             pause = max(pause, self._polling.interval(None, waited, self._jitter))
             await self._timers.sleep(min(pause, limit - waited))
 
-    async def _look(self, ema_id: str, remaining: float) -> float:
+    async def _look(self, ema_id: str, remaining: float, cause: ShellEVError) -> float:
         """One look at the card's sessions; seconds the service wants us to wait."""
         self._lookups += 1
         try:
             answer = await self._charging.active(ema_id, timeout=self._patience(remaining))
         except ShellEVError as error:
             if not is_transient(error) and not is_refused_token(error):
-                raise self._unknown(f"the card's sessions cannot be read: {error}") from error
+                raise self._unknown(f"the card's sessions cannot be read: {error}", cause) from error
             self._report(error)
             return getattr(error, "retry_after", None) or 0.0
         self._seen = answer.data
@@ -155,9 +156,9 @@ class Reconciler:
             and not _is_before(earliest, session)
         ]
 
-    def _unknown(self, reason: str) -> OutcomeUnknownError:
+    def _unknown(self, reason: str, cause: ShellEVError) -> OutcomeUnknownError:
         return OutcomeUnknownError(
-            f"a start on {self._evse_id} was sent and got no answer; {reason}; it may be charging "
+            f"a start on {self._evse_id} was sent and {_came(cause)}; {reason}; it may be charging "
             f"(request {self._request_id or '-'})",
             operation="charging.start",
             request_id=self._request_id,
@@ -166,6 +167,15 @@ class Reconciler:
             lookups=self._lookups,
             seen=self._seen,
         )
+
+
+def _came(cause: ShellEVError) -> str:
+    """What came of the request that leaves the outcome open."""
+    if isinstance(cause, ResponseDecodeError):
+        return f"was answered with a {cause.status_code} that cannot be read"
+    if isinstance(cause, ApiError):
+        return f"was answered with status {cause.status_code}"
+    return "got no answer"
 
 
 def _is_before(earliest: datetime, session: ChargeSession) -> bool:

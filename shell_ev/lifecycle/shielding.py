@@ -32,11 +32,16 @@ async def beside(error: BaseException, cleanup: Coroutine[Any, Any, Any], what: 
                 leaving, seen = True, cancelled
     failure = asyncio.CancelledError("cancelled once more") if task.cancelled() else task.exception()
     if failure is not None:
-        told = f"{what}: cleaning up failed and the car may still be charging: {failure!r}"
-        seen.add_note(told)
-        logger.error("%s", told)
+        seen.add_note(log_failed(what, failure))
     if seen is not error:
         raise seen
+
+
+def log_failed(what: str, failure: BaseException) -> str:
+    """Log a clean-up that failed, at level ERROR; the words, for a note."""
+    told = f"{what}: cleaning up failed and the car may still be charging: {failure!r}"
+    logger.error("%s", told)
+    return told
 
 
 async def carried_through(work: Coroutine[Any, Any, R], what: str) -> R:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 import attrs
@@ -23,16 +23,20 @@ from ..errors import (
     OutcomeUnknownError,
     ShellEVError,
     ValidationError,
+    shown,
 )
 from ..identifiers import EmaId, EvseId
 from ..wire.codec import STARTED
 from ..wire.operations import START, STOP
 from .charge import AsyncCharge, ChargeOptions
 from .reconciling import Claims, Reconciler, check_ema_id
-from .shielding import beside
+from .shielding import beside, log_failed
+from .stopping import not_stopped
 from .watching import tell
 
 logger = logging.getLogger("shell_ev")
+
+_HINT = "use `async with client.charge(...) as charge`, or `charge = await client.start_charge(...)`"
 
 
 class Starter:
@@ -112,6 +116,8 @@ async def reconcile(
     manager: SessionManager, claims: Claims, error: ShellEVError, options: ChargeOptions
 ) -> AsyncCharge:
     """What came of a start or stop of the bare endpoints whose outcome is unknown, as a charge."""
+    if not isinstance(error, ShellEVError):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValidationError([f"error must be what a start or stop raised, not {shown(error)}"], "reconcile")
     operation = getattr(error, "operation", None)
     arguments: Mapping[str, Any] = getattr(error, "arguments", None) or {}
     if not error.outcome_unknown or operation not in (START.name, STOP.name) or not arguments:
@@ -137,8 +143,26 @@ async def reconcile(
     return AsyncCharge(manager, session.id or "", options, request_id=request_id, session=session)
 
 
+def not_entered(block: object, name: str, hint: str) -> AttributeError:
+    """The error for an attribute a block does not have: its charge has it, and that comes of entering."""
+    lacks = f"{type(block).__name__!r} object has no attribute {name!r}"
+    is_charge_s = not name.startswith("_") and (name in vars(AsyncCharge) or name in _CHARGE_FIELDS)
+    return AttributeError(f"{lacks}; {hint}" if is_charge_s else lacks, name=name, obj=block)
+
+
+_CHARGE_FIELDS = frozenset({"session_id", "request_id", "session"})
+
+
 class AsyncChargeBlock:
     """``async with client.charge(...) as charge:`` - started on entry, stopped on the way out."""
+
+    if not TYPE_CHECKING:  # for type checkers it has neither, and they say so earlier
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise not_entered(self, name, _HINT)
+
+        def __await__(self) -> NoReturn:
+            raise TypeError(f"a charge block is not awaited: {_HINT}")
 
     def __init__(self, starter: Starter) -> None:
         self._starter = starter
@@ -151,9 +175,14 @@ class AsyncChargeBlock:
         return 2 * self._starter.options.stop_timeout + 1
 
     @property
-    def holds_charge(self) -> bool:
-        """Whether a charge was entered and has not been left: it is still to be stopped."""
-        return self._charge is not None
+    def held(self) -> AsyncCharge | None:
+        """The charge that was entered and has not been left."""
+        return self._charge
+
+    @property
+    def keeps_running(self) -> bool:
+        """Whether leaving is to leave the charge running."""
+        return self._starter.options.keep_running
 
     async def __aenter__(self) -> AsyncCharge:
         if self._entered:
@@ -179,11 +208,21 @@ class AsyncChargeBlock:
         if charge is not None:
             await beside(error, charge.stopping(), f"session {charge.session_id}")
 
+    def give_up(self, charge: AsyncCharge, error: BaseException | None, reason: ShellEVError) -> None:
+        """Leave without a stop, since nothing can be sent any more: a note on ``error``, or raise; and log it."""
+        self._charge = None
+        if charge.is_over:
+            return
+        told = log_failed(f"session {charge.session_id}", reason)
+        if error is None:
+            raise not_stopped(charge, str(reason)) from reason
+        error.add_note(told)
+
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         charge, self._charge = self._charge, None
-        if charge is None or self._starter.options.keep_running or charge.is_over:
+        if charge is None or self.keeps_running or charge.is_over:
             return
         if exc is not None:
             await beside(exc, charge.stopping(), f"session {charge.session_id}")

@@ -98,10 +98,15 @@ class Stopping:
             raise self._not_stopped(f"its state cannot be read: {error}") from error
 
     def _not_stopped(self, reason: str) -> ChargeNotStoppedError:
-        session = self._charge.session
-        shown = session.state.value if session is not None and session.state is not None else "not seen"
-        return ChargeNotStoppedError(
-            f"the car may still be charging: session {self._charge.session_id} ({shown}) was not stopped; {reason}",
-            session_id=self._charge.session_id,
-            session=session,
-        )
+        return not_stopped(self._charge, reason)
+
+
+def not_stopped(charge: Stoppable, reason: str) -> ChargeNotStoppedError:
+    """The error for a charge that may run on, and why it was not stopped."""
+    session = charge.session
+    shown = session.state.value if session is not None and session.state is not None else "not seen"
+    return ChargeNotStoppedError(
+        f"the car may still be charging: session {charge.session_id} ({shown}) was not stopped; {reason}",
+        session_id=charge.session_id,
+        session=session,
+    )

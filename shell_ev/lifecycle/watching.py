@@ -18,9 +18,11 @@ from ..errors import (
     TooManyRequestsError,
     TransportError,
     UnauthorizedError,
+    shown,
 )
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
+from .polling import Polling
 
 logger = logging.getLogger("shell_ev")
 
@@ -32,6 +34,16 @@ Interval = Callable[[SessionState | None, float], float]
 
 #: A look is given at least this long: a shorter one would fail for sure and tell nothing.
 SHORTEST_LOOK = 1.0
+
+
+def watching_faults(polling: object, on_problem: object) -> list[str]:
+    """What is wrong with how a charge is to be watched; found after the start it would leave a car charging."""
+    faults: list[str] = []
+    if not isinstance(polling, Polling):
+        faults.append(f"polling must be a shell_ev.Polling, such as Polling(started=5.0), not {shown(polling)}")
+    if on_problem is not None and not callable(on_problem):
+        faults.append(f"on_problem must be callable with a session id and an error, not {shown(on_problem)}")
+    return faults
 
 
 def is_transient(error: ShellEVError) -> bool:

@@ -113,6 +113,90 @@ class TestTheBlock:
             pass
 
 
+class TestAClientClosedInsideTheBlock:
+    """Nothing can be sent any more: the car goes on charging, and nobody may overlook that."""
+
+    def test_is_a_charge_not_stopped(self, sandbox: Sandbox, ev: ShellEV, caplog: pytest.LogCaptureFixture) -> None:
+        with pytest.raises(ChargeNotStoppedError) as caught, ev.charge(CARD, EVSE, polling=QUICK) as charge:
+            ev.close()
+        assert caught.value.session_id == charge.session_id
+        assert caught.value.outcome_unknown
+        assert caught.value.session is charge.session
+        assert "may still be charging" in str(caught.value)
+        assert "client is closed" in str(caught.value)
+        [line] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+        assert charge.session_id in line
+        assert sandbox.charges[0].is_running
+
+    def test_by_another_thread_while_the_stop_is_under_way(
+        self, sandbox: Sandbox, ev: ShellEV, wait_until: Wait, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        sandbox.stop_delay = 60_000.0
+
+        def close() -> None:
+            wait_until(lambda: count(sandbox, "stop") == 1)
+            ev.close()
+
+        closing = threading.Thread(target=close)
+        with (
+            pytest.raises(ChargeNotStoppedError, match="closed during the call"),
+            ev.charge(CARD, EVSE, polling=QUICK) as charge,
+        ):
+            closing.start()
+        closing.join(20)
+        assert any(charge.session_id in r.getMessage() for r in caplog.records if r.levelname == "ERROR")
+
+    def test_keeps_the_exception_of_the_body_and_notes_the_charge(
+        self, sandbox: Sandbox, ev: ShellEV, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        mistake = KeyError("a bug of the application")
+        with pytest.raises(KeyError) as caught, ev.charge(CARD, EVSE, polling=QUICK) as charge:
+            ev.close()
+            raise mistake
+        assert caught.value is mistake
+        [note] = mistake.__notes__
+        assert charge.session_id in note
+        assert "may still be charging" in note
+        assert note in caplog.text
+
+    @pytest.mark.parametrize("quiet", ["kept running", "over already"])
+    def test_is_silent_where_nothing_was_to_be_stopped(
+        self, sandbox: Sandbox, ev: ShellEV, quiet: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with ev.charge(CARD, EVSE, polling=QUICK, keep_running=quiet == "kept running") as charge:
+            if quiet == "over already":
+                charge.stop()
+            ev.close()
+        assert "ERROR" not in caplog.text
+
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_the_end_of_the_process_names_a_block_that_nobody_leaves(
+        self, sandbox: Sandbox, charges: Run, kept: bool
+    ) -> None:
+        running = charges(f"""
+            import threading
+            entered = threading.Event()
+
+            def sit():
+                with ev.charge(CARD, EVSE, polling=quick, keep_running={kept}):
+                    entered.set()
+                    threading.Event().wait()
+
+            threading.Thread(target=sit, daemon=True).start()
+            entered.wait()
+        """)
+        out, err = running.process.communicate(timeout=25)
+        [charge] = sandbox.charges
+        assert (running.process.returncode, out) == (0, "")
+        assert charge.is_running
+        if kept:
+            assert err == ""
+        else:
+            assert "may still be charging" in err
+            assert charge.session_id in err
+            assert "Traceback" not in err
+
+
 class TestWithoutABlock:
     def test_start_wait_refresh_stop(self, sandbox: Sandbox, ev: ShellEV) -> None:
         charge = ev.start_charge(CARD, EVSE, polling=QUICK)

@@ -382,3 +382,29 @@ async def test_a_session_shown_without_any_time_is_taken_for_a_fresh_one() -> No
     body = shows("start-requested", evseId=EVSE).body
     stage.service.faults.add("charging.active", Fault.garbage(body, 200, "application/json"))
     assert (await stage.client.start_charge(CARD, EVSE)).session_id == SESSION
+
+
+@pytest.mark.parametrize(
+    ("fault", "came"),
+    [
+        (Fault.status(500), "was answered with status 500;"),
+        (Fault.garbage(after_effect=False), "was answered with a 200 that cannot be read;"),
+        (LOST, "got no answer;"),
+    ],
+)
+@virtual_time
+async def test_the_error_says_what_came_of_the_start(fault: Fault, came: str) -> None:
+    stage = Stage()
+    stage.service.faults.add("charging.start", fault)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await stage.client.start_charge(CARD, EVSE, start_timeout=60)
+    assert f"a start on {EVSE} was sent and {came} no session on this EVSE in" in str(caught.value)
+
+
+@virtual_time
+async def test_one_look_up_is_one_look_up() -> None:
+    stage = Stage()
+    stage.service.faults.add("charging.start", LOST)
+    with pytest.raises(OutcomeUnknownError, match="in 1 look-up over") as caught:
+        await stage.client.start_charge(CARD, EVSE, start_timeout=0.01)
+    assert caught.value.lookups == 1

@@ -10,6 +10,7 @@ from fakes import CALLS, CARD, EVSE, REQUEST_ID, SESSION, FakeSender, call, clie
 from virtual_time import virtual_time
 
 from shell_ev import EmaId, EvseId, Timeout, ValidationError
+from shell_ev.endpoints.checks import Checks
 
 
 class Unprintable:
@@ -183,3 +184,9 @@ async def test_good_options_are_taken(options: dict[str, Any]) -> None:
         assert request.headers["RequestId"] == str(options["request_id"])
     for name, value in options.get("headers", {}).items():
         assert request.headers[name] == value
+
+
+def test_a_text_that_must_not_be_empty_says_just_that() -> None:
+    checks = Checks("locations.get")
+    checks.text("uid", "", 1, None)
+    assert checks.faults == ["uid must not be empty"]
