@@ -156,13 +156,10 @@ _CHARGE_FIELDS = frozenset({"session_id", "request_id", "session"})
 class AsyncChargeBlock:
     """``async with client.charge(...) as charge:`` - started on entry, stopped on the way out."""
 
-    if not TYPE_CHECKING:  # for type checkers it has neither, and they say so earlier
+    if not TYPE_CHECKING:  # type checkers know that it has none, and say so earlier
 
         def __getattr__(self, name: str) -> NoReturn:
             raise not_entered(self, name, _HINT)
-
-        def __await__(self) -> NoReturn:
-            raise TypeError(f"a charge block is not awaited: {_HINT}")
 
     def __init__(self, starter: Starter) -> None:
         self._starter = starter

@@ -99,8 +99,3 @@ def test_a_block_that_was_not_entered_says_how_to_get_its_charge(client: Any, wa
     with pytest.raises(AttributeError) as caught:
         _ = block.nonsense
     assert "use" not in str(caught.value)
-
-
-async def test_so_does_one_that_is_awaited() -> None:
-    with pytest.raises(TypeError, match="is not awaited: use `async with"):
-        await AsyncShellEV("id", "secret").charge(CARD, EVSE)  # type: ignore[misc]
