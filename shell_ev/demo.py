@@ -174,10 +174,17 @@ async def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def ema_id(text: str) -> str:
+    """A card as ``active`` takes it: better refused here than with a charge running."""
+    if not 14 <= len(text) <= 19:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an EMA-ID of 14 to 19 characters, such as {_SANDBOX_CARD}")
+    return text
+
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m shell_ev.demo", description=__doc__)
-    parser.add_argument("--card", help="EMA-ID of the charge card; needed with real credentials")
+    parser.add_argument("--card", type=ema_id, help="EMA-ID of the charge card; needed with real credentials")
     parser.add_argument("--latitude", type=float, default=_DAM_SQUARE[0])
     parser.add_argument("--longitude", type=float, default=_DAM_SQUARE[1])
     return parser.parse_args(argv)

@@ -45,7 +45,7 @@ def charge(
     Ctrl-C stops the charge and waits until it is seen stopped; so do SIGTERM, a closed terminal, and any error. A
     second Ctrl-C gives up on that, loudly: the car may then still be charging.
     """
-    from .charge_flow import ChargeFlow, Wish
+    from .charge_flow import ChargeFlow, Wish, check
     from .charge_views import viewed
 
     wish = Wish(
@@ -60,6 +60,7 @@ def charge(
     )
 
     async def work(run: Run) -> ExitCode:
+        check(run.ev, wish)
         with viewed(run.out, wish) as (show, panel):
             flow = ChargeFlow(run, wish, show)
             fresh = asyncio.ensure_future(panel.keep_fresh(flow)) if panel is not None else None

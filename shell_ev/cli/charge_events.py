@@ -23,7 +23,8 @@ class Event:
 
     name: str
     """On the way: ``starting``, ``accepted``, ``state``, ``problem``, ``signal``, ``stopping``. The last one:
-    ``stopped``, ``ended`` (by itself), ``left-running``, ``failed`` (to start), ``pending`` or ``not-stopped``."""
+    ``stopped``, ``not-started`` (nothing was sent),
+    ``ended`` (by itself), ``left-running``, ``failed`` (to start), ``pending`` or ``not-stopped``."""
     at: datetime
     card: str
     evse_id: str
@@ -113,6 +114,8 @@ def words(event: Event) -> str | None:
             if event.reason in _SIGNALS:
                 return None  # told when it came
             text = f"stopping: {because}"
+        case "not-started":
+            text = f"nothing was started{more}"
         case "stopped":
             text = f"stopped{after}{more}"
         case "ended":

@@ -17,9 +17,15 @@ from typing import Any
 
 import attrs
 
+from ..client import AsyncShellEV
+from ..config import ApiVersion
+from ..endpoints.charging import prepare_start
 from ..errors import ChargeFailedError, ChargeNotStoppedError, ChargePendingError, ShellEVError
 from ..lifecycle.charge import AsyncCharge
 from ..lifecycle.polling import Polling
+from ..lifecycle.reconciling import check_ema_id
+from ..observing import CallEnded, CallInfo, CallObserver, Observer
+from ..wire.operations import START
 from .charge_events import Event
 from .exit_codes import ExitCode
 from .output import say
@@ -53,6 +59,25 @@ class Wish:
         )
 
 
+def check(ev: AsyncShellEV, wish: Wish) -> None:
+    """Raise ValidationError for what a start would refuse, before a word is said of it."""
+    prepare_start(wish.card, wish.evse_id, None, None, None, None)
+    check_ema_id(wish.ema_id, ApiVersion(ev.config.api_version))
+
+
+class _Starts(Observer, CallObserver):
+    """Learns whether a start may have left this machine."""
+
+    def __init__(self) -> None:
+        self.sent = False
+
+    def call_began(self, call: CallInfo) -> CallObserver | None:
+        return self if call.operation == START.name else None
+
+    def ended(self, event: CallEnded) -> None:
+        self.sent = self.sent or event.outcome != "cancelled"
+
+
 class ChargeFlow:
     """One charge from start to end."""
 
@@ -81,11 +106,12 @@ class ChargeFlow:
 
     async def go(self) -> ExitCode:
         """Start and follow. Raises what the charge came to when it is not a good end; it is stopped before that."""
-        wish = self._wish
+        wish, starts = self._wish, _Starts()
+        ev = self._run.ev.with_options(observer=(*self._run.ev.config.observers, starts))
         self._tell("starting")
         self._raise_unwritten()
         try:
-            charge = self._charge = await self._run.ev.start_charge(
+            charge = self._charge = await ev.start_charge(
                 wish.card,
                 wish.evse_id,
                 start_timeout=wish.start_timeout,
@@ -96,7 +122,10 @@ class ChargeFlow:
             )
         except asyncio.CancelledError as cancelled:
             raise_if_open(cancelled, ev_charge_number=wish.card, evse_id=wish.evse_id)
-            self._tell("stopped", message="interrupted on the way; nothing is left running")
+            if starts.sent:
+                self._tell("stopped", message="interrupted on the way; nothing is left running")
+            else:
+                self._tell("not-started", message="interrupted before the start was sent")
             raise
         self._following = asyncio.current_task()
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -27,7 +28,12 @@ _WIDEST = 78
 #: Room that the terminal's echo of Ctrl-C needs beside the panel, or it would break the last line in two.
 _MARGIN = 4
 _REFRESH = 0.5
+#: Lines of the panel beside its events, and columns beside their words.
+_FRAME_LINES, _FRAME_COLUMNS = 11, 18
+#: Operation, request and tries of an error: no two requests have the same.
+_CALL = re.compile(r" \([^()]*\)")
 _AFTER = {
+    "not-started": "Nothing was started.",
     "stopped": "The charge is stopped.",
     "ended": "The charge is over.",
     "left-running": "The charge goes on.",
@@ -73,7 +79,8 @@ class Panel:
         self._wish = wish
         self._console = out.console()
         self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-        self._events: deque[Event] = deque(maxlen=_EVENTS_SHOWN)
+        self._events: deque[tuple[Event, int]] = deque(maxlen=_EVENTS_SHOWN)
+        """Each with how often it came in a row."""
         self._last: Event | None = None
         self._flow: ChargeFlow | None = None
 
@@ -96,7 +103,10 @@ class Panel:
         """Take in an event."""
         self._last = event
         if words(event) is not None:
-            self._events.append(event)
+            count = 1
+            if self._events and _same_problem(self._events[-1][0], event):
+                count += self._events.pop()[1]
+            self._events.append((event, count))
         self._draw()
 
     async def keep_fresh(self, flow: ChargeFlow) -> None:
@@ -123,8 +133,8 @@ class Panel:
             column.add_column(overflow="fold")
         for name, value in self._facts():
             facts.add_row(name, value)
-        for event in self._events:
-            events.add_row(f"{event.at:%H:%M:%S}", Text(words(event) or ""))
+        for moment, text in self._rows():
+            events.add_row(moment, Text(text))
         return Frame(
             Group(facts, Text(), events, Text(), Text(self._hint(), style="dim")),
             title="shell-ev charge",
@@ -133,6 +143,19 @@ class Panel:
             border_style="bold red" if self._last is not None and self._last.name == "not-stopped" else "none",
             width=min(_WIDEST, self._console.width - _MARGIN),
         )
+
+    def _rows(self) -> list[tuple[str, str]]:
+        """Times and words of the last events that leave state and session on the screen."""
+        room = self._console.height - _FRAME_LINES
+        width = max(1, min(_WIDEST, self._console.width - _MARGIN) - _FRAME_COLUMNS)
+        rows: list[tuple[str, str]] = []
+        for event, count in reversed(self._events):
+            text = f"{words(event)}{f' ({count} times)' if count > 1 else ''}"
+            room -= -(-len(text) // width)
+            if rows and room < 0:
+                break
+            rows.append((f"{event.at:%H:%M:%S}", text))
+        return rows[::-1]
 
     def _facts(self) -> Iterator[tuple[str, RenderableType]]:
         from rich.text import Text
@@ -163,6 +186,12 @@ class Panel:
         if name in ("signal", "stopping"):
             return "Stopping; wait until it is seen stopped. Ctrl-C gives up on it."
         return "Ctrl-C leaves it running." if self._wish.keep_running else "Ctrl-C stops the charge."
+
+
+def _same_problem(one: Event, other: Event) -> bool:
+    if not one.name == other.name == "problem":
+        return False
+    return _CALL.sub("", one.message or "") == _CALL.sub("", other.message or "")
 
 
 @contextlib.contextmanager

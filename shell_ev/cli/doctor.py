@@ -17,6 +17,7 @@ from .exit_codes import ExitCode
 from .output import Output, is_terminal
 from .running import Interrupts, run_alone
 from .settings import Settings
+from .values import ema_id
 
 if TYPE_CHECKING:
     from ..doctor import Diagnosis
@@ -25,7 +26,9 @@ _COLOURS = {"ok": "green", "warn": "yellow", "failed": "bold red", "skipped": "d
 
 
 @command("doctor")
-@click.option("--card", metavar="EMA_ID", help="Ask for the active sessions of this card, not of one nobody has.")
+@click.option(
+    "--card", type=ema_id, metavar="EMA_ID", help="Ask for the active sessions of this card, not of one nobody has."
+)
 @click.option("--report", is_flag=True, help="Markdown to paste into an issue; nothing private in it.")
 @click.pass_obj
 def doctor(settings: Settings, card: str | None, report: bool) -> ExitCode:

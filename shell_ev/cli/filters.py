@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus, OpenEnum
+from .values import moment
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,7 +46,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "evse_id": click.option("--evse", "evse_id", metavar="EVSE", help="Where this EVSE is."),
     "location_external_id": click.option("--external-id", "location_external_id", metavar="ID", help="The operator's."),
     "evse_external_id": click.option("--evse-external-id", metavar="ID", help="The operator's, of an EVSE."),
-    "updated_since": click.option("--updated-since", metavar="TIME", help="ISO 8601, with a time zone."),
+    "updated_since": click.option("--updated-since", type=moment, metavar="TIME", help="ISO 8601, with a time zone."),
 }
 
 

@@ -22,6 +22,9 @@ from .settings import Settings
 
 _EVSE_LIKE = re.compile(r"[+0-9].*|[A-Z]{2}\*?[A-Z0-9]{3}\*?E[^-]*")
 
+#: Of any kind, without separators: an EVSE id such as NL TNM E 1, or +49 810 0.
+_SHORTEST = 7
+
 
 @attrs.frozen(kw_only=True)
 class Reading:
@@ -41,9 +44,14 @@ class Reading:
         return not self.faults
 
 
-@click.group("id", cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"]})
-def group() -> None:
+@click.group(
+    "id", cls=SectionedGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.pass_context
+def group(context: click.Context) -> None:
     """Explain EMA-IDs and EVSE ids; nothing is sent."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @command("check", connects=False)
@@ -94,11 +102,20 @@ def read(text: str, kind: str | None) -> list[Reading]:
         readings.append(_as_ema(text))
     if kind != "ema":
         readings.append(_as_evse(text))
+    if fault := _too_short(text):
+        readings = [attrs.evolve(found, faults=(fault, *found.faults)) for found in readings]
     valid = [reading for reading in readings if reading.valid]
     if valid or len(readings) == 1:
         return valid or readings
     wanted = "evse_id" if _EVSE_LIKE.fullmatch(text.strip().upper()) and readings[0].suggestion is None else "ema_id"
     return [reading for reading in readings if reading.kind == wanted]
+
+
+def _too_short(text: str) -> str | None:
+    count = len(re.sub(r"[*\-\s]", "", text))
+    if not 0 < count < _SHORTEST:
+        return None
+    return f"too short to be an EMA-ID or EVSE id: {count} characters beside separators, the shortest has {_SHORTEST}"
 
 
 def _as_ema(text: str) -> Reading:

@@ -18,6 +18,7 @@ from .output import Output
 from .reporting import tell
 from .running import Interrupts, run_alone
 from .settings import Settings
+from .values import ema_id
 
 _CARD = "NL-TNM-C00122045-K"
 
@@ -69,7 +70,7 @@ def sandbox(settings: Settings, host: str, port: int, speed: float, seed: int, s
 
 
 @command("demo")
-@click.option("--card", metavar="CARD", help="EMA-ID of the charge card; needed with real credentials.")
+@click.option("--card", type=ema_id, metavar="CARD", help="EMA-ID of the charge card; needed with real credentials.")
 @click.option("--near", nargs=2, type=float, metavar="LAT LON", default=(52.3731, 4.8932), show_default=True)
 @click.pass_obj
 def demo(settings: Settings, card: str | None, near: tuple[float, float]) -> ExitCode:

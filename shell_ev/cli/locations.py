@@ -68,10 +68,15 @@ class _Write(Protocol):
 
 
 async def _table(found: AsyncIterator[Location]) -> None:
-    lines = Lines(sys.stdout)
-    print(lines.head())
+    lines, headed = Lines(sys.stdout), False
     async for location in found:
+        # Not before: a pull that fails at once has nothing to stand under it.
+        if not headed:
+            print(lines.head())
+            headed = True
         print(lines.line(location))
+    if not headed:
+        print(lines.head())
 
 
 async def _json(found: AsyncIterator[Location]) -> None:
@@ -97,9 +102,14 @@ async def _csv(found: AsyncIterator[Location]) -> None:
     # A table that other programs read must not lose a letter to the terminal's encoding.
     reconfigure(encoding="utf-8", newline="")
     writer = csv_writer(sys.stdout)
-    writer.writerow(CSV_COLUMNS)
+    headed = False
     async for location in found:
+        if not headed:
+            writer.writerow(CSV_COLUMNS)
+            headed = True
         writer.writerow(csv_row(location))
+    if not headed:
+        writer.writerow(CSV_COLUMNS)
 
 
 _WRITERS: dict[str, _Write] = {"table": _table, "json": _json, "ndjson": _ndjson, "geojson": _geojson, "csv": _csv}

@@ -6,10 +6,11 @@ import os
 import sys
 from typing import Any
 
-from ..errors import ChargePendingError, ShellEVError, ValidationError, one_line
+from ..errors import ApiError, ChargePendingError, ShellEVError, ValidationError, one_line
 from .exit_codes import ExitCode, code_of
 from .output import dumps, is_terminal, say
 from .settings import PROGRAM, Settings
+from .shapes import plain
 
 #: Attributes of errors that go into the JSON object, null where an error does not have them.
 _FACTS = ("request_id", "session_id", "operation", "status_code", "code", "retry_after", "attempts")
@@ -23,10 +24,11 @@ def report(error: ShellEVError, settings: Settings) -> ExitCode:
         code,
         kind=type(error).__name__,
         message=str(error),
-        plainly=_plainly(error),
+        plainly=_plainly(error) + _look_with(code, settings),
         outcome_unknown=error.outcome_unknown,
         facts={name: getattr(error, name, None) for name in _FACTS},
         faults=list(getattr(error, "faults", ())),
+        errors=plain(getattr(error, "errors", ())),
         next_commands=next_commands(error, settings),
     )
     return code
@@ -42,6 +44,7 @@ def tell(
     outcome_unknown: bool = False,
     facts: dict[str, Any] | None = None,
     faults: list[str] | None = None,
+    errors: list[Any] | None = None,
     next_commands: list[str] | None = None,
 ) -> None:
     """Write the one line, or with ``--json`` the one object, of a command that failed."""
@@ -58,6 +61,7 @@ def tell(
                         "outcome_unknown": outcome_unknown,
                         **{name: given.get(name) for name in _FACTS},
                         "faults": faults or [],
+                        "errors": errors or [],
                         "next_commands": following,
                     }
                 }
@@ -77,7 +81,22 @@ def _plainly(error: ShellEVError) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(error.faults)
     notes: list[str] = getattr(error, "__notes__", [])
-    return "; ".join([str(error).removeprefix("the car may still be charging: "), *notes])
+    told = str(error).removeprefix("the car may still be charging: ")
+    return "; ".join([told, *_described(error), *notes])
+
+
+def _described(error: ShellEVError) -> list[str]:
+    """What the service said at length, as far as the error's own line does not say it."""
+    details = error.errors if isinstance(error, ApiError) else ()
+    texts = [one_line(detail.description) for detail in details if detail.description]
+    return [text for text in dict.fromkeys(texts) if text not in str(error)]
+
+
+def _look_with(code: ExitCode, settings: Settings) -> str:
+    """Where no answer came, the command that finds out why."""
+    if code is not ExitCode.NO_ANSWER or settings.sandbox:
+        return ""
+    return f"; try: {settings.command('doctor')}"
 
 
 def _loud(text: str, settings: Settings) -> str:

@@ -66,7 +66,8 @@ class Settings:
             return {}
         if not self.ask:
             raise ConfigurationError(
-                f"{' and '.join(missing.values())} {'is' if len(missing) == 1 else 'are'} not set: set them, name a "
+                f"{' and '.join(missing.values())} {'is' if len(missing) == 1 else 'are'} not set: set "
+                f"{'it' if len(missing) == 1 else 'them'}, name a "
                 "file with --env-file, let --ask ask for them, or try the command with --sandbox, which needs none"
             )
         if not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 import click
 
 _NUMBER = r"([0-9]{1,8}(?:\.[0-9]{1,3})?)"
 _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.IGNORECASE)
+_ZONE_NAME = re.compile(r"\[[^\[\]]*\]\Z")
 _LONGEST = 30 * 24 * 3600.0
 
 
@@ -27,6 +29,23 @@ def degrees(text: str) -> float:
         return float(text.strip().removesuffix(","))
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a number of degrees such as 52.3731") from None
+
+
+def ema_id(text: str) -> str:
+    """The EMA-ID of a card, 14 to 19 characters as ``active`` wants it: checked before anything is sent."""
+    if not 14 <= len(text) <= 19:
+        raise click.BadParameter(f"{text!r} is not an EMA-ID of 14 to 19 characters, such as NL-TNM-C00122045-K")
+    return text
+
+
+def moment(text: str) -> str:
+    """An ISO 8601 date or time, as it was written."""
+    try:
+        # A zone's name in brackets, as the service writes it, is more than fromisoformat knows.
+        datetime.fromisoformat(_ZONE_NAME.sub("", text))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not an ISO 8601 time such as 2026-11-01T00:00:00Z") from None
+    return text
 
 
 def clock(seconds: float) -> str:

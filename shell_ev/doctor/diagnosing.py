@@ -51,11 +51,11 @@ async def diagnose(
     ``card`` is the EMA-ID whose active sessions are asked for (default: a card that nobody has). ``now`` is this
     machine's clock, unix seconds. Sends harmless reads only: nothing is started or stopped.
 
-    Takes 30 seconds at most (``limits.total``). Raises TypeError for an option that does not exist; whatever else is
-    wrong is a finding.
+    Takes 30 seconds at most (``limits.total``). Raises ConfigurationError for an option that does not exist; whatever
+    else is wrong is a finding.
     """
     began = time.monotonic()
-    settings = resolve(options or {}, variables)
+    settings = resolve({} if options is None else options, variables)
     limits = limits or Limits()
     checked_at = datetime.fromtimestamp(now(), UTC)
     async with AsyncExitStack() as stack:

@@ -30,7 +30,7 @@ def as_text(diagnosis: Diagnosis, *, ascii_only: bool = False) -> str:
         lines += ["", "What to do"]
         lines += [f"  {', '.join(checks)}: {text}" for text, checks in advice]
     text = "\n".join((*lines, "", verdict(diagnosis)))
-    return text.encode("ascii", "backslashreplace").decode() if ascii_only else text
+    return text.replace("…", "...").encode("ascii", "backslashreplace").decode() if ascii_only else text
 
 
 def verdict(diagnosis: Diagnosis) -> str:

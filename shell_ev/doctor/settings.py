@@ -5,15 +5,16 @@ Reads options and variables; opens nothing.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
 import attrs
 
-from ..client import token_source_of
+from ..client import AsyncShellEV, token_source_of
 from ..config import ENV_CREDENTIALS, ENV_OPTIONS, ClientConfig, Timeout, make_config, options_from_env
 from ..core.auth import ClientCredentials, TokenSource
 from ..errors import ConfigurationError, shown
@@ -74,7 +75,12 @@ class Settings:
 
 
 def resolve(given: Mapping[str, Any], variables: Variables | None) -> Settings:
-    """Put options and variables together. Raises TypeError for an option that does not exist, as the client would."""
+    """Put options and variables together. Raises ConfigurationError for an option that does not exist."""
+    if not isinstance(cast("object", given), Mapping):
+        raise ConfigurationError(f"options must be a mapping of the client's options, not {shown(given)}")
+    known = inspect.signature(AsyncShellEV).parameters
+    if unknown := [name for name in given if name not in known]:
+        raise ConfigurationError(f"the client has no option {', '.join(map(shown, unknown))}")
     given = {name: value for name, value in given.items() if name not in _CREDENTIALS or value is not None}
     places = (("environment", os.environ),) if variables is None else variables
     merged, origins = _merge(places)

@@ -75,7 +75,7 @@ def test_every_error_is_one_object_with_the_same_keys(
     told = json.loads(err)["error"]
     assert list(told) == [
         *("type", "message", "exit_code", "outcome_unknown", "request_id", "session_id", "operation", "status_code"),
-        *("code", "retry_after", "attempts", "faults", "next_commands"),
+        *("code", "retry_after", "attempts", "faults", "errors", "next_commands"),
     ]
     assert told["type"] == type(error).__name__
     assert told["message"] == str(error)

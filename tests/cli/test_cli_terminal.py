@@ -51,6 +51,16 @@ def test_the_live_panel(terminal: Open, sandbox: Sandbox) -> None:
     assert shown.seen.count("\x1b[?25l") == shown.seen.count("\x1b[?25h") == 1
 
 
+def test_the_panel_does_not_call_stopped_what_never_started(terminal: Open, sandbox: Sandbox, wait_until: Wait) -> None:
+    sandbox.faults.add("token", Fault.hang())
+    shown = terminal("charge", CARD, EVSE)
+    wait_until(lambda: any(request.operation == "token" for request in sandbox.requests))
+    shown.type("\x03")
+    assert shown.ends() == ExitCode.INTERRUPTED
+    assert "Nothing was started." in shown.text
+    assert "The charge is stopped." not in shown.text
+
+
 def test_giving_up_on_a_terminal_is_loud(terminal: Open, sandbox: Sandbox, wait_until: Wait) -> None:
     sandbox.faults.add("charging.stop", Fault.hang(after_effect=False))
     shown = terminal("charge", CARD, EVSE)

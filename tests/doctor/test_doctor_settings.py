@@ -10,7 +10,7 @@ import pytest
 from doctor_plants import CLIENT_ID, SECRET, options
 from test_planted_faults import outputs
 
-from shell_ev import ClientCredentials, Timeout
+from shell_ev import ClientCredentials, ConfigurationError, Timeout
 from shell_ev.doctor import Diagnosis, Limits, Outcome, diagnose
 from shell_ev.sandbox import Fault, Sandbox
 
@@ -120,8 +120,10 @@ async def test_an_engine_that_does_not_exist_is_a_fault_of_the_configuration(mon
 
 
 async def test_an_option_that_does_not_exist_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(TypeError, match="colour"):
+    with pytest.raises(ConfigurationError, match="colour"):
         await diagnose({"colour": "red"}, variables=[])
+    with pytest.raises(ConfigurationError, match="a mapping of the client's options, not 3"):
+        await diagnose(3, variables=[])  # type: ignore[arg-type]
 
 
 async def test_a_token_endpoint_on_a_host_of_its_own(closed_port: int) -> None:
