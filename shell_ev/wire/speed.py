@@ -96,6 +96,8 @@ class FastReader:
         def read(body: bytes) -> Decoded:
             opened = decode(body)
             data, status, request_id = opened.data, opened.status, opened.request_id
+            if one and status is not FAILED and type(data) is list and len(data) == 1:
+                return Decoded(copy(data[0]), request_id, status, ())  # nearly always
             if status is FAILED:
                 return Decoded(None, request_id, status, ())
             if data is None and status is None and request_id is None:
