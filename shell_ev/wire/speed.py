@@ -96,7 +96,7 @@ class FastReader:
         def read(body: bytes) -> Decoded:
             opened = decode(body)
             data, status, request_id = opened.data, opened.status, opened.request_id
-            if one and status is not FAILED and type(data) is list and len(data) == 1:
+            if one and status is not FAILED and data.__class__ is list and len(data) == 1:
                 return Decoded(copy(data[0]), request_id, status, ())  # nearly always
             if status is FAILED:
                 return Decoded(None, request_id, status, ())
