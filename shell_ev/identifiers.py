@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 import attrs
 
@@ -30,6 +30,8 @@ _DIN_OUTLET = re.compile(r"[0-9][0-9*]*")
 _ISO_EVSE = re.compile(r"([A-Z]{2})\*?([A-Z0-9]{3})\*?E(.+)")
 _DIN_EVSE = re.compile(r"(\+?[0-9]{1,3})\*([0-9]{3,6})\*(.+)")
 
+#: Characters of an EMA-ID, at least and at most, as V1 and V2 take it for a card's active sessions (contract 4).
+EMA_ID_LENGTHS: Final = (14, 19)
 _ISO_OUTLET_LIMIT = 31
 _DIN_OUTLET_LIMIT = 32
 # No legal id is longer than 44 (a DIN EVSE id); beyond this a text is refused by its length, unread.

@@ -5,19 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..config import ENV_CREDENTIALS, ENV_OPTIONS
 from ..errors import ConfigurationError
 
 #: What such a file may set: all that ``from_env`` reads.
-VARIABLES = (
-    "SHELL_EV_CLIENT_ID",
-    "SHELL_EV_CLIENT_SECRET",
-    "SHELL_EV_ENVIRONMENT",
-    "SHELL_EV_API_VERSION",
-    "SHELL_EV_BASE_URL",
-    "SHELL_EV_TOKEN_URL",
-    "SHELL_EV_TIMEOUT",
-    "SHELL_EV_MAX_RETRIES",
-)
+VARIABLES = (*ENV_CREDENTIALS, *ENV_OPTIONS)
 _SIZE_LIMIT = 1024 * 1024
 _LINE = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII)
 _COMMENT = r"[ \t]*(?:[ \t]#.*)?"

@@ -7,6 +7,8 @@ from datetime import datetime
 
 import click
 
+from ..identifiers import EMA_ID_LENGTHS
+
 _NUMBER = r"([0-9]{1,8}(?:\.[0-9]{1,3})?)"
 _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.IGNORECASE)
 _ZONE_NAME = re.compile(r"\[[^\[\]]*\]\Z")
@@ -32,9 +34,11 @@ def degrees(text: str) -> float:
 
 
 def ema_id(text: str) -> str:
-    """The EMA-ID of a card, 14 to 19 characters as ``active`` wants it: checked before anything is sent."""
-    if not 14 <= len(text) <= 19:
-        raise click.BadParameter(f"{text!r} is not an EMA-ID of 14 to 19 characters, such as NL-TNM-C00122045-K")
+    """The EMA-ID of a card, as long as ``active`` wants it: checked before anything is sent."""
+    shortest, longest = EMA_ID_LENGTHS
+    if not shortest <= len(text) <= longest:
+        wanted = f"an EMA-ID of {shortest} to {longest} characters"
+        raise click.BadParameter(f"{text!r} is not {wanted}, such as NL-TNM-C00122045-K")
     return text
 
 

@@ -45,11 +45,10 @@ class Deadline:
 
     def quiet_for(self, seconds: float | None) -> None:
         """From now on the block may be silent for so long; None for as long as it may take."""
-        ends_at = math.inf
-        if seconds is not None:
-            now = self._sweeper.now()
-            ends_at = now + seconds
-            self.doubted = self.when <= now
+        ends_at = math.inf if seconds is None else self._sweeper.now() + seconds
+        if self.doubted:
+            # The doubt was about the silence that ends here, unless the whole is overdue as well.
+            self.doubted = self.when <= self._sweeper.now()
         self._sweeper.add(self, ends_at if ends_at < self.when else self.when)
 
     def fell_silent(self) -> bool:

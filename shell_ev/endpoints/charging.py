@@ -8,7 +8,7 @@ from uuid import UUID
 from ..config import ApiVersion, Timeout
 from ..core.session_manager import CallOptions, SessionManager
 from ..core.shared import not_pickled
-from ..identifiers import EmaId, EvseId
+from ..identifiers import EMA_ID_LENGTHS, EmaId, EvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..wire.codec import NOTHING, SESSION, SESSIONS, STARTED
@@ -35,7 +35,7 @@ def prepare_start(
 
 def checked_ema_id(checks: Checks, ema_id: str | EmaId, version: ApiVersion) -> str:
     """An EMA-ID as ``active`` takes it: V1_PASCAL documents no length for it."""
-    return checks.text("ema_id", ema_id, *((1, None) if version is ApiVersion.V1_PASCAL else (14, 19)))
+    return checks.text("ema_id", ema_id, *((1, None) if version is ApiVersion.V1_PASCAL else EMA_ID_LENGTHS))
 
 
 class AsyncCharging:

@@ -17,7 +17,7 @@ from ..core.session_manager import SessionManager
 from ..endpoints.charging import AsyncCharging, checked_ema_id
 from ..endpoints.checks import Checks
 from ..errors import ApiError, OutcomeUnknownError, ResponseDecodeError, ShellEVError
-from ..identifiers import EvseId
+from ..identifiers import EMA_ID_LENGTHS, EvseId
 from ..models.charging import ChargeSession
 from ..models.response import ApiResponse
 from ..wire.operations import START
@@ -53,7 +53,8 @@ class Claims:
 
 def ema_id_of(ev_charge_number: str) -> str | None:
     """The card number as the EMA-ID to look active sessions up by; None when it is not one."""
-    fits = 14 <= len(ev_charge_number) <= 19 and _EMA_ID.fullmatch(ev_charge_number)
+    shortest, longest = EMA_ID_LENGTHS
+    fits = shortest <= len(ev_charge_number) <= longest and _EMA_ID.fullmatch(ev_charge_number)
     return ev_charge_number if fits else None
 
 

@@ -457,3 +457,19 @@ class TestSilence:
             sweeper.close()
             await asyncio.sleep(100)
         assert now() - began == pytest.approx(5)
+
+    @virtual_time
+    async def test_a_doubt_about_a_silence_leaves_the_whole_its_own(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        sweeper = DeadlineSweeper(loop)
+        with sweeper.limit(loop.time() + 20) as deadline:
+            deadline.quiet_for(1)
+            for busy in (5, 30):  # first longer than the silence, then longer than the whole
+                answer: asyncio.Future[str] = loop.create_future()
+                loop.call_soon(loop.skip, busy)
+                loop.call_soon(answer.set_result, "in time")
+                assert await answer == "in time", busy
+                await asyncio.sleep(0)  # a turn in which the sweeper looks
+                if busy == 5:
+                    deadline.quiet_for(None)
