@@ -376,9 +376,15 @@ class TestWhatIsToldOfATestThatFails:
             ]
         )
 
-    def test_once(self, run: Run) -> None:
+    @pytest.mark.parametrize("ci", ["", "true"])
+    def test_once(self, run: Run, monkeypatch: pytest.MonkeyPatch, ci: str) -> None:
+        monkeypatch.setenv("CI", ci)
+        monkeypatch.delenv("BUILD_NUMBER", raising=False)
         shown = run(self.SOURCE.format(last="shell_ev_sandbox.assert_nothing_started()")).stdout.str()
-        assert shown.count("requests that reached the sandbox:") == 1
+        told, heading, summary = shown.partition("short test summary info")
+        assert told.count("requests that reached the sandbox:") == 1
+        # Where CI is set, pytest itself says every failure once more, whole, at its end.
+        assert heading and summary.count("requests that reached the sandbox:") == bool(ci)
         assert "shell_ev/testing" not in shown  # and no look into the kit itself
 
     def test_nothing_of_one_that_passes(self, run: Run) -> None:
