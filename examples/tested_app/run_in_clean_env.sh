@@ -28,7 +28,7 @@ application() { # name, setting of pytest, mark
 
 tests() { # name, environment, how many have to pass, files...
     printf '\n== %s\n' "$1"
-    (cd "$1" && "../$2/bin/python" -m pytest -q -p no:cacheprovider "${@:4}") 2>&1 | tee "$1.log"
+    (cd "$1" && "../$2/bin/python" -m pytest -q --color=no -p no:cacheprovider "${@:4}") 2>&1 | tee "$1.log"
     grep -Eq "^$3 passed in " "$1.log"
 }
 

@@ -21,7 +21,12 @@ def run_tests(app: Path = APP) -> subprocess.CompletedProcess[str]:
     plugins = ["-p", "shell_ev.testing.plugin", "-p", "pytest_asyncio.plugin", "-p", "no:cacheprovider"]
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *plugins],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_ADDOPTS": "--color=no",
+        },
         cwd=app,
         capture_output=True,
         text=True,

@@ -21,7 +21,7 @@ def loaded_after(tmp_path: Path, test: str) -> list[str]:
     (tmp_path / "test_it.py").write_text(test)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "shell_ev.testing.plugin", "-p", "no:cacheprovider", "."],
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "--color=no"},
         cwd=tmp_path,
         capture_output=True,
         text=True,

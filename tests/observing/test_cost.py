@@ -144,12 +144,13 @@ async def test_nothing_of_theirs_is_allocated() -> None:
 async def test_a_watched_call_leaves_no_garbage(answer: Any) -> None:
     client = client_over(FakeSender(always=answer), observer=[Listening(), OpenTelemetry()], max_retries=0)
     await outcome(client, "active")
-    gc.collect()
+    while gc.collect():  # what earlier tests left may take more than one pass
+        pass
     gc.disable()
     try:
-        for _ in range(20):
+        for _ in range(100):
             await outcome(client, "active")
-        assert gc.collect() < 20, "no cycle per call"
+        assert gc.collect() < 100, "no cycle per call"
     finally:
         gc.enable()
 
