@@ -5,11 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time
 from typing import Any
 
 from . import rivals
-from .harness import OFFICIAL, OURS, Options, Table, finish, missing, options, prepare, take_turns, take_turns_async
+from .harness import (
+    OFFICIAL,
+    OURS,
+    Options,
+    Table,
+    finish,
+    missing,
+    options,
+    prepare,
+    repeat,
+    repeat_async,
+    take_turns,
+    take_turns_async,
+)
 from .server import Served, served
 
 
@@ -48,10 +60,7 @@ async def with_await(served: Served, given: Options) -> Table:
 
         def measured(call: Any) -> Any:
             async def measure() -> float:
-                began = time.perf_counter()
-                for _ in range(times):
-                    await call()
-                return (time.perf_counter() - began) / times * 1e6
+                return await repeat_async(call, times) * 1e6
 
             return measure
 
@@ -61,7 +70,7 @@ async def with_await(served: Served, given: Options) -> Table:
 
             async def official() -> float:
                 # It has no async form; blocking the loop is what a user of it would do, or hand it to a thread.
-                return _repeat(lambda: _retrieve(sdk, served), times)
+                return repeat(lambda: _retrieve(sdk, served), times) * 1e6
 
             contenders[OFFICIAL] = official
         return await take_turns_async(table, contenders, given.rounds, pieces=10)
@@ -90,19 +99,12 @@ def without_await(served: Served, given: Options) -> Table:
         if rivals.PRESENT["ev-recharge-sdk"]:
             sdk = rivals.official(served)
             calls[OFFICIAL] = lambda: _retrieve(sdk, served)
-        contenders = {name: (lambda call=call: _repeat(call, times)) for name, call in calls.items()}
+        contenders = {name: (lambda call=call: repeat(call, times) * 1e6) for name, call in calls.items()}
         return take_turns(table, contenders, given.rounds, pieces=10)
 
 
 def _retrieve(sdk: Any, served: Served) -> Any:
     return sdk.charging.get_charge_session_retrieve("eb621f45-a543-4d9a-a934-2f223b263c42", served.session_id)
-
-
-def _repeat(call: Any, times: int) -> float:
-    began = time.perf_counter()
-    for _ in range(times):
-        call()
-    return (time.perf_counter() - began) / times * 1e6
 
 
 def main(arguments: list[str] | None = None) -> None:

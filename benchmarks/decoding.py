@@ -20,6 +20,8 @@ from .harness import (
     missing,
     options,
     prepare,
+    repeat,
+    repeat_async,
     take_turns,
     take_turns_async,
 )
@@ -54,7 +56,7 @@ def decoded(given: Options) -> list[Table]:
             calls[OFFICIAL] = lambda reader=reader, body=body: reader(body)
         elif name == "decode_many":
             table.notes.append("The official SDK is left out: ten times the page takes it ten times the time.")
-        contenders = {label: functools.partial(_repeat, call, times, scale) for label, call in calls.items()}
+        contenders = {label: functools.partial(_timing, call, times, scale) for label, call in calls.items()}
         rounds = given.rounds if name != "decode_many" else min(given.rounds, 7)
         tables.append(take_turns(table, contenders, rounds, pieces=10 if times > 1 else 1))
     return tables
@@ -113,11 +115,7 @@ async def _bare(stack: contextlib.AsyncExitStack, url: str, headers: dict[str, s
 
 def _timed(call: Any) -> Any:
     async def measure() -> float:
-        began = time.perf_counter()
-        answer = await call()
-        spent = time.perf_counter() - began
-        del answer  # letting go of it is not part of the price
-        return spent * 1e3
+        return await repeat_async(call, 1) * 1e3
 
     return measure
 
@@ -143,13 +141,8 @@ def _size(title: str, body: bytes) -> str:
     return f"{title} ({len(body) / 1e6:.1f} MB, {payloads.objects(body):,} objects)"
 
 
-def _repeat(call: Callable[[], object], times: int, scale: float) -> float:
-    began = time.perf_counter()
-    for _ in range(times):
-        kept = call()
-    spent = time.perf_counter() - began
-    del kept
-    return spent / times * scale
+def _timing(call: Callable[[], object], times: int, scale: float) -> float:
+    return repeat(call, times) * scale
 
 
 def main(arguments: list[str] | None = None) -> None:

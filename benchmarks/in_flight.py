@@ -47,13 +47,14 @@ async def with_await(served: Served, given: Options) -> Table:
             calls["httpx"] = httpx_call
 
         def measured(call: Any) -> Any:
-            async def worker() -> None:
-                for _ in range(each):
+            async def worker(times: int) -> None:
+                for _ in range(times):
                     await call()
 
             async def measure() -> float:
+                await asyncio.gather(*(worker(1) for _ in range(IN_FLIGHT)))  # see harness.WARM
                 began = time.perf_counter()
-                await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+                await asyncio.gather(*(worker(each) for _ in range(IN_FLIGHT)))
                 return (time.perf_counter() - began) / (IN_FLIGHT * each) * 1e6
 
             return measure
@@ -99,12 +100,14 @@ def _retrieve(sdk: Any, served: Served) -> Any:
 
 
 def _threads(pool: ThreadPoolExecutor, call: Any, threads: int, each: int) -> float:
-    def worker() -> None:
-        for _ in range(each):
+    def worker(times: int) -> None:
+        for _ in range(times):
             call()
 
+    for job in [pool.submit(worker, 1) for _ in range(threads)]:  # see harness.WARM
+        job.result()
     began = time.perf_counter()
-    for job in [pool.submit(worker) for _ in range(threads)]:
+    for job in [pool.submit(worker, each) for _ in range(threads)]:
         job.result()
     return (time.perf_counter() - began) / (threads * each) * 1e6
 
