@@ -18,18 +18,23 @@ from .timing import Timer, Timers
 class Deadline:
     """A limit on the time a block takes: when it passes, the block is cancelled and leaves with ``TimeoutError``.
 
-    Works as ``asyncio.timeout`` does, also beside other cancellations. Within the block :meth:`quiet_for` sets a
-    shorter limit on one silence, again and again; when it passes, :meth:`fell_silent` tells.
+    ``when`` is a time on the sweeper's clock, infinity for none. Works as ``asyncio.timeout`` does, also beside other
+    cancellations. Within the block a silence may have a shorter limit: ``patience``, in seconds, from each
+    :meth:`heard` until the next, or until :meth:`at_rest`; when it passes, :meth:`fell_silent` tells.
     """
 
-    __slots__ = ("_cancelling", "_silent", "_sweeper", "_task", "doubted", "expired", "when")
+    __slots__ = ("_cancelling", "_silent", "_sweeper", "doubted", "due", "expired", "patience", "task", "when")
 
     def __init__(self, sweeper: DeadlineSweeper, when: float) -> None:
         self._sweeper = sweeper
-        self._task: asyncio.Task[Any] | None = None
         self._cancelling = 0
         self._silent = False
+        #: Whose block it limits, while it does.
+        self.task: asyncio.Task[Any] | None = None
         self.when = when
+        self.patience: float | None = None
+        #: When it has to be looked at: at its end, or at that of a silence.
+        self.due = when
         self.expired = False
         #: Whether it was found overdue once already; the sweeper's.
         self.doubted = False
@@ -38,34 +43,48 @@ class Deadline:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a call needs a running task")
-        self._task = task
+        self.task = task
         self._cancelling = task.cancelling()
-        self._sweeper.add(self, self.when)
+        self._sweeper.add(self)
         return self
 
-    def quiet_for(self, seconds: float | None) -> None:
-        """From now on the block may be silent for so long; None for as long as it may take."""
-        ends_at = math.inf if seconds is None else self._sweeper.now() + seconds
+    def heard(self) -> None:
+        """A sign of life: from now on the other side may be silent for as long as there is patience."""
         if self.doubted:
-            # The doubt was about the silence that ends here, unless the whole is overdue as well.
-            self.doubted = self.when <= self._sweeper.now()
-        self._sweeper.add(self, ends_at if ends_at < self.when else self.when)
+            self._believe()
+        if self.patience is None:
+            return
+        ends_at = self._sweeper.now() + self.patience
+        self.due = ends_at if ends_at < self.when else self.when
+        if self.due < self._sweeper.fires_at:
+            self._sweeper.arm(self.due)
+
+    def at_rest(self) -> None:
+        """Nobody is listened to now; the block itself still has its time."""
+        if self.doubted:
+            self._believe()
+        self.due = self.when
+
+    def _believe(self) -> None:
+        # The doubt was about the silence that ends here, unless the whole is overdue as well.
+        self.doubted = self.when <= self._sweeper.now()
 
     def fell_silent(self) -> bool:
         """For whoever catches the cancellation in the block: whether a silence caused it, and nothing else.
 
         If so the cancellation is undone, and the block goes on under its own deadline.
         """
-        if not self._silent or self._task is None:
+        if not self._silent or self.task is None:
             return False
         self._silent = False
-        alone = self._task.uncancel() <= self._cancelling
-        self._sweeper.add(self, self.when)
+        alone = self.task.uncancel() <= self._cancelling
+        self.due = self.when
+        self._sweeper.add(self)
         return alone
 
     def asked_to_end(self) -> bool:
         """For whoever catches a cancellation in the block: whether anybody asked the task for it."""
-        return self._task is not None and self._task.cancelling() > self._cancelling
+        return self.task is not None and self.task.cancelling() > self._cancelling
 
     def expire(self, now: float) -> None:
         """Cancel the block; called by the sweeper."""
@@ -73,16 +92,16 @@ class Deadline:
             self.expired = True
         else:
             self._silent = True
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        task, self._task = self._task, None
+        task, self.task = self.task, None
         if task is None:
             return
-        self._sweeper.discard(self)
+        self._sweeper.open.pop(self, None)  # the timer stays for the next call; finding nothing it goes away
         self.expired |= self._silent
         if self.expired and task.uncancel() <= self._cancelling and exc_type is asyncio.CancelledError:
             raise TimeoutError from exc
@@ -93,53 +112,48 @@ class DeadlineSweeper:
 
     def __init__(self, timers: Timers) -> None:
         self._timers = timers
-        self._open: dict[Deadline, float] = {}
+        #: What is watched, in order.
+        self.open: dict[Deadline, None] = {}
         self._timer: Timer | None = None
-        self._fires_at = math.inf
+        #: When the timer goes off; a deadline that becomes due before has to :meth:`arm` it.
+        self.fires_at = math.inf
         self.now = timers.time
 
-    def limit(self, when: float) -> Deadline:
-        """A deadline at that time on the timers' clock; infinity for none."""
-        return Deadline(self, when)
+    def add(self, deadline: Deadline) -> None:
+        """Start watching."""
+        self.open[deadline] = None
+        if deadline.due < self.fires_at:
+            self.arm(deadline.due)
 
-    def add(self, deadline: Deadline, when: float) -> None:
-        """Start watching, or watch for another time."""
-        self._open[deadline] = when
-        if when < self._fires_at:
-            self._arm(when)
-
-    def discard(self, deadline: Deadline) -> None:
-        """Stop watching. The timer stays for the next call; on its own it finds nothing and goes away."""
-        self._open.pop(deadline, None)
-
-    def _arm(self, when: float) -> None:
+    def arm(self, when: float) -> None:
+        """Look at the deadlines then, and not later."""
         self._disarm()
         self._timer = self._timers.call_at(when, self._sweep)
-        self._fires_at = when
+        self.fires_at = when
 
     def _sweep(self) -> None:
         self._disarm()
         now = self.now()
-        overdue = [deadline for deadline, when in self._open.items() if when <= now]
+        overdue = [deadline for deadline in self.open if deadline.due <= now]
         for deadline in overdue:
             if not deadline.doubted:
                 # What it waits for may have come in this very turn, or while the loop stood still: one turn to take it.
                 deadline.doubted = True
-                self._open[deadline] = now
+                deadline.due = now
                 continue
-            del self._open[deadline]
+            del self.open[deadline]
             deadline.expire(now)
-        earliest = min(self._open.values(), default=math.inf)
+        earliest = min([deadline.due for deadline in self.open], default=math.inf)
         if earliest < math.inf:
-            self._arm(earliest)
+            self.arm(earliest)
 
     def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._fires_at = math.inf
+        self.fires_at = math.inf
 
     def close(self) -> None:
         """Drop the timer, unless a call is under way: that one still has to end."""
-        if not self._open:
+        if not self.open:
             self._disarm()

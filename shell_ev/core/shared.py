@@ -73,8 +73,11 @@ class Shared:
             self._bearer = token.value, f"Bearer {token.value}"
         return self._bearer[1]
 
-    def check(self) -> None:
-        """Raise ConfigurationError if this client must not be used any more."""
+    def wire(self) -> Wire:
+        """Connections for the running loop, opened on first use.
+
+        Raises ConfigurationError where there is no loop, or if this client must not be used any more.
+        """
         if self._closed:
             raise ConfigurationError("this client is closed; make a new one")
         if self._forks != _forks:
@@ -82,13 +85,9 @@ class Shared:
                 "this client was made before a fork and its connections belong to the parent process; "
                 "make a new client in the child (in a post-fork or worker-start hook)"
             )
-
-    def wire(self) -> Wire:
-        """Connections for the running loop, opened on first use."""
         loop = running_loop()
         wire = self._wires.get(loop)
         if wire is None:
-            self.check()
             self._forget_dead_loops()
             timers = self._make_timers(loop)
             wire = self._wires[loop] = Wire(timers, self._make_sender(), DeadlineSweeper(timers))

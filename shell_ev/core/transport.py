@@ -6,9 +6,7 @@ Knows nothing of tokens, retries or what an answer means.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -37,9 +35,7 @@ _NOT_SENT = (
     UnicodeError,  # a host name that no resolver can be asked for
 )
 
-
-#: The call under way in this task and how long its server may be silent.
-_listening: Final[ContextVar[tuple[Deadline, float | None]]] = ContextVar("shell_ev_listening")
+Listening = dict["asyncio.Task[Any] | None", Deadline]
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -49,13 +45,15 @@ class _Connector(aiohttp.TCPConnector):
     sockets are closed when they are collected.
     """
 
+    listening: Listening
     forsaken = False
 
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
         """As it was, and from here on the server's silence is counted."""
         connection = await super().connect(*args, **kwargs)
-        deadline, seconds = _listening.get()
-        deadline.quiet_for(seconds)
+        deadline = self.listening.get(asyncio.current_task())
+        if deadline is not None:
+            deadline.heard()
         return connection
 
     def __del__(self, *args: Any) -> None:
@@ -69,6 +67,8 @@ class Transport:
     def __init__(self, config: ClientConfig, http_session: aiohttp.ClientSession | None) -> None:
         self._config = config
         self._ours = http_session is None
+        #: By task: the call under way in it.
+        self._listening: Listening = {}
         self._timeout = _client_timeout(config.timeout.connect, None if self._ours else config.timeout.read)
         self._session = http_session if http_session is not None else self._open()
         self._options: dict[str, Any] = {}
@@ -77,8 +77,10 @@ class Transport:
         self._proxies: dict[str, str | None] = {}
 
     def _open(self) -> aiohttp.ClientSession:
+        connector = _Connector(limit=self._config.max_connections)
+        connector.listening = self._listening
         return aiohttp.ClientSession(
-            connector=_Connector(limit=self._config.max_connections),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             read_bufsize=_READ_BUFFER,
@@ -88,12 +90,17 @@ class Transport:
 
     async def send(self, request: Request, connect_within: float | None, deadline: Deadline) -> Reply:
         """Send once. Never follows a redirect. Raises SendFailure when no whole answer came."""
-        if self._is_closed():
+        session = self._session
+        if session.closed:
             whose = "this client" if self._ours else "the aiohttp.ClientSession of this client"
             raise ConfigurationError(f"{whose} is closed")
-        listening = _listening.set((deadline, request.timeout.read)) if self._ours else None
+        task = deadline.task
+        self._listening[task] = deadline
+        # aiohttp's own watch over silence sets a timer for every piece (5 % of a call); on our own connections there
+        # is better.
+        deadline.patience = request.timeout.read if self._ours else None
         try:
-            response = await self._session.request(
+            response = await session.request(
                 request.method,
                 request.url,
                 headers=request.headers,
@@ -101,19 +108,25 @@ class Transport:
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=self._limits(request.timeout, connect_within),
-                proxy=self._proxy(request.url),
+                proxy=self._proxy(request.url) if self._config.trust_env else self._config.proxy,
                 # aiohttp gives a POST without a body a Content-Type of its own; a GET needs no asking.
                 skip_auto_headers=_NO_CONTENT_TYPE if request.body is None and request.method != "GET" else None,
                 **self._options,
             )
-            try:
+            if response.content.is_eof():
+                # Nearly always: all of it came with its head, and needs no waiting for.
+                body = response.content.read_nowait()
+                oversized = len(body) > request.max_bytes
+                if oversized:
+                    body = body[: request.max_bytes]
+            else:
                 body, oversized = await self._read(response, request, deadline)
-            finally:
+            if not response.closed:
                 response.release()
         except asyncio.CancelledError as cancellation:
             if deadline.fell_silent():
                 raise SendFailure("no answer in time", sent=True, timed_out=True) from cancellation
-            if self._is_closed() and not deadline.asked_to_end():
+            if self._session.closed and not deadline.asked_to_end():
                 # Closing ends the wait for a free connection like this.
                 raise ConfigurationError("this client was closed during the call; nothing was sent") from cancellation
             raise
@@ -123,40 +136,34 @@ class Transport:
             # A ClientResponseError holds the request with its Authorization header: it must not show in a report.
             raise _translated(error) from (None if isinstance(error, aiohttp.ClientResponseError) else error)
         finally:
-            if listening is not None:
-                # A coroutine that is thrown away, not finished, may be closed in another context.
-                with contextlib.suppress(ValueError):
-                    _listening.reset(listening)
-                deadline.quiet_for(None)
+            self._listening.pop(task, None)
+            deadline.at_rest()
         return Reply(status=response.status, headers=Headers(response.raw_headers), body=body, oversized=oversized)
 
-    def _is_closed(self) -> bool:
-        return self._session.closed
-
     async def _read(self, response: aiohttp.ClientResponse, request: Request, deadline: Deadline) -> tuple[bytes, bool]:
-        content = response.content
-        if self._ours and not content.at_eof():
-            deadline.quiet_for(request.timeout.read)
+        """What is still to come, piece by piece."""
         kept: list[bytes] = []
         size = 0
-        # Counted after decompression: a small body can unpack into a large one.
-        while chunk := await content.readany():
-            size += len(chunk)
-            if size > request.max_bytes:
-                kept.append(chunk[: request.max_bytes - size])
-                response.close()
-                return b"".join(kept), True
-            kept.append(chunk)
-            if self._ours and not content.at_eof():
-                deadline.quiet_for(request.timeout.read)
+        try:
+            deadline.heard()
+            # Counted after decompression: a small body can unpack into a large one.
+            while chunk := await response.content.readany():
+                size += len(chunk)
+                if size > request.max_bytes:
+                    kept.append(chunk[: request.max_bytes - size])
+                    response.close()
+                    return b"".join(kept), True
+                kept.append(chunk)
+                deadline.heard()
+        except BaseException:
+            response.close()
+            raise
         return b"".join(kept), False
 
     def _limits(self, timeout: Timeout, connect_within: float | None) -> aiohttp.ClientTimeout:
         connect = timeout.connect
         if connect_within is not None and (connect is None or connect_within < connect):
             connect = connect_within
-        # aiohttp's own watch over silence sets a timer for every piece (5 % of a call); on our own connections there
-        # is better.
         read = None if self._ours else timeout.read
         usual = self._timeout
         if connect == usual.connect and read == usual.sock_read:
@@ -164,8 +171,6 @@ class Transport:
         return _client_timeout(connect, read)
 
     def _proxy(self, url: str) -> str | None:
-        if not self._config.trust_env:
-            return self._config.proxy
         parts = urlsplit(url)
         key = f"{parts.scheme}://{parts.netloc}"
         if key not in self._proxies:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from ..config import ApiVersion, Timeout
-from ..core.session_manager import CallOptions, SessionManager
+from ..core.call import CallOptions
+from ..core.session_manager import SessionManager
 from ..core.shared import not_pickled
 from ..identifiers import EMA_ID_LENGTHS, EmaId, EvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..wire.codec import NOTHING, SESSION, SESSIONS, STARTED
-from ..wire.operations import ACTIVE, RETRIEVE, START, STOP
+from ..wire.operations import ACTIVE, RETRIEVE, START, STOP, Operation
 from .checks import Checks
 
 
@@ -30,6 +31,20 @@ def prepare_start(
         "ev_charge_number": checks.text("ev_charge_number", ev_charge_number, 1, 50),
         "evse_id": checks.text("evse_id", evse_id, 18, 36),
     }
+    return arguments, checks.options(request_id, timeout, max_retries, headers)
+
+
+def _prepare_look_up(
+    operation: Operation,
+    session_id: str | UUID,
+    request_id: str | UUID | None,
+    timeout: float | Timeout | None,
+    max_retries: int | None,
+    headers: Mapping[str, str] | None,
+) -> tuple[dict[str, str], CallOptions]:
+    """The same of an operation on one session. Apart from the coroutine: what checks is not held while it waits."""
+    checks = Checks(operation.name)
+    arguments = {"session_id": checks.uuid("session_id", session_id)}
     return arguments, checks.options(request_id, timeout, max_retries, headers)
 
 
@@ -83,9 +98,7 @@ class AsyncCharging:
         ``session_id`` is the UUID that start gave. Never sent again once it may have arrived. Raises as ``start``
         does; NotFoundError also for a session that has already been stopped. Contract section 4, stop.
         """
-        checks = Checks(STOP.name)
-        arguments = {"session_id": checks.uuid("session_id", session_id)}
-        options = checks.options(request_id, timeout, max_retries, headers)
+        arguments, options = _prepare_look_up(STOP, session_id, request_id, timeout, max_retries, headers)
         return await self._manager.call(STOP, arguments, NOTHING, options)
 
     async def retrieve(
@@ -102,9 +115,7 @@ class AsyncCharging:
         Raises ValidationError, ApiError by status (NotFoundError when there is none), ResponseDecodeError,
         AuthenticationError, ConnectError, RequestTimeoutError, TransportError. Contract section 4, retrieve.
         """
-        checks = Checks(RETRIEVE.name)
-        arguments = {"session_id": checks.uuid("session_id", session_id)}
-        options = checks.options(request_id, timeout, max_retries, headers)
+        arguments, options = _prepare_look_up(RETRIEVE, session_id, request_id, timeout, max_retries, headers)
         return await self._manager.call(RETRIEVE, arguments, SESSION, options)
 
     async def active(

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 from uuid import UUID
 
 from ..config import Timeout, retries_faults
-from ..core.session_manager import NO_OPTIONS, CallOptions
+from ..core.call import NO_OPTIONS, CallOptions
 from ..errors import ConfigurationError, ValidationError, shown
 from ..identifiers import EmaId, EvseId
 
@@ -33,6 +33,8 @@ _OURS = frozenset(
 
 class Checks:
     """Collects the faults of one call; :meth:`options` ends the collecting and raises if there are any."""
+
+    __slots__ = ("_operation", "faults")
 
     def __init__(self, operation: str) -> None:
         self._operation = operation

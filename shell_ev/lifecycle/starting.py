@@ -13,7 +13,8 @@ from uuid import UUID
 import attrs
 
 from ..config import Timeout
-from ..core.session_manager import Progress, SessionManager, mint_request_id
+from ..core.call import Progress, mint_request_id
+from ..core.session_manager import SessionManager
 from ..core.timing import running_loop
 from ..endpoints.charging import prepare_start
 from ..errors import (

@@ -116,7 +116,10 @@ def build(route: Route, arguments: Mapping[str, Any]) -> Target:
         if value is None:
             continue
         if argument.place == "query":
-            query += _pairs(argument.encoded, value)
+            if type(value) is str:
+                query.append(f"{argument.encoded}={_quoted(value)}")
+            else:
+                query += _pairs(argument.encoded, value)
         elif argument.place == "body":
             body[argument.wire_name] = value
         else:

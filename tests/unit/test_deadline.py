@@ -33,11 +33,17 @@ from shell_ev import (
     Timeout,
     TooManyRequestsError,
 )
-from shell_ev.core.deadline import DeadlineSweeper
+from shell_ev.core.call import CallOptions, Progress
+from shell_ev.core.deadline import Deadline, DeadlineSweeper
 from shell_ev.core.exchange import Request
-from shell_ev.core.session_manager import CallOptions, Progress
 from shell_ev.wire.codec import STARTED
 from shell_ev.wire.operations import START
+
+
+def listen(deadline: Deadline, seconds: float) -> None:
+    """From now on the block may be silent for so long."""
+    deadline.patience = seconds
+    deadline.heard()
 
 
 def now() -> float:
@@ -272,7 +278,7 @@ class TestTheOneTimer:
 
         async def block(limit: float) -> None:
             try:
-                with sweeper.limit(began + limit):
+                with Deadline(sweeper, began + limit):
                     await asyncio.sleep(1000)
             except TimeoutError:
                 ended[limit] = now() - began
@@ -284,18 +290,18 @@ class TestTheOneTimer:
     @virtual_time
     async def test_a_block_that_ends_in_time_is_left_alone(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
-        with sweeper.limit(now() + 1):
+        with Deadline(sweeper, now() + 1):
             await asyncio.sleep(0.5)
         await asyncio.sleep(5)
 
-        with sweeper.limit(math.inf):
+        with Deadline(sweeper, math.inf):
             await asyncio.sleep(5)
         sweeper.close()
 
     @virtual_time
     async def test_an_error_of_the_block_is_passed_on(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
-        with pytest.raises(KeyError), sweeper.limit(now() + 1):
+        with pytest.raises(KeyError), Deadline(sweeper, now() + 1):
             raise KeyError("mine")
         assert asyncio.current_task() is not None
         assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
@@ -308,7 +314,7 @@ class TestTheOneTimer:
 
         async def block() -> None:
             try:
-                with sweeper.limit(loop.time() + 1):
+                with Deadline(sweeper, loop.time() + 1):
                     await asyncio.sleep(10)
             except TimeoutError:
                 outcome.append("timeout")
@@ -329,9 +335,9 @@ class TestTheOneTimer:
         for outer, inner, by in ((1, 5, "outer"), (5, 1, "inner")):
             ended_by = ""
             try:
-                with sweeper.limit(now() + outer):
+                with Deadline(sweeper, now() + outer):
                     try:
-                        with sweeper.limit(now() + inner):
+                        with Deadline(sweeper, now() + inner):
                             await asyncio.sleep(10)
                     except TimeoutError:
                         ended_by = "inner"
@@ -348,8 +354,8 @@ class TestSilence:
     async def test_a_silence_is_told_to_who_catches_it_and_the_block_goes_on(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
         began = now()
-        with sweeper.limit(began + 10) as deadline:
-            deadline.quiet_for(2)
+        with Deadline(sweeper, began + 10) as deadline:
+            listen(deadline, 2)
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.sleep(100)
             assert deadline.fell_silent()
@@ -363,9 +369,9 @@ class TestSilence:
     async def test_every_sign_of_life_begins_a_new_silence_and_none_lengthens_the_whole(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
         began = now()
-        with pytest.raises(TimeoutError), sweeper.limit(began + 5) as deadline:
+        with pytest.raises(TimeoutError), Deadline(sweeper, began + 5) as deadline:
             for _ in range(100):
-                deadline.quiet_for(2)
+                listen(deadline, 2)
                 await asyncio.sleep(1.5)
         assert deadline.expired
         assert not deadline.fell_silent()
@@ -374,10 +380,10 @@ class TestSilence:
     @virtual_time
     async def test_none_lifts_the_limit(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
-        with sweeper.limit(math.inf) as deadline:
-            deadline.quiet_for(2)
+        with Deadline(sweeper, math.inf) as deadline:
+            listen(deadline, 2)
             await asyncio.sleep(1)
-            deadline.quiet_for(None)
+            deadline.at_rest()
             await asyncio.sleep(1000)
         assert not deadline.expired
 
@@ -387,8 +393,8 @@ class TestSilence:
         sweeper = DeadlineSweeper(loop)
 
         async def block() -> None:
-            with sweeper.limit(loop.time() + 10) as deadline:
-                deadline.quiet_for(1)
+            with Deadline(sweeper, loop.time() + 10) as deadline:
+                listen(deadline, 1)
                 try:
                     await asyncio.sleep(100)
                 except asyncio.CancelledError:
@@ -404,8 +410,8 @@ class TestSilence:
     @virtual_time
     async def test_a_silence_that_nobody_asks_about_ends_the_block(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
-        with pytest.raises(TimeoutError), sweeper.limit(now() + 10) as deadline:
-            deadline.quiet_for(1)
+        with pytest.raises(TimeoutError), Deadline(sweeper, now() + 10) as deadline:
+            listen(deadline, 1)
             await asyncio.sleep(100)
         assert deadline.expired
         assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
@@ -414,7 +420,7 @@ class TestSilence:
     async def test_a_block_that_ends_as_the_silence_passes_leaves_its_task_uncancelled(self) -> None:
         loop = asyncio.get_running_loop()
         sweeper = DeadlineSweeper(loop)
-        with sweeper.limit(loop.time() + 10) as deadline:
+        with Deadline(sweeper, loop.time() + 10) as deadline:
             deadline.expire(loop.time())  # the cancellation is on its way, the block has nothing left to wait for
         assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
         # As with asyncio.timeout: before 3.13 what was on its way arrives all the same.
@@ -428,12 +434,12 @@ class TestSilence:
         sweeper = DeadlineSweeper(loop)
         for limit in ("silence", "whole"):
             answer: asyncio.Future[str] = loop.create_future()
-            with sweeper.limit(loop.time() + (100 if limit == "silence" else 1)) as deadline:
-                deadline.quiet_for(1 if limit == "silence" else 100)
+            with Deadline(sweeper, loop.time() + (100 if limit == "silence" else 1)) as deadline:
+                listen(deadline, 1 if limit == "silence" else 100)
                 loop.call_soon(loop.skip, 5)  # somebody computes for five seconds; meanwhile the answer comes
                 loop.call_soon(answer.set_result, "in time")
                 assert await answer == "in time", limit
-                deadline.quiet_for(None)
+                deadline.at_rest()
                 await asyncio.sleep(0)
             assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
 
@@ -441,9 +447,9 @@ class TestSilence:
     async def test_a_steady_drip_does_not_put_off_the_end_of_the_whole(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
         began = now()
-        with pytest.raises(TimeoutError), sweeper.limit(began + 5) as deadline:
+        with pytest.raises(TimeoutError), Deadline(sweeper, began + 5) as deadline:
             while now() < began + 60:
-                deadline.quiet_for(2)
+                listen(deadline, 2)
                 await asyncio.sleep(0 if now() >= began + 5 else 1)
                 if now() >= began + 5:
                     await asyncio.sleep(1)
@@ -453,7 +459,7 @@ class TestSilence:
     async def test_closing_leaves_the_calls_under_way_their_deadlines(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
         began = now()
-        with pytest.raises(TimeoutError), sweeper.limit(began + 5):
+        with pytest.raises(TimeoutError), Deadline(sweeper, began + 5):
             sweeper.close()
             await asyncio.sleep(100)
         assert now() - began == pytest.approx(5)
@@ -463,8 +469,8 @@ class TestSilence:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualTimeLoop)
         sweeper = DeadlineSweeper(loop)
-        with sweeper.limit(loop.time() + 20) as deadline:
-            deadline.quiet_for(1)
+        with Deadline(sweeper, loop.time() + 20) as deadline:
+            listen(deadline, 1)
             for busy in (5, 30):  # first longer than the silence, then longer than the whole
                 answer: asyncio.Future[str] = loop.create_future()
                 loop.call_soon(loop.skip, busy)
@@ -472,4 +478,4 @@ class TestSilence:
                 assert await answer == "in time", busy
                 await asyncio.sleep(0)  # a turn in which the sweeper looks
                 if busy == 5:
-                    deadline.quiet_for(None)
+                    deadline.at_rest()

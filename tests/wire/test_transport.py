@@ -361,6 +361,27 @@ class TestAnswersThatAreNoHttp:
             assert "the-token" not in str(error) + repr(error) + repr(vars(error))
             error = error.__cause__ or error.__context__
 
+    async def test_an_answer_that_changes_the_protocol_is_a_failure_and_its_connection_is_let_go(self) -> None:
+        left = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.set_debug(True)  # then aiohttp complains of answers that nobody let go
+        complaints: list[Any] = []
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            await reader.read()
+            left.set()
+            writer.close()
+
+        async with raw_server(serve) as url, AsyncShellEV(token_source=TOKEN, base_url=url, max_retries=0) as ev:
+            with pytest.raises(ApiError) as caught:
+                await call(ev, "active")
+            assert caught.value.status_code == 101
+            await asyncio.wait_for(left.wait(), 5)
+        assert complaints == []
+
 
 class TestASessionOfTheCaller:
     async def test_it_is_used_and_not_closed(self) -> None:
@@ -771,6 +792,19 @@ class TestSilence:
             AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits, max_retries=0) as ev,
         ):
             assert (await call(ev, "active")).data == ()
+
+    async def test_a_wait_between_two_tries_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("shell_ev.core.retry.FLOOR", 0.4)
+        answers = iter([web.Response(status=500), web.Response(body=GOOD_BODIES["active"])])
+
+        async def handler(_: web.Request) -> web.StreamResponse:
+            return next(answers)
+
+        limits = Timeout(total=20, read=0.2)
+        async with serving(handler) as url, AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits) as ev:
+            response = await call(ev, "active")
+        assert response.attempts == 2
+        assert response.elapsed > 0.4
 
     async def test_closing_under_a_call_over_the_callers_session_leaves_it_its_limit(self) -> None:
         async with serving(self.drip(2, 5)) as url, aiohttp.ClientSession() as session:
