@@ -68,7 +68,10 @@ class PriceComponent:
     step_size: float | None = None
     """Smallest amount billed: seconds for TIME, kWh for ENERGY, 1 for FLAT; PARKING_TIME is not documented."""
     price: float | None = None
-    """Price in the tariff's currency, per kWh for ENERGY and per hour for times; zero is free, None is unknown."""
+    """Price in the tariff's currency, per kWh for ENERGY and per hour for times; zero is free, None is unknown.
+
+    The contract gives no unit; this is OCPI's, whose shape the tariffs have.
+    """
     vat: float | None = None
     """VAT in percent, as sent; zero is no VAT, None is unknown. Whether ``price`` includes it is not documented."""
 

@@ -16,6 +16,9 @@ _WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _ALWAYS = [{"weekDay": day, "startTime": "00:00", "endTime": "24:00"} for day in _WEEK]
 _GEOHASH_ALPHABET = "0123456789bcdefghjkmnpqrstuvwxyz"
 _TARIFFS_FROM, _TARIFFS_UNTIL = "2024-01-01T00:00:00Z", "2030-12-31T23:59:59Z"
+#: G1 counts time by the minute, G2 by the hour, as OCPI does.
+_MINUTES = 60
+_PARKED = 6.0
 
 Document = dict[str, Any]
 
@@ -147,12 +150,11 @@ def _tariff_elements(connector: Connector, operator_id: str, provider_id: str) -
     elements: list[Document] = [{"priceComponents": components}]
     if tariff.per_minute:
         restrictions = {"minDuration": 0, "dayOfWeek": ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY"]}
-        elements.append(
-            {"priceComponents": [_price("TIME", 60, tariff.per_minute, tariff.vat)], "restrictions": restrictions}
-        )
+        time = _price("TIME", 60, round(tariff.per_minute * _MINUTES, 2), tariff.vat)
+        elements.append({"priceComponents": [time], "restrictions": restrictions})
     if connector.power_type == "DC" and not tariff.is_free:
         idle = {"startTime": "08:00", "endTime": "20:00", "minPower": 0, "minDuration": 3600}
-        elements.append({"priceComponents": [_price("PARKING_TIME", 60, 0.1, tariff.vat)], "restrictions": idle})
+        elements.append({"priceComponents": [_price("PARKING_TIME", 60, _PARKED, tariff.vat)], "restrictions": idle})
     text = "Charging is free of charge." if tariff.is_free else f"{tariff.per_kwh:.2f} {tariff.currency} per kWh"
     return {
         "tariffId": f"{operator_id}-{tariff.number}",

@@ -137,6 +137,26 @@ def test_get_by_uid_and_its_tariffs(caller: Any) -> None:
     assert fast["evses"][0]["connectors"][0]["tariffs"][0]["tariffAltText"] is None
 
 
+def test_both_generations_charge_the_same(caller: Any) -> None:
+    """G1 by the minute, G2 by the hour, as OCPI counts time."""
+    timed = 0
+    for uid in [station["uid"] for station in caller.locations(V2, perPage="60")]:
+        (old,), (new,) = caller.locations(V1, f"/{uid}"), caller.locations(V2, f"/{uid}", providerId="NL*TNM")
+        for old_evse, new_evse in zip(old["evses"], new["evses"], strict=True):
+            for flat, full in zip(old_evse["connectors"], new_evse["connectors"], strict=True):
+                (tariff,) = full["tariffs"]
+                prices = {
+                    component["type"]: component["price"]
+                    for element in tariff["elements"]
+                    for component in element["priceComponents"]
+                }
+                assert prices["ENERGY"] == flat["tariff"]["perKWh"]
+                assert prices.get("FLAT", 0) == flat["tariff"]["startFee"]
+                assert prices.get("TIME", 0) == pytest.approx(flat["tariff"]["perMinute"] * 60)
+                timed += "TIME" in prices
+    assert timed
+
+
 def test_get_since(caller: Any) -> None:
     assert len(caller.locations(V2, "/1", since="2024-06-19T00:00:00Z")) == 1
     assert caller.locations(V2, "/1", since="2024-06-20T00:00:00Z") == []
