@@ -10,7 +10,7 @@ import functools
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -28,7 +28,7 @@ from .streaming import NotStreamable, Read, Scan, stream
 from .structuring import ODD, Inside, Structurer, fold, spellings
 
 if TYPE_CHECKING:
-    from .speed import FastReader
+    from .speed import Readers
 
 #: Bodies from this size on are read item by item.
 _LARGE = 64 * 1024
@@ -181,10 +181,10 @@ def engine(wanted: str | None = None) -> Engine:
 
 
 @functools.cache
-def _fast_reader(version: ApiVersion) -> FastReader:
-    from .speed import FastReader
+def _fast_readers(version: ApiVersion) -> Readers:
+    from .speed import Readers
 
-    return FastReader(version, structurer(version).shape)
+    return Readers(version, structurer(version).shape)
 
 
 class Codec:
@@ -194,14 +194,12 @@ class Codec:
         self.version = version
         self.engine = engine(wanted)
         self._structurer = structurer(version)
-        self._fast: Callable[[Result, bytes], Decoded | None] | None = None
-        if self.engine is Engine.MSGSPEC:
-            self._fast = _fast_reader(version).read
+        self._fast = _fast_readers(version) if self.engine is Engine.MSGSPEC else None
 
     def decode(self, result: Result, body: bytes) -> Decoded:
         """An answer to an operation. Raises :class:`Undecodable` if what was asked for is not in it."""
         if self._fast is not None:
-            clean = self._fast(result, body)
+            clean = self._fast[result](body)
             if clean is not None:
                 return clean
         problems: list[str] = []
