@@ -187,7 +187,8 @@ class SessionManager:
                 with call.deadline:
                     if source is not None:
                         self._authorise(call, request, source.at_hand() or await source.acquire())
-                    while True:
+                    reply: Reply | None = None
+                    while reply is None:
                         began_at = wire.timers.time()
                         connect_within = self._begin_try(call, began_at)
                         outcome: Reply | SendFailure
@@ -202,11 +203,8 @@ class SessionManager:
                             call.watcher.tried(call, began_at, outcome)
                         if isinstance(outcome, Reply) and 200 <= outcome.status <= 299:
                             reply = outcome
-                            break
-                        final = await self._recover(wire, call, request, source, outcome)
-                        if final is not None:
-                            reply = final
-                            break
+                        else:
+                            reply = await self._recover(wire, call, request, source, outcome)
             except TimeoutError as error:
                 if isinstance(error, ShellEVError) or not call.deadline.expired:
                     raise
