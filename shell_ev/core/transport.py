@@ -6,7 +6,9 @@ Knows nothing of tokens, retries or what an answer means.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import ssl
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -24,6 +26,7 @@ _READ_BUFFER: Final = 256 * 1024
 _USERINFO: Final = re.compile(r"//[^/\s]*@")
 _NO_CONTENT_TYPE: Final = frozenset({"Content-Type"})
 
+_ADDRESSES = ("Connect call failed", "Multiple exceptions")
 _NOT_SENT = (
     aiohttp.ClientConnectorError,  # refused, DNS, TLS handshake and, through its heirs, the proxy
     aiohttp.ClientSSLError,
@@ -197,8 +200,8 @@ def _client_timeout(connect: float | None, read: float | None) -> aiohttp.Client
 
 
 def _translated(error: Exception) -> Exception:
-    said = _USERINFO.sub("//***@", str(error))  # a proxy's URL comes with its password
-    reason = one_line(f"{type(error).__name__}: {said}" if said else type(error).__name__, 200)
+    said = _USERINFO.sub("//***@", _in_words(error))  # a proxy's URL comes with its password
+    reason = one_line(said, 200)
     if isinstance(error, _NOT_SENT):
         timed_out = isinstance(error, asyncio.TimeoutError)
         return SendFailure("no connection in time" if timed_out else reason, sent=False, timed_out=timed_out)
@@ -207,3 +210,27 @@ def _translated(error: Exception) -> Exception:
     if isinstance(error, ValueError) and "AUTHORIZATION" in str(error):
         return ConfigurationError("the given aiohttp.ClientSession has credentials of its own; give one without auth=")
     return SendFailure(reason, sent=True)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", None) or str(error.certificate_error)
+        return f"cannot connect to {_address(error)}: its certificate is not trusted: {why}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        whose = "the proxy " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+        why = _cause(error.os_error)
+        if isinstance(error.os_error, ssl.SSLError):
+            why = f"no TLS there ({why})"
+        return f"cannot connect to {whose}{_address(error)}: {why}"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _address(error: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError) -> str:
+    host = f"[{error.host}]" if ":" in error.host else error.host
+    return f"{host}:{error.port}"
+
+
+def _cause(error: OSError) -> str:
+    # asyncio puts addresses in place of the system's words, and who was asked is told already.
+    code, said = error.errno, error.strerror or str(error)
+    return os.strerror(code) if code is not None and said.startswith(_ADDRESSES) else said

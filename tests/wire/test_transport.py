@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver
 from aiohttp.test_utils import TestServer, unused_port
 from fakes import CALLS, CARD, EVSE, GOOD_BODIES, POSTS, SESSION, call
 from raw_servers import raw_server
@@ -508,6 +510,64 @@ class TestTls:
                 assert (await ev.charging.active(CARD)).status_code == 200
         finally:
             server.close()
+
+
+class TestWhatIsToldOfAConnectionThatCannotBeMade:
+    """Who was asked and why it came to nothing, in words that need no knowledge of what is underneath."""
+
+    async def told(self, url: str, **options: Any) -> str:
+        async with AsyncShellEV(token_source=TOKEN, base_url=url, max_retries=0, **options) as ev:
+            with pytest.raises(ConnectError) as caught:
+                await ev.charging.active(CARD)
+        assert len(str(caught.value).splitlines()) == 1
+        return str(caught.value)
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    async def test_nobody_listens(self, host: str) -> None:
+        asked = f"{host}:{unused_port()}"
+        assert (await self.told(f"http://{asked}")).startswith(f"cannot connect to {asked}: Connection refused (")
+
+    async def test_nobody_listens_at_any_address_of_the_host(self) -> None:
+        class Two(AbstractResolver):
+            async def resolve(self, host: str, port: int = 0, family: Any = 0) -> Any:
+                found = {"hostname": host, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
+                return [{**found, "host": address} for address in ("127.0.0.1", "127.0.0.2")]
+
+            async def close(self) -> None:
+                pass
+
+        asked = f"ev.invalid:{unused_port()}"
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Two())) as session:
+            told = await self.told(f"http://{asked}", http_session=session)
+        assert told.startswith(f"cannot connect to {asked}: Connection refused (")
+
+    async def test_an_address_of_the_newer_kind(self) -> None:
+        assert (await self.told("http://[::1]:1")).startswith("cannot connect to [::1]:1: ")
+
+    async def test_a_host_that_nobody_knows(self) -> None:
+        assert (await self.told("http://ev.invalid")).startswith("cannot connect to ev.invalid:80: ")
+
+    async def test_a_proxy_that_is_not_there(self) -> None:
+        proxy = f"127.0.0.1:{unused_port()}"
+        told = await self.told("http://ev.invalid", proxy=f"http://me:proxy-password@{proxy}")
+        assert told.startswith(f"cannot connect to the proxy {proxy}: Connection refused (")
+
+    async def test_a_server_that_speaks_no_tls(self) -> None:
+        async with serving(answering(b"")) as url:
+            told = await self.told(url.replace("http:", "https:"))
+        assert told.startswith(f"cannot connect to {url.removeprefix('http://')}: no TLS there (")
+
+    async def test_a_certificate_that_is_not_trusted(self, certificate: tuple[Path, Path]) -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*certificate)
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # the handshake that fails on this side, too
+        port = server.sockets[0].getsockname()[1]
+        try:
+            told = await self.told(f"https://127.0.0.1:{port}")
+        finally:
+            server.close()
+        assert told.startswith(f"cannot connect to 127.0.0.1:{port}: its certificate is not trusted: self-signed")
 
 
 class TestTheLifeOfAClient:
