@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +18,6 @@ from .core.session_manager import SessionManager
 from .core.shared import not_pickled
 from .endpoints.charging import AsyncCharging
 from .endpoints.checks import Checks
-from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError, ShellEVError
 from .identifiers import EmaId, EvseId
 from .lifecycle.charge import DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT, AsyncCharge, ChargeOptions
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import ssl as _ssl
 
     import aiohttp
+
+    from .endpoints.locations import AsyncLocations
 
 
 def token_source_of(
@@ -114,7 +116,6 @@ class AsyncShellEV:
         self._manager = manager
         self._owner = owner
         self.charging = AsyncCharging(manager)
-        self.locations = AsyncLocations(manager)
         self._claims = Claims()
 
     @classmethod
@@ -133,6 +134,13 @@ class AsyncShellEV:
         client = cls.__new__(cls)
         client._wire(manager, owner=True)
         return client
+
+    @functools.cached_property
+    def locations(self) -> AsyncLocations:
+        """The location operations. Their models, twenty classes, are built when this is first used."""
+        from .endpoints.locations import AsyncLocations
+
+        return AsyncLocations(self._manager)
 
     @property
     def config(self) -> ClientConfig:
