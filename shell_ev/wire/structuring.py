@@ -298,8 +298,8 @@ def _told_apart(union: Any) -> Choose:
     The one without a name of its own takes whatever the others do not.
     """
     tags = {cls: attrs.fields(cls)[0] for cls in typing.get_args(union)}
-    named = {fold(tag.default): cls for cls, tag in tags.items() if tag.default is not None}
-    (other,) = tags.keys() - named.values()
+    named: dict[str, type] = {fold(tag.default): cls for cls, tag in tags.items() if tag.default is not None}
+    other: type = next(iter(tags.keys() - named.values()))
     (key,) = {fold(tag.name) for tag in tags.values()}
 
     def choose(raw: dict[str, Any]) -> type:
