@@ -10,7 +10,7 @@ import base64
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, Protocol, runtime_checkable
+from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import attrs
 
@@ -129,8 +129,7 @@ class StaticToken:
         """Nothing to do: there is no other token."""
 
 
-@attrs.frozen
-class Grant:
+class Grant(NamedTuple):
     """A token as the token endpoint granted it; ``lifetime`` in seconds, None when the service did not say."""
 
     token: AccessToken

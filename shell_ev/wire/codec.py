@@ -40,7 +40,7 @@ class Undecodable(ValueError):
         super().__init__("; ".join(problems))
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Result:
     """What an operation answers with: which model, and how many of it."""
 

@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import attrs
 import cattrs
@@ -58,8 +58,7 @@ def fold(key: str) -> str:
     return key.replace("_", "").replace("-", "").casefold()
 
 
-@attrs.frozen
-class Field:
+class Field(NamedTuple):
     """How one field of a model is read."""
 
     name: str
@@ -70,8 +69,7 @@ class Field:
     required: bool
 
 
-@attrs.frozen
-class Inside:
+class Inside(NamedTuple):
     """Fields that the wire keeps in an object of their own: under one of ``keys``, the model's names to the wire's.
 
     For the straight way only, and worth 1 us a session; anything else about such an object is for ``prepare``.
@@ -81,8 +79,7 @@ class Inside:
     fields: Mapping[str, str]
 
 
-@attrs.frozen(kw_only=True)
-class Shape:
+class Shape(NamedTuple):
     """How one model is read in one dialect."""
 
     cls: type
