@@ -152,7 +152,6 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
 
     Raises AuthenticationError with what the endpoint said, passed through ``mask``, if there is none.
     """
-    headers = _masked(reply.headers, mask)
     if not 200 <= reply.status <= 299:
         said = read_error_body(reply.body, mask)
         parts = [part for part in (said.code, said.message) if part]
@@ -161,7 +160,7 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
             error=said.code,
             error_description=said.message,
             status_code=reply.status,
-            headers=headers,
+            headers=_masked(reply.headers, mask),
         )
     try:
         body = parse_json(reply.body)
@@ -173,7 +172,7 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
         raise AuthenticationError(
             f"the token endpoint answered {reply.status} without a usable access_token; is the token URL right?",
             status_code=reply.status,
-            headers=headers,
+            headers=_masked(reply.headers, mask),
         )
     return Grant(AccessToken(value), read_lifetime(fields.get("expires_in")))
 

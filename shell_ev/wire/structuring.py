@@ -125,10 +125,15 @@ class Structurer:
         self._unions: dict[Any, Choose] = {}
         self._shapes: dict[type, Shape] = {}
         self._hooks: dict[Any, Callable[..., Any]] = {}
-        self.converter = cattrs.Converter(detailed_validation=False)
+
+    @functools.cached_property
+    def converter(self) -> cattrs.Converter:
+        """Built when it is first asked for a hook: where ``speed`` reads all there is, nobody asks."""
+        converter = cattrs.Converter(detailed_validation=False)
         for leaf, reader in _LEAVES.items():
-            self.converter.register_structure_hook(leaf, reader)
-        self.converter.register_structure_hook_factory(attrs.has, self._compile)
+            converter.register_structure_hook(leaf, reader)
+        converter.register_structure_hook_factory(attrs.has, self._compile)
+        return converter
 
     def read(self, cls: Any, value: Any, path: str, problems: list[str]) -> Any:
         """``value`` as ``cls``. What cannot be read is noted in ``problems``; raises Unreadable if nothing can."""
