@@ -60,8 +60,13 @@ class Operation(NamedTuple):
     routes: Mapping[ApiVersion, Route]
 
 
-class Target(NamedTuple):
-    """Where one call goes: path with query, already encoded, and the JSON body if there is one."""
+@attrs.define(eq=False, repr=False)
+class Target:
+    """Where one call goes: path with query, already encoded, and the JSON body if there is one.
+
+    Not frozen, as nothing is that is made for every call and stays inside: freezing costs 80 ns a field. Nor a tuple:
+    0.1 us.
+    """
 
     method: str
     path: str
