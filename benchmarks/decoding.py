@@ -30,7 +30,8 @@ from .server import FULL_PAGE, Served, served
 
 def decoded(given: Options) -> list[Table]:
     """Decoding alone, from bytes in memory."""
-    from shell_ev.wire.codec import LOCATIONS, SESSION
+    from shell_ev.wire.codec import SESSION
+    from shell_ev.wire.location_results import LOCATIONS
 
     session, plain, full = payloads.session(), payloads.locations(tariffs=False), payloads.locations()
     many = payloads.locations(5_000) if not given.quick else payloads.locations(50)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -10,6 +11,7 @@ from uuid import UUID
 import attrs
 
 from . import config as _config
+from . import lifecycle
 from .config import ApiVersion, ClientConfig, Environment, Timeout, make_config, options_from_env
 from .core.auth import ClientCredentials, TokenSource
 from .core.exchange import Sender
@@ -17,15 +19,10 @@ from .core.session_manager import SessionManager
 from .core.shared import not_pickled
 from .endpoints.charging import AsyncCharging
 from .endpoints.checks import Checks
-from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError, ShellEVError
 from .identifiers import EmaId, EvseId
-from .lifecycle.charge import DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT, AsyncCharge, ChargeOptions
-from .lifecycle.following import DEFAULT_BUDGET, follow
-from .lifecycle.polling import Polling
-from .lifecycle.reconciling import Claims
-from .lifecycle.starting import AsyncChargeBlock, Starter, reconcile
-from .lifecycle.watching import OnProblem
+from .lifecycle import DEFAULT_BUDGET, DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT
+from .lifecycle.claims import Claims
 from .models.charging import ChargeSession
 from .observing import Observer
 
@@ -33,6 +30,8 @@ if TYPE_CHECKING:
     import ssl as _ssl
 
     import aiohttp
+
+    from .endpoints.locations import AsyncLocations
 
 
 def token_source_of(
@@ -114,7 +113,6 @@ class AsyncShellEV:
         self._manager = manager
         self._owner = owner
         self.charging = AsyncCharging(manager)
-        self.locations = AsyncLocations(manager)
         self._claims = Claims()
 
     @classmethod
@@ -133,6 +131,13 @@ class AsyncShellEV:
         client = cls.__new__(cls)
         client._wire(manager, owner=True)
         return client
+
+    @functools.cached_property
+    def locations(self) -> AsyncLocations:
+        """The location operations. Their models, twenty classes, are built when this is first used."""
+        from .endpoints.locations import AsyncLocations
+
+        return AsyncLocations(self._manager)
 
     @property
     def config(self) -> ClientConfig:
@@ -187,12 +192,12 @@ class AsyncShellEV:
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
         ema_id: str | EmaId | None = None,
         keep_running: bool = False,
-        polling: Polling | None = None,
-        on_problem: OnProblem | None = None,
+        polling: lifecycle.Polling | None = None,
+        on_problem: lifecycle.OnProblem | None = None,
         request_id: str | UUID | None = None,
         timeout: float | Timeout | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> AsyncChargeBlock:
+    ) -> lifecycle.AsyncChargeBlock:
         """A charge for a block: started on entry, stopped and seen stopped on the way out.
 
         Enter it with ``async with``, that of :class:`~shell_ev.ShellEV` with ``with``.
@@ -208,7 +213,7 @@ class AsyncShellEV:
         stays the error, with a note. A cancelled start or block still stops its charge, within ``stop_timeout``
         (twice that if the start itself is still open).
         """
-        return AsyncChargeBlock(
+        return lifecycle.AsyncChargeBlock(
             self._starter(
                 ev_charge_number,
                 evse_id,
@@ -227,12 +232,12 @@ class AsyncShellEV:
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
         ema_id: str | EmaId | None = None,
-        polling: Polling | None = None,
-        on_problem: OnProblem | None = None,
+        polling: lifecycle.Polling | None = None,
+        on_problem: lifecycle.OnProblem | None = None,
         request_id: str | UUID | None = None,
         timeout: float | Timeout | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> AsyncCharge:
+    ) -> lifecycle.AsyncCharge:
         """Start a charge and keep it: accepted, not yet seen started. It runs until somebody stops it.
 
         A start whose answer was lost is looked for, up to ``start_timeout`` seconds. Arguments and errors as in
@@ -245,12 +250,12 @@ class AsyncShellEV:
         self,
         ev_charge_number: str | EmaId,
         evse_id: str | EvseId,
-        options: ChargeOptions,
+        options: lifecycle.ChargeOptions,
         request_id: str | UUID | None,
         timeout: float | Timeout | None,
         headers: Mapping[str, str] | None,
-    ) -> Starter:
-        return Starter(
+    ) -> lifecycle.Starter:
+        return lifecycle.Starter(
             self._manager,
             self._claims,
             ev_charge_number,
@@ -267,15 +272,15 @@ class AsyncShellEV:
         stop_timeout: float,
         ema_id: str | EmaId | None,
         keep_running: bool,
-        polling: Polling | None,
-        on_problem: OnProblem | None,
-    ) -> ChargeOptions:
-        return ChargeOptions(
+        polling: lifecycle.Polling | None,
+        on_problem: lifecycle.OnProblem | None,
+    ) -> lifecycle.ChargeOptions:
+        return lifecycle.ChargeOptions(
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
             ema_id=None if ema_id is None else str(ema_id),
             keep_running=keep_running,
-            polling=Polling() if polling is None else polling,
+            polling=lifecycle.Polling() if polling is None else polling,
             on_problem=on_problem,
         )
 
@@ -285,15 +290,15 @@ class AsyncShellEV:
         *,
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
-        polling: Polling | None = None,
-        on_problem: OnProblem | None = None,
-    ) -> AsyncCharge:
+        polling: lifecycle.Polling | None = None,
+        on_problem: lifecycle.OnProblem | None = None,
+    ) -> lifecycle.AsyncCharge:
         """The charge of a session that is known by its UUID. Nothing is sent. Raises ValidationError."""
         checks = Checks("attach")
         checked = checks.uuid("session_id", session_id)
         checks.options(None, None, None, None)
         options = self._charge_options(start_timeout, stop_timeout, None, True, polling, on_problem)
-        return AsyncCharge(self._manager, checked, options)
+        return lifecycle.AsyncCharge(self._manager, checked, options)
 
     async def reconcile(
         self,
@@ -302,9 +307,9 @@ class AsyncShellEV:
         ema_id: str | EmaId | None = None,
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
-        polling: Polling | None = None,
-        on_problem: OnProblem | None = None,
-    ) -> AsyncCharge:
+        polling: lifecycle.Polling | None = None,
+        on_problem: lifecycle.OnProblem | None = None,
+    ) -> lifecycle.AsyncCharge:
         """Find out what came of a ``charging.start`` or ``charging.stop`` whose error says ``outcome_unknown``.
 
         A start is looked for among the card's active sessions for up to ``start_timeout`` seconds and adopted;
@@ -312,15 +317,15 @@ class AsyncShellEV:
         when no session shows; ValidationError for an error that leaves nothing open.
         """
         options = self._charge_options(start_timeout, stop_timeout, ema_id, True, polling, on_problem)
-        return await reconcile(self._manager, self._claims, error, options)
+        return await lifecycle.reconcile(self._manager, self._claims, error, options)
 
     def follow(
         self,
-        charges: Iterable[AsyncCharge | str | UUID],
+        charges: Iterable[lifecycle.AsyncCharge | str | UUID],
         *,
         budget: float = DEFAULT_BUDGET,
-        polling: Polling | None = None,
-        on_problem: OnProblem | None = None,
+        polling: lifecycle.Polling | None = None,
+        on_problem: lifecycle.OnProblem | None = None,
     ) -> AsyncIterator[tuple[str, ChargeSession]]:
         """Follow many charges: session id and session, for each new state of any of them, until all are over.
 
@@ -328,8 +333,8 @@ class AsyncShellEV:
         first. A charge that was never looked at is first shown as it is. Errors of single looks go to ``on_problem``
         or the log; a refused token or a closed client is raised. Raises ValidationError at once.
         """
-        polling = Polling() if polling is None else polling
-        return follow(self._manager, charges, budget=budget, polling=polling, on_problem=on_problem)
+        polling = lifecycle.Polling() if polling is None else polling
+        return lifecycle.follow(self._manager, charges, budget=budget, polling=polling, on_problem=on_problem)
 
     async def aclose(self) -> None:
         """Close connections and forget the token. May be called twice; a copy's does nothing."""

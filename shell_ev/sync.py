@@ -24,8 +24,9 @@ from .core.shared import not_pickled
 from .endpoints.charging import AsyncCharging
 from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
-from .lifecycle.charge import DEFAULT_STOP_TIMEOUT, AsyncCharge
-from .lifecycle.following import DEFAULT_BUDGET, is_many
+from .lifecycle import DEFAULT_BUDGET, DEFAULT_STOP_TIMEOUT
+from .lifecycle.charge import AsyncCharge
+from .lifecycle.following import is_many
 from .lifecycle.polling import Polling
 from .lifecycle.shielding import beside, log_failed
 from .lifecycle.starting import AsyncChargeBlock, not_entered
@@ -68,7 +69,7 @@ def _named(call: _F, method: Callable[..., Any]) -> _F:
     functools.update_wrapper(call, method)
     # Without this inspect would follow the wrapped coroutine function and call the plain one awaitable.
     signature = inspect.signature(method)
-    told = re.sub(r"\w+", lambda name: _TWINS.get(name[0], name[0]), str(signature.return_annotation))
+    told = re.sub(r"(?:\w+\.)*(\w+)", lambda name: _TWINS.get(name[1], name[0]), str(signature.return_annotation))
     call.__signature__ = signature.replace(return_annotation=told)  # type: ignore[attr-defined]
     return call
 

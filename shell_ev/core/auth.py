@@ -10,7 +10,7 @@ import base64
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, Protocol, runtime_checkable
+from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import attrs
 
@@ -129,8 +129,7 @@ class StaticToken:
         """Nothing to do: there is no other token."""
 
 
-@attrs.frozen
-class Grant:
+class Grant(NamedTuple):
     """A token as the token endpoint granted it; ``lifetime`` in seconds, None when the service did not say."""
 
     token: AccessToken
@@ -153,7 +152,6 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
 
     Raises AuthenticationError with what the endpoint said, passed through ``mask``, if there is none.
     """
-    headers = _masked(reply.headers, mask)
     if not 200 <= reply.status <= 299:
         said = read_error_body(reply.body, mask)
         parts = [part for part in (said.code, said.message) if part]
@@ -162,7 +160,7 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
             error=said.code,
             error_description=said.message,
             status_code=reply.status,
-            headers=headers,
+            headers=_masked(reply.headers, mask),
         )
     try:
         body = parse_json(reply.body)
@@ -174,7 +172,7 @@ def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
         raise AuthenticationError(
             f"the token endpoint answered {reply.status} without a usable access_token; is the token URL right?",
             status_code=reply.status,
-            headers=headers,
+            headers=_masked(reply.headers, mask),
         )
     return Grant(AccessToken(value), read_lifetime(fields.get("expires_in")))
 

@@ -17,7 +17,7 @@ from .failures import CallFacts
 from .telling import Watcher
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Progress:
     """How far a call has come, for a caller that must know what to do when it is cancelled half-way."""
 
@@ -27,7 +27,7 @@ class Progress:
     """Set by the caller: finish the try under way, begin no other."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CallOptions:
     """What a single call may set for itself, already checked."""
 
@@ -48,7 +48,7 @@ def mint_request_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class Call:
     """How far one logical call has come: what an error tells if it ends now."""
 

@@ -11,28 +11,28 @@ from ..models.response import Headers
 from .deadline import Deadline
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False)
 class Request:
     """One try, ready to go. Not frozen, like the reply: that would cost each call 0.5 us."""
 
     method: str
-    url: str = attrs.field(repr=False)
-    headers: dict[str, str] = attrs.field(repr=False)
+    url: str
+    headers: dict[str, str]
     """The loop's own: a replay puts a fresh token in."""
-    body: bytes | None = attrs.field(default=None, repr=False)
+    body: bytes | None = None
     timeout: Timeout = attrs.field(factory=Timeout)
     """Limits of this call; ``total`` is watched by the loop."""
     max_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     """Where reading the answer's body stops."""
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class Reply:
     """A whole answer, whatever its status. ``oversized`` says that the body was cut at the size limit."""
 
     status: int
     headers: Headers = attrs.field(factory=Headers)
-    body: bytes = attrs.field(default=b"", repr=False)
+    body: bytes = b""
     oversized: bool = False
 
 

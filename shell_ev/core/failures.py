@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,10 +26,12 @@ from ..wire.error_bodies import read_error_body
 from .exchange import Reply, SendFailure
 
 _MASK = "***"
+#: As ``html.escape`` does it, whose module brings 2,231 names of characters along (1 ms).
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _EXCERPT = 200
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CallFacts:
     """What an error tells of the call it ended."""
 
@@ -79,7 +80,7 @@ def _spellings(secret: str) -> list[str]:
         quote(secret, safe=""),
         quote(secret),
         quote_plus(secret),
-        html.escape(secret),
+        secret.translate(_HTML),
     }
     return sorted(forms, key=len, reverse=True)
 

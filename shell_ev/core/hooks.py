@@ -23,7 +23,7 @@ def _as_it_is(sender: Sender) -> Sender:
     return sender
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Hooks:
     """What a test replaces to be deterministic; the rest of the world gets the real thing."""
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
+from typing import NamedTuple
 
-import attrs
 import backoff
 
 FLOOR = 0.1
@@ -25,8 +25,7 @@ _TRANSIENT = frozenset({500, 502, 503, 504})
 _NOT_CARRIED_OUT = frozenset({501, 503, 505})
 
 
-@attrs.frozen(kw_only=True)
-class Failure:
+class Failure(NamedTuple):
     """What a try came to: ``status`` is None when no answer came."""
 
     sent: bool = True
@@ -34,8 +33,7 @@ class Failure:
     retry_after: float | None = None
 
 
-@attrs.frozen
-class Decision:
+class Decision(NamedTuple):
     """Wait ``wait`` seconds and try again, or raise if it is None."""
 
     wait: float | None

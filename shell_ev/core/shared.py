@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from typing import NoReturn
-
-import attrs
+from typing import NamedTuple, NoReturn
 
 from ..errors import ConfigurationError
 from .auth import AccessToken, ClientCredentials, GuardedSource, TokenCache, TokenSource
@@ -32,8 +30,7 @@ def fork_count() -> int:
     return _forks
 
 
-@attrs.frozen
-class Wire:
+class Wire(NamedTuple):
     """What belongs to one event loop: its connections and the watch over its deadlines."""
 
     timers: Timers

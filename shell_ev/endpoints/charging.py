@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
+from .. import lifecycle
 from ..config import ApiVersion, Timeout
 from ..core.call import CallOptions
 from ..core.session_manager import SessionManager
@@ -82,6 +83,8 @@ class AsyncCharging:
         error's ``outcome_unknown`` is True the charge may run all the same. Contract section 4, start.
         """
         arguments, options = prepare_start(ev_charge_number, evse_id, request_id, timeout, max_retries, headers)
+        # Whoever starts a charge may have to find out what came of it, and to stop it: not the moment to import.
+        lifecycle.load()
         return await self._manager.call(START, arguments, STARTED, options)
 
     async def stop(

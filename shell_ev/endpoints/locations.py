@@ -15,7 +15,7 @@ from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus
 from ..models.locations import Location
 from ..models.markers import LocationMarker
 from ..models.response import ApiResponse
-from ..wire.codec import LOCATION, LOCATIONS, MARKERS
+from ..wire.location_results import LOCATION, LOCATIONS, MARKERS
 from ..wire.operations import LOCATIONS_GET, LOCATIONS_LIST, LOCATIONS_MARKERS, LOCATIONS_NEARBY
 from .location_checks import MAX_PER_PAGE, LocationChecks
 

@@ -13,6 +13,7 @@ from ..endpoints.charging import AsyncCharging
 from ..errors import ChargeFailedError, ChargePendingError, ValidationError, shown
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
+from . import DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT
 from .polling import OVER, Polling, is_positive
 from .shielding import carried_through
 from .stopping import Stopping
@@ -20,8 +21,6 @@ from .watching import OnProblem, Watch, watching_faults
 
 logger = logging.getLogger("shell_ev")
 
-DEFAULT_START_TIMEOUT = 180.0
-DEFAULT_STOP_TIMEOUT = 120.0
 #: A session that the service has not known for this long is not coming back.
 GONE_AFTER = 300.0
 _NO_SECONDS = "must be a positive number of seconds"

@@ -27,7 +27,6 @@ from .watching import OnProblem, is_transient, tell, watching_faults
 
 logger = logging.getLogger("shell_ev")
 
-DEFAULT_BUDGET = 10.0
 #: Looks under way at once: enough to keep any budget busy over a slow line, few enough to be polite.
 _LOOKS_AT_ONCE = 32
 

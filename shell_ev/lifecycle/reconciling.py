@@ -6,7 +6,6 @@ Knows how a session is recognised as ours; knows nothing of what is then done wi
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +20,7 @@ from ..identifiers import EMA_ID_LENGTHS, EvseId
 from ..models.charging import ChargeSession
 from ..models.response import ApiResponse
 from ..wire.operations import START
+from .claims import Claims
 from .polling import Polling
 from .watching import SHORTEST_LOOK, is_refused_token, is_transient
 
@@ -29,26 +29,6 @@ _TOLERANCE = timedelta(seconds=60)
 #: Country, party and instance, with or without separators: what can be asked for as an EMA-ID. Check digits are not
 #: looked at, real cards are messy.
 _EMA_ID = re.compile(r"[A-Za-z]{2}[-*]?[0-9A-Za-z]{3}[-*]?[0-9A-Za-z]{6,9}(?:[-*]?[0-9A-Za-z])?", re.ASCII)
-_CLAIMS = 10_000
-
-
-class Claims:
-    """Session ids that already belong to a start of this client: the search for another must not adopt them."""
-
-    def __init__(self) -> None:
-        self._owners: OrderedDict[str, str | None] = OrderedDict()
-
-    def add(self, session_id: str, request_id: str | None) -> None:
-        """Remember whose a session is; the oldest are forgotten, long after anybody could look for them."""
-        self._owners[session_id] = request_id
-        if len(self._owners) > _CLAIMS:
-            self._owners.popitem(last=False)
-
-    def is_free(self, session_id: str, request_id: str | None) -> bool:
-        """Whether the search for the start of that RequestId may have this session: asked twice, it finds it twice."""
-        if session_id not in self._owners:
-            return True
-        return request_id is not None and self._owners[session_id] == request_id
 
 
 def ema_id_of(ev_charge_number: str) -> str | None:

@@ -30,7 +30,8 @@ from ..identifiers import EmaId, EvseId
 from ..wire.codec import STARTED
 from ..wire.operations import START, STOP
 from .charge import AsyncCharge, ChargeOptions
-from .reconciling import Claims, Reconciler, check_ema_id
+from .claims import Claims
+from .reconciling import Reconciler, check_ema_id
 from .shielding import beside, log_failed
 from .stopping import not_stopped
 from .watching import tell

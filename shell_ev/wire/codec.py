@@ -20,8 +20,6 @@ from ..config import ApiVersion
 from ..errors import ConfigurationError, one_line
 from ..models.charging import ChargeSession, SessionError, StartedSession
 from ..models.enums import EnvelopeStatus
-from ..models.locations import Location
-from ..models.markers import LocationMarker, MultiLocationMarker, SingleLocationMarker, UnknownLocationMarker
 from .leaves import Unreadable, is_list, is_object, read_text
 from .operations import camel, pascal
 from .streaming import NotStreamable, Read, Scan, stream
@@ -42,7 +40,7 @@ class Undecodable(ValueError):
         super().__init__("; ".join(problems))
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Result:
     """What an operation answers with: which model, and how many of it."""
 
@@ -50,6 +48,8 @@ class Result:
     count: Literal["one", "many", "nothing"]
     bare_in: ApiVersion | None = None
     """The dialect that answers without an envelope."""
+    repeated: frozenset[type] = frozenset()
+    """Models in it without an id of their own, whose JSON comes word for word the same over and over."""
 
 
 @attrs.define
@@ -134,14 +134,6 @@ def _spell(version: ApiVersion, cls: type, name: str) -> str:
 _SPECIAL = {"per_kwh": "perKWh"}
 
 
-_MARKERS: dict[str, type] = {"singlelocation": SingleLocationMarker, "multilocation": MultiLocationMarker}
-
-
-def _marker_class(raw: dict[str, Any]) -> type:
-    tag = next((value for key, value in raw.items() if fold(key) == "markertype"), None)
-    return _MARKERS.get(fold(tag), UnknownLocationMarker) if isinstance(tag, str) else UnknownLocationMarker
-
-
 @functools.cache
 def structurer(version: ApiVersion) -> Structurer:
     """The converter of one dialect, built on first use."""
@@ -149,7 +141,6 @@ def structurer(version: ApiVersion) -> Structurer:
         functools.partial(_spell, version),
         prepare={ChargeSession: _session_shape},
         inside={ChargeSession: Inside(("sessionState", "SessionState"), {"state": "status", "error": "error"})},
-        unions={LocationMarker: _marker_class},
     )
 
 
@@ -301,6 +292,3 @@ SESSION = Result(model=ChargeSession, count="one")
 SESSIONS = Result(model=ChargeSession, count="many")
 STARTED = Result(model=StartedSession, count="one")
 NOTHING = Result(model=None, count="nothing")
-LOCATIONS = Result(model=Location, count="many", bare_in=ApiVersion.V1_PASCAL)
-LOCATION = Result(model=Location, count="one", bare_in=ApiVersion.V1_PASCAL)
-MARKERS = Result(model=LocationMarker, count="many", bare_in=ApiVersion.V1_PASCAL)

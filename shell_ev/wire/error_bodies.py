@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -13,8 +13,7 @@ from .leaves import Unreadable, is_list, is_object, read_text
 from .structuring import fold
 
 
-@attrs.frozen(kw_only=True)
-class ErrorBody:
+class ErrorBody(NamedTuple):
     """What could be read of an error body; everything may be missing."""
 
     code: str | None = None

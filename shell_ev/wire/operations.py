@@ -9,9 +9,8 @@ import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from enum import Enum
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -21,21 +20,18 @@ from ..config import ApiVersion
 Place = Literal["body", "query", "path"]
 
 
-@attrs.frozen
-class Argument:
+# What stays inside is a named tuple, or made without ``==`` and ``repr``: what attrs writes for a class is compiled at
+# every import, 0.35 ms with everything, and more than twenty such classes would be built on the way to a first answer.
+class Argument(NamedTuple):
     """One argument's seat on the wire. An argument that travels twice has two seats."""
 
     name: str
     place: Place
     wire_name: str
-
-    @functools.cached_property
-    def encoded(self) -> str:
-        """The wire name as the query spells it."""
-        return quote(self.wire_name, safe="")
+    """Plain letters: it goes into a query as it is."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False, eq=False, repr=False)
 class Route:
     """How one operation travels in one dialect."""
 
@@ -54,8 +50,7 @@ class Route:
         return frozenset(argument.name for argument in self.arguments)
 
 
-@attrs.frozen(kw_only=True)
-class Operation:
+class Operation(NamedTuple):
     """One thing the service does, whatever the dialect."""
 
     name: str
@@ -65,11 +60,12 @@ class Operation:
     routes: Mapping[ApiVersion, Route]
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Target:
     """Where one call goes: path with query, already encoded, and the JSON body if there is one.
 
-    Not frozen, as nothing is that is made for every call and stays inside: freezing costs 80 ns a field.
+    Not frozen, as nothing is that is made for every call and stays inside: freezing costs 80 ns a field. Nor a tuple:
+    0.1 us.
     """
 
     method: str
@@ -89,7 +85,11 @@ def wire_text(value: object) -> str:
         return value.isoformat()
     if isinstance(value, float):
         text = float.__repr__(value)  # a subclass, numpy's say, prints itself otherwise
-        return format(Decimal(text), "f") if "e" in text else text
+        if "e" not in text:
+            return text
+        from decimal import Decimal  # 0.7 ms, for a number that hardly anybody has
+
+        return format(Decimal(text), "f")
     return str(value)
 
 
@@ -117,9 +117,9 @@ def build(route: Route, arguments: Mapping[str, Any]) -> Target:
             continue
         if argument.place == "query":
             if type(value) is str:
-                query.append(f"{argument.encoded}={_quoted(value)}")
+                query.append(f"{argument.wire_name}={_quoted(value)}")
             else:
-                query += _pairs(argument.encoded, value)
+                query += _pairs(argument.wire_name, value)
         elif argument.place == "body":
             body[argument.wire_name] = value
         else:

@@ -36,8 +36,7 @@ class Readers(dict[Result, Reader]):
     def __init__(self, version: ApiVersion, shape_of: Callable[[type], Shape]) -> None:
         super().__init__()
         self._version = version
-        self._single = Structs(version, shape_of, many=False)
-        self._many = Structs(version, shape_of, many=True)
+        self._shape_of = shape_of
 
     def __missing__(self, asked: Result) -> Reader:
         reader = self[asked] = self._reader(asked)
@@ -48,7 +47,7 @@ class Readers(dict[Result, Reader]):
             # The envelope alone is asked for, and whatever is in it is ignored: nothing to be gained.
             return _refuse
         one = asked.count == "one"
-        structs = self._single if one else self._many
+        structs = Structs(self._version, self._shape_of, many=not one, repeated=asked.repeated)
         target, copy = structs.target(asked.model)
         if asked.bare_in is self._version:
             return _bare(decoder(_one_or_many(target)), copy, one)

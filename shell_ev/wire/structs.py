@@ -1,12 +1,13 @@
 """The structs that msgspec fills, one for each model in one dialect, and the functions that copy models out of them.
 
 They take what the contract promises, spelled as it spells it, and refuse unknown keys. What says the same thing again
-and again in a page (``_REPEATED``) is read once for each wording in a body, and the model made of it shared. Knows
-models, spellings and msgspec; nothing of envelopes. Imported only when msgspec is there.
+and again in a page (a result's ``repeated``) is read once for each wording in a body, and the model made of it shared.
+Knows models, spellings and msgspec; nothing of envelopes. Imported only when msgspec is there.
 """
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
@@ -17,9 +18,6 @@ import msgspec
 from ..config import ApiVersion
 from ..models.charging import ChargeSession, SessionError
 from ..models.enums import SessionErrorCode, SessionState
-from ..models.locations import Accessibility, ElectricalProperties, OpeningHours
-from ..models.markers import LocationMarker, MultiLocationMarker, SingleLocationMarker
-from ..models.tariffs import PowerRange, TariffAltText, TariffElement
 from .drafts import define, sealing
 from .structuring import Field, Shape, open_enum, quick_datetime, spellings
 
@@ -27,9 +25,6 @@ from .structuring import Field, Shape, open_enum, quick_datetime, spellings
 _NUMBERED = frozenset({"uid", "location_uid"})
 #: The states of a session come under one of these keys, and sometimes beside others of no value.
 _STATE_KEYS = ("sessionState", "SessionState", "Sessionstate")
-#: Models without an id of their own, whose JSON comes word for word the same over and over. They are frozen and equal
-#: by value, so one can stand in many places: half of the memory and half of the time of a page of 500 full locations.
-_REPEATED = frozenset({Accessibility, ElectricalProperties, OpeningHours, PowerRange, TariffAltText, TariffElement})
 
 #: A time with its zone, read in C: a tenth off a page of locations. One without is a matter for the tolerant reading.
 _MOMENT = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -55,17 +50,20 @@ class _State(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class Structs:
-    """The structs of one dialect, for answers of one item or for pages of ``many``.
+    """The structs of one answer in one dialect, one item or a page of ``many``; models in ``repeated`` are shared.
 
     Sharing pays from a handful of locations on: a page of 500 full ones in half the time, a single one in 1.5 times.
     So do structs that the collector counts: those let go while the models are made count against them, and it runs less
     often (5 % of such a page). For one item they only cost, 3 % of a session.
     """
 
-    def __init__(self, version: ApiVersion, shape_of: Callable[[type], Shape], *, many: bool) -> None:
+    def __init__(
+        self, version: ApiVersion, shape_of: Callable[[type], Shape], *, many: bool, repeated: frozenset[type]
+    ) -> None:
         self._version = version
         self._shape_of = shape_of
         self._many = many
+        self._repeated = repeated
         # V1_PASCAL documents times without a zone and in the American order, which msgspec does not read.
         self._moment: Any = str if version is ApiVersion.V1_PASCAL else _MOMENT
         self._known: dict[type, tuple[type, Copy]] = {}
@@ -74,8 +72,8 @@ class Structs:
         """The type that msgspec reads for a model, and the way from there to the model."""
         if model is ChargeSession:
             return self._session()
-        if model == LocationMarker:
-            single, multi = (self._structure(cls, tagged=True) for cls in (SingleLocationMarker, MultiLocationMarker))
+        if not isinstance(model, type):  # a union: of markers, the unknown one last
+            single, multi = (self._structure(cls, tagged=True) for cls in typing.get_args(model)[:-1])
             copies: dict[type, Copy] = dict((single, multi))
             return single[0] | multi[0], lambda marker, shared: copies[type(marker)](marker, shared)
         return self._structure(model)
@@ -120,8 +118,8 @@ class Structs:
         """The type of one field, the lines that prepare its value, and the expression that is the value."""
         target, source = field.target, f"s.{field.name}"
         if isinstance(target, type) and attrs.has(target):
-            if self._many and target in _REPEATED:
-                return msgspec.Raw, self._repeated(field, value, names), value
+            if target in self._repeated:
+                return msgspec.Raw, self._read_once(field, value, names), value
             target, names[f"copy{value}"] = self._structure(target)
             lines = [f"{value} = {source}"]
             if field.many:
@@ -150,7 +148,7 @@ class Structs:
             return str | int, lines, value
         return target, [], source
 
-    def _repeated(self, field: Field, value: str, names: dict[str, Any]) -> list[str]:
+    def _read_once(self, field: Field, value: str, names: dict[str, Any]) -> list[str]:
         """The lines for a field whose JSON is left as it is, and read unless the same was read before in this body."""
         target, copy = self._structure(field.target)
         decode = decoder((list.__class_getitem__(target) if field.many else target) | None)

@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import attrs
 import cattrs
@@ -58,8 +58,7 @@ def fold(key: str) -> str:
     return key.replace("_", "").replace("-", "").casefold()
 
 
-@attrs.frozen
-class Field:
+class Field(NamedTuple):
     """How one field of a model is read."""
 
     name: str
@@ -70,8 +69,7 @@ class Field:
     required: bool
 
 
-@attrs.frozen
-class Inside:
+class Inside(NamedTuple):
     """Fields that the wire keeps in an object of their own: under one of ``keys``, the model's names to the wire's.
 
     For the straight way only, and worth 1 us a session; anything else about such an object is for ``prepare``.
@@ -81,8 +79,7 @@ class Inside:
     fields: Mapping[str, str]
 
 
-@attrs.frozen(kw_only=True)
-class Shape:
+class Shape(NamedTuple):
     """How one model is read in one dialect."""
 
     cls: type
@@ -121,20 +118,22 @@ class Structurer:
         *,
         prepare: Mapping[type, Respell] | None = None,
         inside: Mapping[type, Inside] | None = None,
-        unions: Mapping[Any, Choose] | None = None,
     ) -> None:
         self._spell = spell
         self._prepare = prepare or {}
         self._inside = inside or {}
-        self._unions = unions or {}
+        self._unions: dict[Any, Choose] = {}
         self._shapes: dict[type, Shape] = {}
         self._hooks: dict[Any, Callable[..., Any]] = {}
-        self.converter = cattrs.Converter(detailed_validation=False)
+
+    @functools.cached_property
+    def converter(self) -> cattrs.Converter:
+        """Built when it is first asked for a hook: where ``speed`` reads all there is, nobody asks."""
+        converter = cattrs.Converter(detailed_validation=False)
         for leaf, reader in _LEAVES.items():
-            self.converter.register_structure_hook(leaf, reader)
-        for union, choose in self._unions.items():
-            self.converter.register_structure_hook(union, self._union_hook(choose))
-        self.converter.register_structure_hook_factory(attrs.has, self._compile)
+            converter.register_structure_hook(leaf, reader)
+        converter.register_structure_hook_factory(attrs.has, self._compile)
+        return converter
 
     def read(self, cls: Any, value: Any, path: str, problems: list[str]) -> Any:
         """``value`` as ``cls``. What cannot be read is noted in ``problems``; raises Unreadable if nothing can."""
@@ -150,6 +149,9 @@ class Structurer:
             if vocabulary := open_enum(target):
                 # cattrs would resolve a text enum as text before it asks any factory: name each class.
                 self.converter.register_structure_hook(vocabulary, enum_reader(vocabulary))
+            elif _is_union(target):
+                choose = self._unions[target] = _told_apart(target)
+                self.converter.register_structure_hook(target, self._union_hook(choose))
             hook = self._hooks[target] = cast("Callable[..., Any]", self.converter.get_structure_hook(target))
         return hook
 
@@ -180,7 +182,7 @@ class Structurer:
 
     def _field(self, cls: type, attribute: attrs.Attribute[Any], hint: Any) -> Field:
         many, target = False, hint
-        if typing.get_origin(target) in (typing.Union, types.UnionType):
+        if _is_union(target):
             inner = [arg for arg in typing.get_args(target) if arg is not type(None)]
             if len(inner) == 1:
                 target = inner[0]
@@ -286,6 +288,27 @@ spellings = functools.cache(Spellings)
 def open_enum(target: Any) -> type[OpenEnum] | None:
     """The type, if it is one of our vocabularies."""
     return target if isinstance(target, type) and issubclass(target, OpenEnum) else None
+
+
+def _is_union(target: Any) -> bool:
+    return typing.get_origin(target) in (typing.Union, types.UnionType)
+
+
+def _told_apart(union: Any) -> Choose:
+    """How the models of a union are told apart: by the tag that stands first in each, whose default is its own name.
+
+    The one without a name of its own takes whatever the others do not.
+    """
+    tags = {cls: attrs.fields(cls)[0] for cls in typing.get_args(union)}
+    named: dict[str, type] = {fold(tag.default): cls for cls, tag in tags.items() if tag.default is not None}
+    other: type = next(iter(tags.keys() - named.values()))
+    (key,) = {fold(tag.name) for tag in tags.values()}
+
+    def choose(raw: dict[str, Any]) -> type:
+        name = next((value for sent, value in raw.items() if fold(sent) == key), None)
+        return named.get(fold(name), other) if isinstance(name, str) else other
+
+    return choose
 
 
 def _opening(shape: Shape, names: dict[str, Any]) -> list[str]:

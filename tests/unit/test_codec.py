@@ -15,9 +15,6 @@ from hypothesis import strategies as st
 from shell_ev import ApiVersion, ChargeSession, SessionError, SessionErrorCode, SessionState, StartedSession
 from shell_ev.models.enums import EnvelopeStatus
 from shell_ev.wire.codec import (
-    LOCATION,
-    LOCATIONS,
-    MARKERS,
     NOTHING,
     SESSION,
     SESSIONS,
@@ -28,6 +25,7 @@ from shell_ev.wire.codec import (
     Undecodable,
     parse_json,
 )
+from shell_ev.wire.location_results import LOCATION, LOCATIONS, MARKERS
 
 VERSIONS = list(ApiVersion)
 RESULTS = {

@@ -17,9 +17,6 @@ from shell_ev.sandbox.location_wire import QUIET, multi_marker, single_marker, s
 from shell_ev.sandbox.network import load_network
 from shell_ev.sandbox.records import Dialect
 from shell_ev.wire.codec import (
-    LOCATION,
-    LOCATIONS,
-    MARKERS,
     NOTHING,
     SESSION,
     SESSIONS,
@@ -30,6 +27,7 @@ from shell_ev.wire.codec import (
     Undecodable,
     engine,
 )
+from shell_ev.wire.location_results import LOCATION, LOCATIONS, MARKERS
 
 _DIALECTS = {
     ApiVersion.V1_PASCAL: Dialect.V1_PASCAL,

@@ -54,7 +54,8 @@ from shell_ev.models.tariffs import (
 from shell_ev.sandbox import Dialect
 from shell_ev.sandbox.location_wire import Live, multi_marker, single_marker, station_document
 from shell_ev.sandbox.network import load_network
-from shell_ev.wire.codec import LOCATION, LOCATIONS, MARKERS, Codec, Decoded, Result, Undecodable
+from shell_ev.wire.codec import Codec, Decoded, Result, Undecodable
+from shell_ev.wire.location_results import LOCATION, LOCATIONS, MARKERS
 
 PASCAL, V1, V2 = ApiVersion.V1_PASCAL, ApiVersion.V1, ApiVersion.V2
 VERSIONS = [PASCAL, V1, V2]

@@ -122,3 +122,10 @@ def test_a_form_is_percent_encoded_utf_8() -> None:
     assert form_body({"grant_type": "client_credentials", "scope": "a b+\u00e9"}) == (
         b"grant_type=client_credentials&scope=a+b%2B%C3%A9"
     )
+
+
+def test_names_go_into_a_query_as_they_are() -> None:
+    names = {
+        seat.wire_name for operation in OPERATIONS for route in operation.routes.values() for seat in route.arguments
+    }
+    assert {name for name in names if not (name.isascii() and name.isalpha())} == set()

@@ -1,0 +1,136 @@
+"""What a program has imported at which moment: little for its first answer, and all of a charge before it begins."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import typing
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import shell_ev
+from shell_ev.endpoints.charging import AsyncCharging
+from shell_ev.endpoints.locations import AsyncLocations
+
+ROOT = Path(shell_ev.__file__).parents[1]
+
+#: Ours, on the way to a session looked up. Each costs a program's first answer 0.15 ms and what it builds.
+FIRST = """
+client config errors identifiers observing _check_digits _version
+core core.auth core.call core.deadline core.exchange core.failures core.hooks core.logs core.proxies core.retry
+core.session_manager core.shared core.telling core.timing core.transport
+endpoints endpoints.charging endpoints.checks
+lifecycle lifecycle.claims
+models models.charging models.enums models.response
+wire wire.codec wire.drafts wire.error_bodies wire.leaves wire.operations wire.streaming wire.structuring
+"""
+
+_PROGRAM = """
+import asyncio, json, sys
+from shell_ev import AsyncShellEV, ShellEVError, StaticToken
+
+SESSION = "78b5d7a3-bdba-43d7-9851-1c84fcddb782"
+CARD, EVSE = "NL-TNM-C00122045-K", "NL*TNM*E02003451*0"
+DATA = [{{"id": SESSION, "state": "stopped"}}]
+ANSWER = json.dumps({{"requestId": SESSION, "status": "SUCCESS", "data": DATA}}).encode()
+HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n"
+
+def ours():
+    return {{name for name in sys.modules if name.startswith("shell_ev.")}}
+
+async def answer(reader, writer):
+    while await reader.readuntil(b"\\r\\n\\r\\n"):
+        writer.write(HEAD % len(ANSWER) + ANSWER)
+
+async def failing(call):
+    try:
+        await call
+    except ShellEVError as error:
+        return error
+    raise SystemExit("it did not fail")
+
+async def main():
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    here = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    async with (
+        AsyncShellEV(token_source=StaticToken("t"), base_url=here) as ev,
+        AsyncShellEV(token_source=StaticToken("t"), base_url="http://127.0.0.1:1", max_retries=1) as nowhere,
+    ):
+{body}
+
+asyncio.run(main())
+"""
+
+
+def _run(body: str, engine: str = "cattrs") -> typing.Any:
+    lines = "\n".join(f"        {line}" for line in body.strip().splitlines())
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM.format(body=lines)],
+        env={"PYTHONPATH": str(ROOT), "SHELL_EV_ENGINE": engine},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_session_is_looked_up_without_the_rooms_of_others() -> None:
+    loaded = _run("await ev.charging.retrieve(SESSION); print(json.dumps(sorted(ours())))")
+    assert loaded == sorted(f"shell_ev.{name}" for name in FIRST.split())
+
+
+def test_a_failure_is_told_with_what_is_there() -> None:
+    body = """
+before = ours()
+error = await failing(nowhere.charging.retrieve(SESSION))
+print(json.dumps([error.attempts, sorted(ours() - before)]))
+"""
+    assert _run(body) == [2, []]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("charge = ev.attach(SESSION)", "await charge.stop()"),
+        ("charge = nowhere.attach(SESSION)", "await failing(charge.stop(timeout=0.1))"),
+        ("await failing(nowhere.charging.start(CARD, EVSE))", "await ev.attach(SESSION).stop()"),
+        ("block = nowhere.charge(CARD, EVSE)", "await failing(block.__aenter__())"),
+        ("await ev.charging.retrieve(SESSION)", "await failing(nowhere.charging.stop(SESSION))"),
+    ],
+)
+def test_nothing_is_imported_on_the_way_of_a_stop(before: str, after: str) -> None:
+    assert _run(f"{before}\nbefore = ours()\n{after}\nprint(json.dumps(sorted(ours() - before)))") == []
+
+
+def test_locations_come_when_they_are_asked_for() -> None:
+    body = """
+before = ours()
+assert ev.locations is ev.locations
+print(json.dumps(["shell_ev.models.locations" in before, "shell_ev.models.locations" in ours()]))
+"""
+    assert _run(body) == [False, True]
+
+
+METHODS = [
+    pytest.param(method, id=f"{group.__name__}.{name}")
+    for group in (shell_ev.AsyncShellEV, shell_ev.ShellEV, shell_ev.AsyncCharge, AsyncCharging, AsyncLocations)
+    for name, method in vars(group).items()
+    if callable(method) and not name.startswith("_")
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_annotations_can_be_evaluated(method: Callable[..., object]) -> None:
+    assert typing.get_type_hints(method)
+
+
+def test_a_room_without_such_a_name_says_so() -> None:
+    import shell_ev.lifecycle as room
+
+    with pytest.raises(AttributeError, match=r"'shell_ev\.lifecycle' has no attribute 'Charger'"):
+        room.Charger  # type: ignore[attr-defined]  # noqa: B018
