@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ..wire import structuring
+
 if TYPE_CHECKING:
     from .charge import AsyncCharge as AsyncCharge
     from .charge import ChargeOptions as ChargeOptions
@@ -52,4 +54,5 @@ def load() -> None:
     if not _loaded:
         for name, room in _HOMES.items():
             globals()[name] = getattr(importlib.import_module(f".{room}", __name__), name)
+        structuring.load()
         _loaded = True

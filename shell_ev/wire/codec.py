@@ -23,7 +23,7 @@ from ..models.enums import EnvelopeStatus
 from .leaves import Unreadable, is_list, is_object, read_text
 from .operations import camel, pascal
 from .streaming import NotStreamable, Read, Scan, stream
-from .structuring import ODD, Inside, Structurer, fold, spellings
+from .structuring import ODD, Inside, Structurer, fold, load, spellings
 
 if TYPE_CHECKING:
     from .speed import Readers
@@ -186,6 +186,8 @@ class Codec:
         self.engine = engine(wanted)
         self._structurer = structurer(version)
         self._fast = _fast_readers(version) if self.engine is Engine.MSGSPEC else None
+        if self._fast is None:
+            load()
 
     def decode(self, result: Result, body: bytes) -> Decoded:
         """An answer to an operation. Raises :class:`Undecodable` if what was asked for is not in it."""

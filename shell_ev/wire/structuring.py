@@ -12,10 +12,9 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import attrs
-import cattrs
 
 from ..models.enums import OpenEnum
 from .drafts import define, sealing
@@ -30,6 +29,9 @@ from .leaves import (
     read_int,
     read_text,
 )
+
+if TYPE_CHECKING:
+    import cattrs
 
 _LEAVES: dict[type, Callable[..., Any]] = {
     str: read_text,
@@ -109,6 +111,11 @@ class Shape(NamedTuple):
         return respelled
 
 
+def load() -> None:
+    """Import what a converter takes (7 ms): before the first request that may leave a charge behind."""
+    import cattrs as _  # noqa: F401
+
+
 class Structurer:
     """One cattrs converter with this library's hooks: lenient leaves, generated classes, tolerant second reading."""
 
@@ -129,6 +136,8 @@ class Structurer:
     @functools.cached_property
     def converter(self) -> cattrs.Converter:
         """Built when it is first asked for a hook: where ``speed`` reads all there is, nobody asks."""
+        import cattrs
+
         converter = cattrs.Converter(detailed_validation=False)
         for leaf, reader in _LEAVES.items():
             converter.register_structure_hook(leaf, reader)

@@ -34,16 +34,17 @@ from shell_ev import AsyncShellEV, ShellEVError, StaticToken
 
 SESSION = "78b5d7a3-bdba-43d7-9851-1c84fcddb782"
 CARD, EVSE = "NL-TNM-C00122045-K", "NL*TNM*E02003451*0"
-DATA = [{{"id": SESSION, "state": "stopped"}}]
-ANSWER = json.dumps({{"requestId": SESSION, "status": "SUCCESS", "data": DATA}}).encode()
+ODD, CLEAN = [{{"id": SESSION, "state": "stopped"}}], [{{"id": SESSION, "sessionState": {{"status": "stopped"}}}}]
+said = [ODD]
 HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n"
 
 def ours():
-    return {{name for name in sys.modules if name.startswith("shell_ev.")}}
+    return {{name for name in sys.modules if name.startswith("shell_ev.") or name in ("cattrs", "msgspec")}}
 
 async def answer(reader, writer):
     while await reader.readuntil(b"\\r\\n\\r\\n"):
-        writer.write(HEAD % len(ANSWER) + ANSWER)
+        body = json.dumps({{"requestId": SESSION, "status": "SUCCESS", "data": said[-1]}}).encode()
+        writer.write(HEAD % len(body) + body)
 
 async def failing(call):
     try:
@@ -79,9 +80,13 @@ def _run(body: str, engine: str = "cattrs") -> typing.Any:
     return json.loads(done.stdout)
 
 
-def test_a_session_is_looked_up_without_the_rooms_of_others() -> None:
-    loaded = _run("await ev.charging.retrieve(SESSION); print(json.dumps(sorted(ours())))")
-    assert loaded == sorted(f"shell_ev.{name}" for name in FIRST.split())
+ENGINES = {"cattrs": {"cattrs"}, "msgspec": {"msgspec", "shell_ev.wire.speed", "shell_ev.wire.structs"}}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_session_is_looked_up_without_the_rooms_of_others(engine: str) -> None:
+    loaded = _run("said.append(CLEAN); await ev.charging.retrieve(SESSION); print(json.dumps(sorted(ours())))", engine)
+    assert set(loaded) == {f"shell_ev.{name}" for name in FIRST.split()} | ENGINES[engine]
 
 
 def test_a_failure_is_told_with_what_is_there() -> None:
@@ -103,8 +108,9 @@ print(json.dumps([error.attempts, sorted(ours() - before)]))
         ("await ev.charging.retrieve(SESSION)", "await failing(nowhere.charging.stop(SESSION))"),
     ],
 )
-def test_nothing_is_imported_on_the_way_of_a_stop(before: str, after: str) -> None:
-    assert _run(f"{before}\nbefore = ours()\n{after}\nprint(json.dumps(sorted(ours() - before)))") == []
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_is_imported_on_the_way_of_a_stop(before: str, after: str, engine: str) -> None:
+    assert _run(f"{before}\nbefore = ours()\n{after}\nprint(json.dumps(sorted(ours() - before)))", engine) == []
 
 
 def test_locations_come_when_they_are_asked_for() -> None:
