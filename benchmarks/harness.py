@@ -104,13 +104,14 @@ def pin(*, client: bool) -> None:
 
 
 #: Calls before those that count. Whoever comes after a rival that took long meets cold caches, by a tenth of a call;
-#: that is the turn's price and not the contender's.
+#: that is the turn's price and not the contender's. What is timed once takes milliseconds: there it is nothing, and the
+#: garbage of a page read just before would tell on the next.
 WARM = 5
 
 
 def repeat(call: Callable[[], object], times: int) -> float:
     """Seconds a call, of so many one after another."""
-    for _ in range(min(times, WARM)):
+    for _ in range(min(times - 1, WARM)):
         call()
     began = time.perf_counter()
     for _ in range(times):
@@ -122,7 +123,7 @@ def repeat(call: Callable[[], object], times: int) -> float:
 
 async def repeat_async(call: Callable[[], Awaitable[object]], times: int) -> float:
     """As :func:`repeat`, with await."""
-    for _ in range(min(times, WARM)):
+    for _ in range(min(times - 1, WARM)):
         await call()
     began = time.perf_counter()
     for _ in range(times):
