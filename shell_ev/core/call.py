@@ -66,8 +66,10 @@ class Call:
     replayed: bool = False
     sent_at: datetime | None = None
     credentials: ClientCredentials | None
-    tokens: tuple[AccessToken, ...] = ()
-    """Those it travelled with; the last is the one in use."""
+    token: AccessToken | None = None
+    """The one in use."""
+    tokens: tuple[str, ...] = ()
+    """What it travelled with, as text: a source may renew its token in place."""
     watcher: Watcher | None = None
 
     def facts(self) -> CallFacts:
@@ -79,7 +81,7 @@ class Call:
             # Put together here and not before: only a call that fails has something to hide.
             secrets=(
                 *(() if self.credentials is None else self.credentials.secrets),
-                *(token.value for token in self.tokens),
+                *self.tokens,
             ),
             arguments=self.arguments,
             sent_at=self.sent_at,

@@ -103,7 +103,9 @@ class Deadline:
             return
         self._sweeper.open.pop(self, None)  # the timer stays for the next call; finding nothing it goes away
         self.expired |= self._silent
-        if self.expired and task.uncancel() <= self._cancelling and exc_type is asyncio.CancelledError:
+        alone = self.expired and task.uncancel() <= self._cancelling
+        del task  # the error about to be raised may be what it ends with, and holds this frame
+        if alone and exc_type is asyncio.CancelledError:
             raise TimeoutError from exc
 
 

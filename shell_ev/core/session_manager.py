@@ -221,7 +221,8 @@ class SessionManager:
         return answer
 
     def _authorise(self, call: Call, request: Request, token: AccessToken) -> None:
-        call.tokens = (*call.tokens, token)
+        call.token = token
+        call.tokens = (*call.tokens, token.value)
         request.headers["Authorization"] = self._shared.bearer(token)
 
     def _begin_try(self, call: Call, now: float) -> float | None:
@@ -252,12 +253,12 @@ class SessionManager:
     ) -> Reply | None:
         """After a try that did not do: wait until the next is due, give an answer all the same, or raise."""
         failure = self._judge(call, outcome)
-        if failure.status == 401 and source is not None and not call.replayed and not call.progress.abandoned:
+        may_replay = failure.status == 401 and not call.replayed and not call.progress.abandoned
+        if may_replay and source is not None and call.token is not None:
             call.replayed = True
-            refused = call.tokens[-1]
-            source.invalidate(refused)
+            source.invalidate(call.token)
             fresh = source.at_hand() or await source.acquire()
-            if fresh.value != refused.value:
+            if fresh.value != call.tokens[-1]:
                 # Not counted as a retry: a refused token says nothing about the service.
                 self._authorise(call, request, fresh)
                 return None

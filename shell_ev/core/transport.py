@@ -6,6 +6,7 @@ Knows nothing of tokens, retries or what an answer means.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import ssl
@@ -97,8 +98,8 @@ class Transport:
         if session.closed:
             whose = "this client" if self._ours else "the aiohttp.ClientSession of this client"
             raise ConfigurationError(f"{whose} is closed")
-        task = deadline.task
-        self._listening[task] = deadline
+        # No name for the task here: a frame that holds it, held by the error it ends with, is a cycle.
+        self._listening[deadline.task] = deadline
         # aiohttp's own watch over silence sets a timer for every piece (5 % of a call); on our own connections there
         # is better.
         deadline.patience = request.timeout.read if self._ours else None
@@ -139,7 +140,7 @@ class Transport:
             # A ClientResponseError holds the request with its Authorization header: it must not show in a report.
             raise _translated(error) from (None if isinstance(error, aiohttp.ClientResponseError) else error)
         finally:
-            self._listening.pop(task, None)
+            self._listening.pop(deadline.task, None)
             deadline.at_rest()
         return Reply(status=response.status, headers=Headers(response.raw_headers), body=body, oversized=oversized)
 
@@ -226,11 +227,14 @@ def _in_words(error: Exception) -> str:
 
 
 def _address(error: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError) -> str:
-    host = f"[{error.host}]" if ":" in error.host else error.host
-    return f"{host}:{error.port}"
+    host = str(error.host)
+    return f"[{host}]:{error.port}" if ":" in host else f"{host}:{error.port}"
 
 
 def _cause(error: OSError) -> str:
-    # asyncio puts addresses in place of the system's words, and who was asked is told already.
-    code, said = error.errno, error.strerror or str(error)
-    return os.strerror(code) if code is not None and said.startswith(_ADDRESSES) else said
+    # Text and number are what they should be only by custom: a connector of the caller's may raise anything.
+    code, said = error.errno, str(error.strerror or error)
+    if isinstance(code, int) and code in errno.errorcode and said.startswith(_ADDRESSES):
+        # asyncio puts addresses in place of the system's words, and who was asked is told already.
+        return os.strerror(code)
+    return said

@@ -16,6 +16,7 @@ from virtual_time import virtual_time
 from shell_ev import (
     AccessToken,
     AuthenticationError,
+    BadRequestError,
     ClientCredentials,
     ConfigurationError,
     ConnectError,
@@ -26,7 +27,7 @@ from shell_ev import (
     UnauthorizedError,
 )
 from shell_ev.core.auth import Grant, GuardedSource, TokenCache, read_grant, read_lifetime
-from shell_ev.core.exchange import Request, SendFailure
+from shell_ev.core.exchange import Reply, Request, SendFailure
 
 CREDENTIALS = ClientCredentials("my-id", "my-secret")
 
@@ -544,6 +545,28 @@ class TestTokenSourcesOfTheUser:
             await call(ev, "start")
         assert refused == ["one"]
         assert [r.headers["Authorization"] for r in sender.requests] == ["Bearer one", "Bearer two"]
+
+    @virtual_time
+    async def test_a_token_renewed_in_place_is_a_new_one_and_the_old_stays_hidden(self) -> None:
+        class Renewed:
+            value = "the-old-one"
+
+        token = Renewed()
+        renewed = iter(["the-new-one", "the-newest"])
+
+        def renew(_: Any) -> None:
+            token.value = next(renewed)
+
+        def refuse(_: Request) -> Reply:
+            renew(token)
+            return reply(400, b'{"code": "x", "message": "no the-old-one, no the-new-one"}')
+
+        sender = FakeSender(reply(401), refuse)
+        async with client_over(sender, Custom(lambda: token, renew)) as ev:
+            with pytest.raises(BadRequestError) as caught:
+                await call(ev, "start")
+        assert [r.headers["Authorization"] for r in sender.requests] == ["Bearer the-old-one", "Bearer the-new-one"]
+        assert caught.value.message == "no ***, no ***"
 
     @pytest.mark.parametrize("error", [ValueError("secret-in-text"), TimeoutError(), OSError(5), KeyError("x")])
     @virtual_time

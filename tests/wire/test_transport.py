@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import gzip
 import json
 import logging
@@ -14,6 +15,7 @@ import ssl
 import subprocess
 import sys
 import textwrap
+import weakref
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -541,6 +543,28 @@ class TestWhatIsToldOfAConnectionThatCannotBeMade:
             told = await self.told(f"http://{asked}", http_session=session)
         assert told.startswith(f"cannot connect to {asked}: Connection refused (")
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            OSError(5, b"no text"),
+            OSError(5, 7),
+            OSError("no number"),
+            OSError(),
+            OSError("Connect call failed"),
+            OSError(2**70, "Connect call failed (there)"),
+            OSError("x", "Connect call failed (there)"),
+        ],
+        ids=repr,
+    )
+    async def test_whatever_a_connector_of_the_callers_raises_is_told(self, error: OSError) -> None:
+        class Failing(aiohttp.TCPConnector):
+            async def connect(self, req: Any, *_: Any, **__: Any) -> Any:
+                raise aiohttp.ClientConnectorError(req.connection_key, error)
+
+        async with aiohttp.ClientSession(connector=Failing()) as session:
+            told = await self.told("http://ev.invalid", http_session=session)
+        assert told.startswith("cannot connect to ev.invalid:80: ")
+
     async def test_an_address_of_the_newer_kind(self) -> None:
         assert (await self.told("http://[::1]:1")).startswith("cannot connect to [::1]:1: ")
 
@@ -789,6 +813,49 @@ async def test_a_call_that_is_thrown_away_closes_quietly_in_whatever_context() -
         contextvars.copy_context().run(coroutine.close)
         del waiting_for
     assert complaints == []
+
+
+ENDINGS: dict[str, bytes | None] = {
+    "silent": None,
+    "reset": b"",
+    "short": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+    "nonsense": b"NONSENSE\r\n\r\n",
+    "refused": b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}",
+}
+
+
+@pytest.mark.parametrize("limits", [Timeout(total=20, read=0.1), Timeout(total=0.1)], ids=["read", "total"])
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_a_call_that_failed_lets_go_of_its_task(ending: str, limits: Timeout) -> None:
+    """At once and not when the collector comes by: the task holds the request, and that its token."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        answer = ENDINGS[ending]
+        if answer is None:
+            await reader.read()
+        else:
+            writer.write(answer)
+        writer.close()
+
+    async with (
+        raw_server(serve) as url,
+        AsyncShellEV(token_source=TOKEN, base_url=url, timeout=limits, max_retries=0) as ev,
+    ):
+        for _ in range(2):  # the first imports and connects
+            gc.collect()
+            gc.disable()
+            try:
+                task = asyncio.create_task(ev.charging.active(CARD))
+                gone = weakref.ref(task)
+                await asyncio.wait([task])
+                assert isinstance(task.exception(), ShellEVError)
+                del task
+                await asyncio.sleep(0)
+                left = gone() is not None
+            finally:
+                gc.enable()
+        assert not left
 
 
 class TestSilence:
