@@ -73,6 +73,7 @@ class Call:
     watcher: Watcher | None = None
 
     def facts(self) -> CallFacts:
+        """What an error tells of the call, and what it must not show."""
         return CallFacts(
             operation=self.name,
             request_id=self.request_id,
