@@ -154,6 +154,8 @@ class _LoopThread:
                 call.error = ConfigurationError("the call was cancelled from inside the client's event loop")
                 call.error.outcome_unknown = True
         except BaseException as raised:
+            if call.done:
+                raise  # thrown away with its loop, whose thread has told the caller
             # KeyboardInterrupt and SystemExit too: they are the caller's, and no business of the loop's. Without this
             # frame, which tells nobody anything.
             call.error = raised.with_traceback(raised.__traceback__.tb_next if raised.__traceback__ else None)

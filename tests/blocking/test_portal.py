@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import sys
 import threading
+import time
 import traceback
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -213,10 +216,20 @@ def test_closing_from_the_loop_thread_itself(portal: Portal) -> None:
         portal.run(value())
 
 
+def looking(call: Any) -> None:
+    """A wait that ends by a look and without the lock, as it may after each breath."""
+    while not call.done:
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("wait", [room._Call.wait, looking], ids=["lock", "look"])
 def test_a_call_that_will_not_end_does_not_hold_its_caller_for_ever(
-    portal: Portal, monkeypatch: pytest.MonkeyPatch
+    portal: Portal, monkeypatch: pytest.MonkeyPatch, wait: Any
 ) -> None:
     monkeypatch.setattr(room, "CLOSE_GRACE", 0.1)
+    monkeypatch.setattr(room._Call, "wait", wait)
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda details: complaints.append(details.exc_value))
     under_way = threading.Event()
     freed: list[BaseException] = []
     task: list[asyncio.Task[None] | None] = []
@@ -245,6 +258,9 @@ def test_a_call_that_will_not_end_does_not_hold_its_caller_for_ever(
     assert task[0] is not None
     task[0]._log_destroy_pending = False  # type: ignore[attr-defined]
     task.clear()
+    freed.clear()  # its traceback leads to the task as well
+    gc.collect()  # thrown away with its loop, the call has nobody left to tell
+    assert complaints == []
 
 
 def test_a_loop_that_breaks_down_lets_everybody_go(monkeypatch: pytest.MonkeyPatch) -> None:
