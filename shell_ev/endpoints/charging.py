@@ -35,7 +35,7 @@ def prepare_start(
     return arguments, checks.options(request_id, timeout, max_retries, headers)
 
 
-def _prepare_look_up(
+def _prepare_session(
     operation: Operation,
     session_id: str | UUID,
     request_id: str | UUID | None,
@@ -43,7 +43,7 @@ def _prepare_look_up(
     max_retries: int | None,
     headers: Mapping[str, str] | None,
 ) -> tuple[dict[str, str], CallOptions]:
-    """The same of an operation on one session. Apart from the coroutine: what checks is not held while it waits."""
+    """The same of a stop or a look-up. Apart from the coroutine: what checks is not held while it waits."""
     checks = Checks(operation.name)
     arguments = {"session_id": checks.uuid("session_id", session_id)}
     return arguments, checks.options(request_id, timeout, max_retries, headers)
@@ -101,7 +101,7 @@ class AsyncCharging:
         ``session_id`` is the UUID that start gave. Never sent again once it may have arrived. Raises as ``start``
         does; NotFoundError also for a session that has already been stopped. Contract section 4, stop.
         """
-        arguments, options = _prepare_look_up(STOP, session_id, request_id, timeout, max_retries, headers)
+        arguments, options = _prepare_session(STOP, session_id, request_id, timeout, max_retries, headers)
         return await self._manager.call(STOP, arguments, NOTHING, options)
 
     async def retrieve(
@@ -118,7 +118,7 @@ class AsyncCharging:
         Raises ValidationError, ApiError by status (NotFoundError when there is none), ResponseDecodeError,
         AuthenticationError, ConnectError, RequestTimeoutError, TransportError. Contract section 4, retrieve.
         """
-        arguments, options = _prepare_look_up(RETRIEVE, session_id, request_id, timeout, max_retries, headers)
+        arguments, options = _prepare_session(RETRIEVE, session_id, request_id, timeout, max_retries, headers)
         return await self._manager.call(RETRIEVE, arguments, SESSION, options)
 
     async def active(

@@ -66,7 +66,7 @@ class Checks:
 
     def uuid(self, name: str, value: object) -> str:
         """A UUID in its form of 36 characters."""
-        text = value if type(value) is str or not isinstance(value, UUID) else str(value)
+        text = str(value) if isinstance(value, UUID) else value
         if isinstance(text, str) and _is_uuid(text):
             return text
         self.faults.append(f"{name} must be a UUID in the form 8-4-4-4-12, not {shown(value)}")

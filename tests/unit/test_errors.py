@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import html
 import json
 import pickle
 from collections.abc import Callable
@@ -295,6 +296,12 @@ JSON = st.recursive(
     max_leaves=10,
 )
 FACTS = CallFacts(operation="charging.start", request_id=REQUEST_ID, attempts=1, repeatable=False, secrets=("tok",))
+
+
+@given(st.text(st.sampled_from("ab&<>\"';#/+é"), min_size=3))
+def test_a_secret_is_hidden_as_html_spells_it(secret: str) -> None:
+    facts = CallFacts(operation="x", request_id=REQUEST_ID, attempts=1, repeatable=True, secrets=(secret,))
+    assert facts.mask(f"[{html.escape(secret)}]") == "[***]"
 
 
 @settings(max_examples=150)
