@@ -11,9 +11,12 @@ from ..models.response import Headers
 from .deadline import Deadline
 
 
-@attrs.define(kw_only=True, repr=False)
+@attrs.define(repr=False)
 class Request:
-    """One try, ready to go. Not frozen, like the reply: that would cost each call 0.5 us."""
+    """One try, ready to go. Not frozen, like the reply: that would cost each call 0.5 us.
+
+    Made in order and not by name, like the reply and the call: Python makes a dict of names for a class, 0.2 us each.
+    """
 
     method: str
     url: str
@@ -26,7 +29,7 @@ class Request:
     """Where reading the answer's body stops."""
 
 
-@attrs.define(kw_only=True, eq=False, repr=False)
+@attrs.define(eq=False, repr=False)
 class Reply:
     """A whole answer, whatever its status. ``oversized`` says that the body was cut at the size limit."""
 

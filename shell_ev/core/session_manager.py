@@ -59,18 +59,20 @@ class SessionManager:
         self._shared = Shared(source, lambda: hooks.sender(make_sender()), self._cache, hooks.timers)
         self._credentials = source if isinstance(source, ClientCredentials) else None
         self._broken_hooks: set[str] = set()
+        #: What every request says beyond what the connections say of themselves.
+        self._headers: dict[str, str] = {}
         self._configure(config)
 
     def _configure(self, config: ClientConfig) -> None:
         self.config = config
         self._codec = Codec(config.api_version)
         self._api_url = config.api_url
-        self._headers = {"Accept": "application/json", "User-Agent": config.user_agent}
 
     def with_config(self, config: ClientConfig) -> SessionManager:
         """A copy with another configuration over the same connections and token."""
         copy = SessionManager.__new__(SessionManager)
         copy.__dict__.update(self.__dict__)
+        copy._headers = {"User-Agent": config.user_agent}
         copy._configure(config)
         return copy
 
@@ -101,32 +103,25 @@ class SessionManager:
         started = wire.timers.time()
         timeout = config.timeout if options.timeout is None else Timeout.of(options.timeout, config.timeout)
         route = operation.routes[config.api_version]
-        target = build(route, arguments)
+        path, body = build(route, arguments)
         call = Call(
-            name=operation.name,
-            repeatable=operation.repeatable,
-            arguments=arguments,
-            result=result,
-            request_id=options.request_id or mint_request_id(),
-            started=started,
-            deadline=Deadline(wire.deadlines, math.inf if timeout.total is None else started + timeout.total),
-            max_retries=config.max_retries if options.max_retries is None else options.max_retries,
-            progress=options.progress or Progress(),
-            credentials=self._credentials,
+            operation.name,
+            operation.repeatable,
+            arguments,
+            result,
+            options.request_id or mint_request_id(),
+            started,
+            Deadline(wire.deadlines, math.inf if timeout.total is None else started + timeout.total),
+            config.max_retries if options.max_retries is None else options.max_retries,
+            options.progress or Progress(),
+            self._credentials,
         )
         headers = {"RequestId": call.request_id, **self._headers}
         if options.headers:
             headers.update(options.headers)
-        if target.body is not None:
+        if body is not None:
             headers["Content-Type"] = "application/json"
-        request = Request(
-            method=target.method,
-            url=self._api_url + target.path,
-            headers=headers,
-            body=target.body,
-            timeout=timeout,
-            max_bytes=config.max_response_bytes,
-        )
+        request = Request(route.method, self._api_url + path, headers, body, timeout, config.max_response_bytes)
         if config.observers or logger.isEnabledFor(logging.DEBUG):
             call.watcher = watch(config, call, request, route.path, wire.timers.time, self._broken_hooks)
         return self._carry_out(wire, call, request, self._shared.source, self._answer)
@@ -144,28 +139,24 @@ class SessionManager:
             started = wire.timers.time()
             total = config.timeout.total
             call = Call(
-                name=_TOKEN,
-                repeatable=True,
-                arguments={},
-                result=NOTHING,
-                request_id="",
-                started=started,
-                deadline=Deadline(wire.deadlines, math.inf if total is None else started + total),
-                max_retries=config.max_retries,
-                progress=Progress(),
-                credentials=credentials,
+                _TOKEN,
+                True,  # repeatable
+                {},
+                NOTHING,
+                "",
+                started,
+                Deadline(wire.deadlines, math.inf if total is None else started + total),
+                config.max_retries,
+                Progress(),
+                credentials,
             )
+            headers = {
+                "Authorization": credentials.basic,
+                "Content-Type": "application/x-www-form-urlencoded",
+                **self._headers,
+            }
             request = Request(
-                method="POST",
-                url=config.oauth_url,
-                headers={
-                    "Authorization": credentials.basic,
-                    "Content-Type": "application/x-www-form-urlencoded",
-                    **self._headers,
-                },
-                body=credentials.form,
-                timeout=config.timeout,
-                max_bytes=config.max_response_bytes,
+                "POST", config.oauth_url, headers, credentials.form, config.timeout, config.max_response_bytes
             )
             if config.observers or logger.isEnabledFor(logging.DEBUG):
                 call.watcher = watch(config, call, request, None, wire.timers.time, self._broken_hooks, early=early)
@@ -185,11 +176,15 @@ class SessionManager:
         try:
             try:
                 with call.deadline:
+                    began_at = call.started
                     if source is not None:
-                        self._authorise(call, request, source.at_hand() or await source.acquire())
+                        token = source.at_hand()
+                        if token is None:
+                            token = await source.acquire()
+                            began_at = wire.timers.time()
+                        self._authorise(call, request, token)
                     reply: Reply | None = None
                     while reply is None:
-                        began_at = wire.timers.time()
                         connect_within = self._begin_try(call, began_at)
                         outcome: Reply | SendFailure
                         try:
@@ -205,6 +200,7 @@ class SessionManager:
                             reply = outcome
                         else:
                             reply = await self._recover(wire, call, request, source, outcome)
+                            began_at = wire.timers.time()
             except TimeoutError as error:
                 if isinstance(error, ShellEVError) or not call.deadline.expired:
                     raise
@@ -234,7 +230,9 @@ class SessionManager:
         # Getting a connection may take what is left and no more: then running out of time there is known to
         # have happened before anything was sent. The deadline itself follows a moment later.
         remaining = call.deadline.when - now
-        return None if remaining == math.inf else max(remaining - 0.02, remaining / 2)
+        if remaining == math.inf:
+            return None
+        return remaining - 0.02 if remaining > 0.04 else remaining / 2
 
     def _no_answer(self, call: Call, problem: SendFailure) -> SendFailure:
         problem.reason = call.facts().mask(problem.reason)

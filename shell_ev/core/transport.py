@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from ..config import ClientConfig, Timeout
+from ..config import ClientConfig
 from ..errors import ConfigurationError, one_line
 from ..models.response import Headers
 from .deadline import Deadline
@@ -52,9 +52,11 @@ class _Connector(aiohttp.TCPConnector):
     listening: Listening
     forsaken = False
 
-    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout, **more: Any
+    ) -> aiohttp.connector.Connection:
         """As it was, and from here on the server's silence is counted."""
-        connection = await super().connect(*args, **kwargs)
+        connection = await super().connect(req, traces, timeout, **more)
         deadline = self.listening.get(asyncio.current_task())
         if deadline is not None:
             deadline.heard()
@@ -74,10 +76,9 @@ class Transport:
         #: By task: the call under way in it.
         self._listening: Listening = {}
         self._timeout = _client_timeout(config.timeout.connect, None if self._ours else config.timeout.read)
+        self._headers = {"Accept": "application/json", "User-Agent": config.user_agent}
         self._session = http_session if http_session is not None else self._open()
-        self._options: dict[str, Any] = {}
-        if config.ssl is not None:
-            self._options["ssl"] = config.ssl
+        self._options = self._usual_options()
         self._proxies: dict[str, str | None] = {}
 
     def _open(self) -> aiohttp.ClientSession:
@@ -86,6 +87,8 @@ class Transport:
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
+            # Here once and not with each request: 0.5 us a header.
+            headers=self._headers,
             timeout=self._timeout,
             read_bufsize=_READ_BUFFER,
             # Proxies from the environment are looked up below: aiohttp's own switch would read .netrc as well.
@@ -104,18 +107,9 @@ class Transport:
         # is better.
         deadline.patience = request.timeout.read if self._ours else None
         try:
+            headers = request.headers if self._ours else {**self._headers, **request.headers}
             response = await session.request(
-                request.method,
-                request.url,
-                headers=request.headers,
-                data=request.body,
-                allow_redirects=False,
-                raise_for_status=False,
-                timeout=self._limits(request.timeout, connect_within),
-                proxy=self._proxy(request.url) if self._config.trust_env else self._config.proxy,
-                # aiohttp gives a POST without a body a Content-Type of its own; a GET needs no asking.
-                skip_auto_headers=_NO_CONTENT_TYPE if request.body is None and request.method != "GET" else None,
-                **self._options,
+                request.method, request.url, headers=headers, **self._options_for(request, connect_within)
             )
             if response.content.is_eof():
                 # Nearly always: all of it came with its head, and needs no waiting for.
@@ -142,7 +136,7 @@ class Transport:
         finally:
             self._listening.pop(deadline.task, None)
             deadline.at_rest()
-        return Reply(status=response.status, headers=Headers(response.raw_headers), body=body, oversized=oversized)
+        return Reply(response.status, Headers(response.raw_headers), body, oversized)
 
     async def _read(self, response: aiohttp.ClientResponse, request: Request, deadline: Deadline) -> tuple[bytes, bool]:
         """What is still to come, piece by piece."""
@@ -164,15 +158,31 @@ class Transport:
             raise
         return b"".join(kept), False
 
-    def _limits(self, timeout: Timeout, connect_within: float | None) -> aiohttp.ClientTimeout:
-        connect = timeout.connect
+    def _usual_options(self) -> dict[str, Any]:
+        """What every request has to say. What our own session knows need not be said: an option costs 0.2 us."""
+        options: dict[str, Any] = {"allow_redirects": False}
+        if not self._ours:
+            options |= {"raise_for_status": False, "timeout": self._timeout}
+        if self._config.ssl is not None:
+            options["ssl"] = self._config.ssl
+        if self._config.proxy is not None:
+            options["proxy"] = self._config.proxy
+        return options
+
+    def _options_for(self, request: Request, connect_within: float | None) -> dict[str, Any]:
+        options, usual = self._options, self._timeout
+        connect, read = request.timeout.connect, None if self._ours else request.timeout.read
         if connect_within is not None and (connect is None or connect_within < connect):
             connect = connect_within
-        read = None if self._ours else timeout.read
-        usual = self._timeout
-        if connect == usual.connect and read == usual.sock_read:
-            return usual
-        return _client_timeout(connect, read)
+        if connect != usual.connect or read != usual.sock_read:
+            options = {**options, "timeout": _client_timeout(connect, read)}
+        if request.method != "GET":
+            # Without being told aiohttp gives a POST without a body a Content-Type of its own.
+            bodily = {"data": request.body} if request.body is not None else {"skip_auto_headers": _NO_CONTENT_TYPE}
+            options = {**options, **bodily}
+        if self._config.trust_env:
+            options = {**options, "proxy": self._proxy(request.url)}
+        return options
 
     def _proxy(self, url: str) -> str | None:
         parts = urlsplit(url)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeGuard
 
 from ..models.enums import OpenEnum
+from .drafts import define
 
 
 class Unreadable(ValueError):
@@ -100,6 +101,34 @@ def read_datetime(value: Any, _: Any = None) -> datetime:
         with contextlib.suppress(OverflowError):  # the last moment there is, as .NET writes it, stays that
             moment += timedelta(microseconds=1)  # rounded, where fromisoformat cuts off
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def datetime_lines(value: str, names: dict[str, Any]) -> list[str]:
+    """Source lines that read the time in a variable, with a short cut for RFC 3339 as it is nearly always written.
+
+    In place 0.1 us, as a function 0.15, the long way 0.5. What they use goes to ``names``.
+    """
+    names |= {"from_iso": datetime.fromisoformat, "read_datetime": read_datetime}
+    # The shape too: fromisoformat also reads weeks, and a zone that is missing is a matter for the long way. A seventh
+    # digit of the fraction would be cut off, and not rounded.
+    usual = f"{value}[10] == 'T' and {value}[7] == '-' and t.tzinfo is not None"
+    return [
+        "try:",
+        f"    t = from_iso({value})",
+        f"    if not ({usual} and (len({value}) < 27 or not {value}[26].isdigit())): t = None",
+        "except (TypeError, ValueError, IndexError):",
+        "    t = None",
+        f"{value} = read_datetime({value}) if t is None else t",
+    ]
+
+
+def _quick_datetime() -> Callable[..., datetime]:
+    names: dict[str, Any] = {}
+    return define(datetime, "value, _=None", [*datetime_lines("value", names), "return value"], names)
+
+
+#: As :func:`read_datetime`, sooner.
+quick_datetime = _quick_datetime()
 
 
 def enum_reader(enum: type[OpenEnum]) -> Callable[..., OpenEnum]:

@@ -19,7 +19,8 @@ from ..config import ApiVersion
 from ..models.charging import ChargeSession, SessionError
 from ..models.enums import SessionErrorCode, SessionState
 from .drafts import define, sealing
-from .structuring import Field, Shape, open_enum, quick_datetime, spellings
+from .leaves import quick_datetime
+from .structuring import Field, Shape, open_enum, spellings
 
 #: Ids that are numbers on the wire of V1_PASCAL and V1 and text in V2.
 _NUMBERED = frozenset({"uid", "location_uid"})

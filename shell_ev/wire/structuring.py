@@ -20,9 +20,11 @@ from ..models.enums import OpenEnum
 from .drafts import define, sealing
 from .leaves import (
     Unreadable,
+    datetime_lines,
     enum_reader,
     is_list,
     is_object,
+    quick_datetime,
     read_bool,
     read_datetime,
     read_float,
@@ -43,7 +45,6 @@ _LEAVES: dict[type, Callable[..., Any]] = {
 
 _EXACT: Final = 2**53
 _MOST_SPELLINGS: Final = 256
-_from_iso = datetime.fromisoformat
 #: What a reader raises at a value that is not as promised; the tolerant reading takes over.
 ODD = (Unreadable, TypeError, ValueError, KeyError, AttributeError)
 
@@ -116,6 +117,18 @@ def load() -> None:
     import cattrs as _  # noqa: F401
 
 
+class _Hooks(dict[Any, Callable[..., Any]]):
+    """What reads a type, worked out when it is first asked for."""
+
+    def __init__(self, resolve: Callable[[Any], Callable[..., Any]]) -> None:
+        super().__init__()
+        self._resolve = resolve
+
+    def __missing__(self, target: Any) -> Callable[..., Any]:
+        hook = self[target] = self._resolve(target)
+        return hook
+
+
 class Structurer:
     """One cattrs converter with this library's hooks: lenient leaves, generated classes, tolerant second reading."""
 
@@ -131,7 +144,8 @@ class Structurer:
         self._inside = inside or {}
         self._unions: dict[Any, Choose] = {}
         self._shapes: dict[type, Shape] = {}
-        self._hooks: dict[Any, Callable[..., Any]] = {}
+        #: cattrs' hook for a type, resolved once. Every hook here is called with the value alone.
+        self.hooks = _Hooks(self._resolve)
 
     @functools.cached_property
     def converter(self) -> cattrs.Converter:
@@ -147,28 +161,24 @@ class Structurer:
     def read(self, cls: Any, value: Any, path: str, problems: list[str]) -> Any:
         """``value`` as ``cls``. What cannot be read is noted in ``problems``; raises Unreadable if nothing can."""
         try:
-            return self._hook(cls)(value)
+            return self.hooks[cls](value)
         except ODD:
             return self._tolerant(cls, value, path, problems)
 
-    def _hook(self, target: Any) -> Callable[..., Any]:
-        """cattrs' hook for a type, resolved once. Every hook here is called with the value alone."""
-        hook = self._hooks.get(target)
-        if hook is None:
-            if vocabulary := open_enum(target):
-                # cattrs would resolve a text enum as text before it asks any factory: name each class.
-                self.converter.register_structure_hook(vocabulary, enum_reader(vocabulary))
-            elif _is_union(target):
-                choose = self._unions[target] = _told_apart(target)
-                self.converter.register_structure_hook(target, self._union_hook(choose))
-            hook = self._hooks[target] = cast("Callable[..., Any]", self.converter.get_structure_hook(target))
-        return hook
+    def _resolve(self, target: Any) -> Callable[..., Any]:
+        if vocabulary := open_enum(target):
+            # cattrs would resolve a text enum as text before it asks any factory: name each class.
+            self.converter.register_structure_hook(vocabulary, enum_reader(vocabulary))
+        elif _is_union(target):
+            choose = self._unions[target] = _told_apart(target)
+            self.converter.register_structure_hook(target, self._union_hook(choose))
+        return cast("Callable[..., Any]", self.converter.get_structure_hook(target))
 
     def _union_hook(self, choose: Choose) -> Callable[..., Any]:
         def structure_union(value: Any, _: Any = None) -> Any:
             if not is_object(value):
                 raise Unreadable("expected an object")
-            return self._hook(choose(value))(value)
+            return self.hooks[choose(value)](value)
 
         return structure_union
 
@@ -216,7 +226,7 @@ class Structurer:
                 lines.append(f"{value} = get({field.key!r})")
             if field.required:
                 lines.append(f"if {value} is None: raise Unreadable({field.key!r})")
-            lines += _reading(field, value, self._hook(field.target), names, index)
+            lines += _reading(field, value, self.hooks[field.target], names, index)
         lines += sealing(cls, {field.name: f"v{index}" for index, field in enumerate(shape.fields)}, names)
         return define(cls, "o, _=None", lines, names)
 
@@ -224,7 +234,7 @@ class Structurer:
         if cls in self._unions and is_object(value):
             cls = self._unions[cls](value)
         if not attrs.has(cls):
-            return self._hook(cls)(value)
+            return self.hooks[cls](value)
         shape = self.shape(cls)
         if fallback := _raw_class(shape):
             return fallback(value)
@@ -250,14 +260,14 @@ class Structurer:
         if is_list(value):
             return self.read_each(cls, value, path, problems)
         try:
-            return (self._hook(cls)(value),)
+            return (self.hooks[cls](value),)
         except ODD:
             return self._second_reading(cls, value, path, problems)
 
     def read_each(self, cls: Any, items: Iterable[Any], path: str, problems: list[str]) -> tuple[Any, ...]:
         """As :meth:`read_many`, for items that may come one by one."""
         kept: list[Any] = []
-        hook = self._hook(cls)
+        hook = self.hooks[cls]
         for index, item in enumerate(items):
             try:
                 kept.append(hook(item))
@@ -351,6 +361,8 @@ def _reading(field: Field, value: str, hook: Callable[..., Any], names: dict[str
     one, many = f"{reader}({value})", f"map({reader}, {value})"
     if field.target is datetime:
         names[reader] = quick_datetime
+        if not field.many:
+            return [f"if {value} is not None:", *(f"    {line}" for line in datetime_lines(value, names))]
     elif vocabulary := open_enum(field.target):
         # A look-up in place, 30 ns.
         known = f"known{index}"
@@ -370,19 +382,6 @@ def _reading(field: Field, value: str, hook: Callable[..., Any], names: dict[str
         odd = f"if type({value}) is not {leaf} and {value} is not None: {value} = {one}"
         return [*whole, f"el{odd}"] if field.target is float else [odd]
     return [f"if {value} is not None: {value} = {one}"]
-
-
-def quick_datetime(value: Any, _: Any = None) -> datetime:
-    """As :func:`read_datetime`, with a short cut for RFC 3339 as it is nearly always written: 0.15 us for 0.5."""
-    try:
-        moment = _from_iso(value)
-        # The shape too: fromisoformat also reads weeks, and a zone that is missing is a matter for the long way.
-        # A seventh digit of the fraction would be cut off, and not rounded.
-        if value[10] == "T" and value[7] == "-" and moment.tzinfo is not None and not value[26:27].isdigit():
-            return moment
-    except (TypeError, ValueError, IndexError):
-        pass
-    return read_datetime(value)
 
 
 def _raw_class(shape: Shape) -> Callable[..., Any] | None:

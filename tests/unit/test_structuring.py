@@ -18,10 +18,10 @@ from shell_ev.models.locations import Address, Coordinates, Location
 from shell_ev.wire import codec as codec_module
 from shell_ev.wire.codec import Codec, Undecodable, parse_json
 from shell_ev.wire.drafts import draft
-from shell_ev.wire.leaves import Unreadable, read_datetime
+from shell_ev.wire.leaves import Unreadable, quick_datetime, read_datetime
 from shell_ev.wire.location_results import LOCATIONS
 from shell_ev.wire.streaming import NotStreamable, Read, stream
-from shell_ev.wire.structuring import Spellings, fold, quick_datetime
+from shell_ev.wire.structuring import Spellings, fold
 
 
 def _location(body: bytes) -> Location:
