@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import harness, report
 
-NAMES = ("calls", "in_flight", "decoding", "footprint", "following", "iterating")
+NAMES = ("calls", "in_flight", "decoding", "footprint", "following", "iterating", "instructions")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,7 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import rivals
-from .harness import OFFICIAL, OURS, Options, Table, finish, missing, options, prepare, take_turns, take_turns_async
+from .harness import (
+    DOCUMENTED,
+    OFFICIAL,
+    OURS,
+    Options,
+    Table,
+    finish,
+    missing,
+    options,
+    prepare,
+    take_turns,
+    take_turns_async,
+)
 from .server import Served, served
 
 IN_FLIGHT = 100
@@ -31,7 +43,11 @@ async def with_await(served: Served, given: Options) -> Table:
             async with bare.get(url, headers=headers) as response:
                 json.loads(await response.read())
 
-        calls: dict[str, Any] = {"aiohttp": aiohttp_call}
+        async def documented_call() -> None:
+            async with bare.get(url, headers=headers) as response:
+                await response.json()
+
+        calls: dict[str, Any] = {"aiohttp": aiohttp_call, DOCUMENTED: documented_call}
         for label, engine in ((OURS, "cattrs"), ("shell_ev[speed]", "msgspec")):
             if engine == "cattrs" or rivals.PRESENT["msgspec"]:
                 client = await stack.enter_async_context(rivals.ours(served, engine))
