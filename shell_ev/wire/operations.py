@@ -13,8 +13,6 @@ from enum import Enum
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import quote, urlencode
 
-import attrs
-
 from ..config import ApiVersion
 
 Place = Literal["body", "query", "path"]
@@ -31,18 +29,12 @@ class Argument(NamedTuple):
     """Plain letters: it goes into a query as it is."""
 
 
-@attrs.frozen(kw_only=True, slots=False, eq=False, repr=False)
-class Route:
-    """How one operation travels in one dialect."""
+class Route(NamedTuple):
+    """How one operation travels in one dialect. With a seat in the body a JSON body goes out, however empty."""
 
     method: str
     path: str
     arguments: tuple[Argument, ...]
-
-    @functools.cached_property
-    def has_body(self) -> bool:
-        """Whether a JSON body (and a Content-Type) goes out."""
-        return any(argument.place == "body" for argument in self.arguments)
 
     @property
     def names(self) -> frozenset[str]:
@@ -100,23 +92,24 @@ def build(route: Route, arguments: Mapping[str, Any]) -> tuple[str, bytes | None
     """
     path = route.path
     query: list[str] = []
-    body: dict[str, Any] = {}
+    body: dict[str, Any] | None = None
     for name, place, wire_name in route.arguments:
         value = arguments.get(name)
-        if value is None:
+        if place == "body":
+            body = {} if body is None else body
+            if value is not None:
+                body[wire_name] = value
+        elif value is None:
             continue
-        if place == "query":
-            if type(value) is str:
-                query.append(f"{wire_name}={_quoted(value)}")
-            else:
-                query += _pairs(wire_name, value)
-        elif place == "body":
-            body[wire_name] = value
-        else:
+        elif place == "path":
             path = path.replace("{" + wire_name + "}", _quoted(wire_text(value)))
+        elif type(value) is str:
+            query.append(f"{wire_name}={_quoted(value)}")
+        else:
+            query += _pairs(wire_name, value)
     if query:
         path = f"{path}?{'&'.join(query)}"
-    if not route.has_body:
+    if body is None:
         return path, None
     return path, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 

@@ -7,6 +7,8 @@ import ssl
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from shell_ev import (
     ApiVersion,
@@ -97,6 +99,7 @@ class TestUrls:
             "https://ev.example/./x",
             f"https://{'a' * 64}.example",
             "https://a..example",
+            "https://...",
             7,
             b"https://ev.example",
         ],
@@ -105,6 +108,18 @@ class TestUrls:
     def test_bad_urls(self, option: str, url: Any) -> None:
         with pytest.raises(ConfigurationError, match=option):
             make_config(**{option: url})
+
+    @given(st.lists(st.text("ab-_0", max_size=3) | st.integers(61, 65).map("x".__mul__), min_size=1, max_size=4))
+    def test_the_short_way_to_judge_a_plain_host_judges_as_the_codec_does(self, labels: list[str]) -> None:
+        host = ".".join(labels)
+        assume(host.strip("."))
+        try:
+            host.rstrip(".").encode("idna")
+        except UnicodeError:
+            with pytest.raises(ConfigurationError, match="base_url"):
+                make_config(base_url=f"https://{host}")
+        else:
+            assert make_config(base_url=f"https://{host}").base_url == f"https://{host}"
 
     def test_a_token_url_needs_a_path(self) -> None:
         with pytest.raises(ConfigurationError, match="token_url must name the path"):
