@@ -9,7 +9,6 @@ from typing import Any
 
 from . import rivals
 from .harness import (
-    DOCUMENTED,
     OFFICIAL,
     OURS,
     Options,
@@ -41,14 +40,9 @@ async def with_await(served: Served, given: Options) -> Table:
             async with session.get(url, headers=headers) as response:
                 json.loads(await response.read())
 
-        async def documented_call() -> None:
-            async with bare.get(url, headers=headers) as response:
-                await response.json()
-
         calls: dict[str, Any] = {
             "aiohttp": lambda: aiohttp_call(bare),
             "aiohttp, no timeout": lambda: aiohttp_call(lean),
-            DOCUMENTED: documented_call,
         }
         for label, engine in ((OURS, "cattrs"), ("shell_ev[speed]", "msgspec")):
             if engine == "cattrs" or rivals.PRESENT["msgspec"]:

@@ -19,8 +19,6 @@ from pathlib import Path
 OURS = "shell_ev"
 FAST = "shell_ev[speed]"
 OFFICIAL = "official SDK"
-#: As aiohttp's documentation writes it; what is called plain aiohttp here is the leanest way.
-DOCUMENTED = "aiohttp, response.json()"
 
 _KEPT = frozenset({"PATH", "HOME", "LANG", "PYTHONPATH", "SYSTEMROOT", "TEMP", "TMP"})
 

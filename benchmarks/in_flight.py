@@ -11,7 +11,6 @@ from typing import Any
 
 from . import rivals
 from .harness import (
-    DOCUMENTED,
     OFFICIAL,
     OURS,
     Options,
@@ -43,11 +42,7 @@ async def with_await(served: Served, given: Options) -> Table:
             async with bare.get(url, headers=headers) as response:
                 json.loads(await response.read())
 
-        async def documented_call() -> None:
-            async with bare.get(url, headers=headers) as response:
-                await response.json()
-
-        calls: dict[str, Any] = {"aiohttp": aiohttp_call, DOCUMENTED: documented_call}
+        calls: dict[str, Any] = {"aiohttp": aiohttp_call}
         for label, engine in ((OURS, "cattrs"), ("shell_ev[speed]", "msgspec")):
             if engine == "cattrs" or rivals.PRESENT["msgspec"]:
                 client = await stack.enter_async_context(rivals.ours(served, engine))
