@@ -10,18 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import rivals
-from .harness import (
-    OFFICIAL,
-    OURS,
-    Options,
-    Table,
-    finish,
-    missing,
-    options,
-    prepare,
-    take_turns,
-    take_turns_async,
-)
+from .harness import OFFICIAL, OURS, Options, Table, finish, missing, options, prepare, take_turns, take_turns_async
 from .server import Served, served
 
 IN_FLIGHT = 100
