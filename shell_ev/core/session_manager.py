@@ -176,15 +176,11 @@ class SessionManager:
         try:
             try:
                 with call.deadline:
-                    began_at = call.started
                     if source is not None:
-                        token = source.at_hand()
-                        if token is None:
-                            token = await source.acquire()
-                            began_at = wire.timers.time()
-                        self._authorise(call, request, token)
+                        self._authorise(call, request, source.at_hand() or await source.acquire())
                     reply: Reply | None = None
                     while reply is None:
+                        began_at = wire.timers.time()
                         connect_within = self._begin_try(call, began_at)
                         outcome: Reply | SendFailure
                         try:
@@ -200,7 +196,6 @@ class SessionManager:
                             reply = outcome
                         else:
                             reply = await self._recover(wire, call, request, source, outcome)
-                            began_at = wire.timers.time()
             except TimeoutError as error:
                 if isinstance(error, ShellEVError) or not call.deadline.expired:
                     raise

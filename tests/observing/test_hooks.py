@@ -23,7 +23,7 @@ from fakes import (
     token_reply,
 )
 from listeners import Recorder, outcome, watched
-from virtual_time import virtual_time
+from virtual_time import VirtualTimeLoop, virtual_time
 
 from shell_ev import (
     ApiVersion,
@@ -203,6 +203,24 @@ class TestAFailure:
         assert (tried.attempt, tried.outcome, tried.failure) == (1, "no_answer", "no answer in time")
         assert tried.elapsed == 3
         assert (heard.only.end.elapsed, heard.only.end.outcome) == (3, "error")
+
+    @virtual_time
+    async def test_of_a_try_does_not_count_what_an_observer_took_before_it(self) -> None:
+        class Slow(Recorder):
+            def call_began(self, call: CallInfo) -> CallObserver:
+                loop = asyncio.get_running_loop()
+                assert isinstance(loop, VirtualTimeLoop)
+                loop.skip(2)
+                return super().call_began(call)
+
+        heard = Slow()
+        sender = FakeSender(token_reply(), good("active"), always=never)
+        ev = client_over(sender, ClientCredentials("id", "secret"), timeout=5, observer=heard)
+        await call(ev, "active")  # from here on there is a token at hand
+        with pytest.raises(RequestTimeoutError):
+            await call(ev, "retrieve")
+        assert [tried.elapsed for heard_of in heard.calls for tried in heard_of.tries] == [0, 3]
+        assert [heard_of.end.elapsed for heard_of in heard.calls] == [2, 5]
 
     @virtual_time
     async def test_for_want_of_time_while_waiting_was_a_try_of_its_own(self) -> None:
