@@ -233,6 +233,9 @@ def _in_words(error: Exception) -> str:
         if isinstance(error.os_error, ssl.SSLError):
             why = f"no TLS there ({why})"
         return f"cannot connect to {whose}{_address(error)}: {why}"
+    if isinstance(error, aiohttp.ClientResponseError) and not isinstance(error, aiohttp.ClientHttpProxyError):
+        # Its text is of several lines and has a status in it that nobody sent.
+        return f"what came is no HTTP: {' '.join(error.message.split())}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

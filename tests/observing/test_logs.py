@@ -14,7 +14,8 @@ from listeners import outcome, watched
 from raw_servers import raw_server
 from virtual_time import virtual_time
 
-from shell_ev import ApiVersion, AsyncShellEV, StaticToken
+from shell_ev import ApiVersion, AsyncShellEV, OutcomeUnknownError, StaticToken
+from shell_ev.core.exchange import SendFailure
 from shell_ev.sandbox import Fault, Sandbox
 
 FIELDS = {"event", "operation", "request_id", "attempt", "outcome", "status", "failure"}
@@ -184,10 +185,17 @@ class TestRedaction:
         (record,) = lines(debug, "try")
         assert record.getMessage().startswith(f"charging.{operation}: try 1: ")
         everything = record.getMessage() + repr(vars(record))
-        assert f"{url}/***" in everything, "aiohttp's words hold the URL"
         for planted in (CARD, SESSION, EVSE, "planted-token"):
             assert planted not in everything
         assert "planted-token" not in str(error)
+
+    async def test_a_url_in_the_words_of_others_is_cut_off_at_its_path(self, debug: pytest.LogCaptureFixture) -> None:
+        failure = SendFailure(f"OddError: 407, url='https://ev.example/ev/v2/stop?sessionId={SESSION}'", sent=True)
+        assert isinstance(await outcome(client_over(FakeSender(failure)), "stop"), OutcomeUnknownError)
+        (record,) = lines(debug, "try")
+        everything = record.getMessage() + repr(vars(record))
+        assert "OddError: 407, url='https://ev.example/***'" in record.getMessage()
+        assert SESSION not in everything
 
     async def test_a_story_without_a_secret(self, sandbox: Sandbox, debug: pytest.LogCaptureFixture) -> None:
         sandbox.faults.add("token", Fault.status(500))

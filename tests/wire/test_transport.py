@@ -9,6 +9,7 @@ import gzip
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -592,6 +593,24 @@ class TestWhatIsToldOfAConnectionThatCannotBeMade:
         finally:
             server.close()
         assert told.startswith(f"cannot connect to 127.0.0.1:{port}: its certificate is not trusted: self-signed")
+
+
+@pytest.mark.parametrize("operation", ["active", "start"])
+async def test_an_answer_that_is_no_http_is_told_as_that(operation: str) -> None:
+    """aiohttp makes a status of 400 of it, which nobody sent, and repeats the URL with its ids."""
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+        writer.close()
+
+    async with raw_server(serve) as url, AsyncShellEV(token_source=TOKEN, base_url=url, max_retries=0) as ev:
+        with pytest.raises(TransportError) as caught:
+            await call(ev, operation)
+    told = str(caught.value)
+    assert "what came is no HTTP: Bad status line: Expected HTTP/" in told
+    assert "SSH-2.0" in told
+    assert not re.search(r"400|url=|ev/v2|\\n", told)
+    assert caught.value.outcome_unknown is (operation == "start")
 
 
 class TestTheLifeOfAClient:
