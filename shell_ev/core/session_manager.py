@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
 from ..config import ApiVersion, ClientConfig, Timeout
-from ..errors import ConfigurationError, ShellEVError
+from ..errors import ConfigurationError, ShellEVError, one_line
 from ..models.response import ApiResponse
 from ..wire.codec import FAILED, NOTHING, Codec, Decoded, Result, Undecodable
 from ..wire.drafts import maker
@@ -230,7 +230,7 @@ class SessionManager:
         return remaining - 0.02 if remaining > 0.04 else remaining / 2
 
     def _no_answer(self, call: Call, problem: SendFailure) -> SendFailure:
-        problem.reason = call.facts().mask(problem.reason)
+        problem.reason = one_line(call.facts().mask_torn(problem.reason), 200)
         call.progress.sent = problem.sent
         return problem.with_traceback(None)  # it leads to the frame that is going to hold it
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from ..config import ClientConfig
-from ..errors import ConfigurationError, one_line
+from ..errors import ConfigurationError
 from ..models.response import Headers
 from .deadline import Deadline
 from .exchange import Reply, Request, SendFailure
@@ -211,8 +211,8 @@ def _client_timeout(connect: float | None, read: float | None) -> aiohttp.Client
 
 
 def _translated(error: Exception) -> Exception:
-    said = _USERINFO.sub("//***@", _in_words(error))  # a proxy's URL comes with its password
-    reason = one_line(said, 200)
+    # A proxy's URL comes with its password. Not cut here: half a token is not known for what it is.
+    reason = _USERINFO.sub("//***@", _in_words(error))
     if isinstance(error, _NOT_SENT):
         timed_out = isinstance(error, asyncio.TimeoutError)
         return SendFailure("no connection in time" if timed_out else reason, sent=False, timed_out=timed_out)
@@ -234,8 +234,8 @@ def _in_words(error: Exception) -> str:
             why = f"no TLS there ({why})"
         return f"cannot connect to {whose}{_address(error)}: {why}"
     if isinstance(error, aiohttp.ClientResponseError) and not isinstance(error, aiohttp.ClientHttpProxyError):
-        # Its text is of several lines and has a status in it that nobody sent.
-        return f"what came is no HTTP: {' '.join(error.message.split())}"
+        # Its text has a status in it that nobody sent, and the URL with its ids.
+        return f"what came is no HTTP: {error.message}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

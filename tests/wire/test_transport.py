@@ -613,6 +613,29 @@ async def test_an_answer_that_is_no_http_is_told_as_that(operation: str) -> None
     assert caught.value.outcome_unknown is (operation == "start")
 
 
+@pytest.mark.parametrize("cut", [1, 40, 100, 400, 900])
+@pytest.mark.parametrize("begin", [0, 30, 300])
+async def test_no_part_of_a_token_is_told_however_it_was_cut(begin: int, cut: int) -> None:
+    """By whoever shortens a text, or by the network: an answer is refused with what has come of it."""
+    token = "".join(chr(97 + number * number % 26) + str(number) for number in range(250))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sent = await reader.readuntil(b"\r\n\r\n")
+        assert token.encode() in sent
+        writer.write(b"you said " + token[begin:][:cut].encode() + b"\r\n\r\n")
+        writer.close()
+
+    async with (
+        raw_server(serve) as url,
+        AsyncShellEV(token_source=StaticToken(token), base_url=url, max_retries=0) as ev,
+    ):
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await call(ev, "start")
+    told = str(caught.value)
+    assert "you said" in told
+    assert not any(token[place : place + 12] in told for place in range(len(token) - 11))
+
+
 class TestTheLifeOfAClient:
     async def test_after_closing_every_call_is_a_configuration_error(self, sandbox: Sandbox) -> None:
         ev = AsyncShellEV(sandbox.client_id, sandbox.client_secret, base_url=sandbox.url)
