@@ -30,8 +30,8 @@ from .server import FULL_PAGE, Served, served
 
 def decoded(given: Options) -> list[Table]:
     """Decoding alone, from bytes in memory."""
-    from shell_ev.wire.codec import SESSION
     from shell_ev.wire.location_results import LOCATIONS
+    from shell_ev.wire.results import SESSION
 
     session, plain, full = payloads.session(), payloads.locations(tariffs=False), payloads.locations()
     many = payloads.locations(5_000) if not given.quick else payloads.locations(50)
@@ -65,7 +65,7 @@ def decoded(given: Options) -> list[Table]:
 
 def codecs() -> dict[str, Any]:
     """Our decoders, one per engine that is here."""
-    from shell_ev.config import ApiVersion
+    from shell_ev.dialects import ApiVersion
     from shell_ev.wire.codec import Codec
 
     found = {OURS: Codec(ApiVersion.V2, "cattrs")}

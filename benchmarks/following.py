@@ -39,7 +39,7 @@ async def followed(served: Served, given: Options) -> list[Table]:
 
 
 async def _follow(served: Served, size: int, seconds: float, fast: bool) -> tuple[int, float, float | None]:
-    from shell_ev.lifecycle.polling import Polling
+    from shell_ev.charges.poller import Polling
 
     every_second = Polling(eager=1.0, steady=1.0, patient=1.0, started=1.0, spread=0.2)
     sessions = [str(uuid.uuid4()) for _ in range(size)] if served.full_pages else [served.session_id] * size
@@ -83,12 +83,6 @@ def main(arguments: list[str] | None = None) -> None:
     given = options(arguments)
     prepare()
     missing(rivals.PRESENT)
-    try:
-        from shell_ev.lifecycle import polling as _  # noqa: F401
-    except ImportError:
-        print("following charges comes with shell_ev.lifecycle: nothing to measure yet")
-        finish([], given)
-        return
     with served() as server:
         finish(asyncio.run(followed(server, given)), given)
 

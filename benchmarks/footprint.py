@@ -58,7 +58,7 @@ rivals.official(served).charging.get_charge_session_retrieve(
 """
 
 _HOLD_OURS = """
-from shell_ev.config import ApiVersion
+from shell_ev.options import ApiVersion
 from shell_ev.wire.codec import Codec
 from shell_ev.wire.location_results import LOCATIONS
 codec = Codec(ApiVersion.V2, "{engine}")

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import aiohttp
 
 import shell_ev
-from shell_ev import client, config, errors, sync
+from shell_ev import client, errors, sync
+from shell_ev import options as config
 from shell_ev.core import auth
 
 project = "shell_ev"
@@ -87,8 +88,8 @@ BUILT_BY_USERS = {
 #: What an asynchronous method gives, and what its blocking twin gives instead.
 TWINS = {
     "collections.abc.AsyncIterator": "collections.abc.Iterator",
-    "shell_ev.lifecycle.charge.AsyncCharge": "shell_ev.sync.Charge",
-    "shell_ev.lifecycle.starting.AsyncChargeBlock": "shell_ev.sync.ChargeBlock",
+    "shell_ev.charges.charge.AsyncCharge": "shell_ev.sync.Charge",
+    "shell_ev.charges.block.AsyncChargeBlock": "shell_ev.sync.ChargeBlock",
 }
 
 

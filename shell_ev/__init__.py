@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .charges.charge import AsyncCharge as AsyncCharge
+    from .charges.poller import Polling as Polling
     from .client import AsyncShellEV as AsyncShellEV
-    from .config import ApiVersion as ApiVersion
-    from .config import ClientConfig as ClientConfig
-    from .config import Environment as Environment
-    from .config import Timeout as Timeout
     from .core.auth import AccessToken as AccessToken
     from .core.auth import ClientCredentials as ClientCredentials
     from .core.auth import StaticToken as StaticToken
     from .core.auth import TokenSource as TokenSource
+    from .dialects import ApiVersion as ApiVersion
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BadRequestError as BadRequestError
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
     from .errors import ValidationError as ValidationError
     from .identifiers import EmaId as EmaId
     from .identifiers import EvseId as EvseId
-    from .lifecycle.charge import AsyncCharge as AsyncCharge
-    from .lifecycle.polling import Polling as Polling
     from .models.charging import ChargeSession as ChargeSession
     from .models.charging import SessionError as SessionError
     from .models.charging import StartedSession as StartedSession
@@ -84,13 +81,17 @@ if TYPE_CHECKING:
     from .models.tariffs import TariffAltText as TariffAltText
     from .models.tariffs import TariffElement as TariffElement
     from .models.tariffs import TariffRestrictions as TariffRestrictions
+    from .options import ClientConfig as ClientConfig
+    from .options import Environment as Environment
+    from .options import Timeout as Timeout
     from .sync import Charge as Charge
     from .sync import ShellEV as ShellEV
 
 _ROOMS = {
     "client": "AsyncShellEV",
     "sync": "Charge ShellEV",
-    "config": "ApiVersion ClientConfig Environment Timeout",
+    "dialects": "ApiVersion",
+    "options": "ClientConfig Environment Timeout",
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
     "errors": (
         "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeNotStoppedError ChargePendingError "
@@ -100,8 +101,8 @@ _ROOMS = {
         "TransportError UnauthorizedError ValidationError"
     ),
     "identifiers": "EmaId EvseId",
-    "lifecycle.charge": "AsyncCharge",
-    "lifecycle.polling": "Polling",
+    "charges.charge": "AsyncCharge",
+    "charges.poller": "Polling",
     "models.charging": "ChargeSession SessionError StartedSession",
     "models.locations": "Accessibility Address Connector Coordinates ElectricalProperties Evse Location OpeningHours",
     "models.tariffs": (

@@ -10,21 +10,26 @@ from uuid import UUID
 
 import attrs
 
-from . import config as _config
-from . import lifecycle
-from .config import ApiVersion, ClientConfig, Environment, Timeout, make_config, options_from_env
+from . import options as _config
+from .charges.block import AsyncChargeBlock
+from .charges.charge import DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT, AsyncCharge, ChargeOptions
+from .charges.follow import DEFAULT_BUDGET, follow
+from .charges.poller import OnProblem, Polling
+from .charges.reconcile import reconcile
+from .charges.start import Starter
 from .core.auth import ClientCredentials, TokenSource
-from .core.exchange import Sender
+from .core.call import Sender
+from .core.connections import not_pickled
+from .core.ownership import Claims
 from .core.session_manager import SessionManager
-from .core.shared import not_pickled
+from .dialects import ApiVersion
 from .endpoints.charging import AsyncCharging
-from .endpoints.checks import Checks
+from .endpoints.validation import Checks
 from .errors import ConfigurationError, ShellEVError
 from .identifiers import EmaId, EvseId
-from .lifecycle import DEFAULT_BUDGET, DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT
-from .lifecycle.claims import Claims
 from .models.charging import ChargeSession
 from .observing import Observer
+from .options import ClientConfig, Environment, Timeout, make_config, options_from_env
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -192,12 +197,12 @@ class AsyncShellEV:
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
         ema_id: str | EmaId | None = None,
         keep_running: bool = False,
-        polling: lifecycle.Polling | None = None,
-        on_problem: lifecycle.OnProblem | None = None,
+        polling: Polling | None = None,
+        on_problem: OnProblem | None = None,
         request_id: str | UUID | None = None,
         timeout: float | Timeout | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> lifecycle.AsyncChargeBlock:
+    ) -> AsyncChargeBlock:
         """A charge for a block: started on entry, stopped and seen stopped on the way out.
 
         Enter it with ``async with``, that of :class:`~shell_ev.ShellEV` with ``with``.
@@ -213,7 +218,7 @@ class AsyncShellEV:
         stays the error, with a note. A cancelled start or block still stops its charge, within ``stop_timeout``
         (twice that if the start itself is still open).
         """
-        return lifecycle.AsyncChargeBlock(
+        return AsyncChargeBlock(
             self._starter(
                 ev_charge_number,
                 evse_id,
@@ -232,12 +237,12 @@ class AsyncShellEV:
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
         ema_id: str | EmaId | None = None,
-        polling: lifecycle.Polling | None = None,
-        on_problem: lifecycle.OnProblem | None = None,
+        polling: Polling | None = None,
+        on_problem: OnProblem | None = None,
         request_id: str | UUID | None = None,
         timeout: float | Timeout | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> lifecycle.AsyncCharge:
+    ) -> AsyncCharge:
         """Start a charge and keep it: accepted, not yet seen started. It runs until somebody stops it.
 
         A start whose answer was lost is looked for, up to ``start_timeout`` seconds. Arguments and errors as in
@@ -250,12 +255,12 @@ class AsyncShellEV:
         self,
         ev_charge_number: str | EmaId,
         evse_id: str | EvseId,
-        options: lifecycle.ChargeOptions,
+        options: ChargeOptions,
         request_id: str | UUID | None,
         timeout: float | Timeout | None,
         headers: Mapping[str, str] | None,
-    ) -> lifecycle.Starter:
-        return lifecycle.Starter(
+    ) -> Starter:
+        return Starter(
             self._manager,
             self._claims,
             ev_charge_number,
@@ -272,15 +277,15 @@ class AsyncShellEV:
         stop_timeout: float,
         ema_id: str | EmaId | None,
         keep_running: bool,
-        polling: lifecycle.Polling | None,
-        on_problem: lifecycle.OnProblem | None,
-    ) -> lifecycle.ChargeOptions:
-        return lifecycle.ChargeOptions(
+        polling: Polling | None,
+        on_problem: OnProblem | None,
+    ) -> ChargeOptions:
+        return ChargeOptions(
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
             ema_id=None if ema_id is None else str(ema_id),
             keep_running=keep_running,
-            polling=lifecycle.Polling() if polling is None else polling,
+            polling=Polling() if polling is None else polling,
             on_problem=on_problem,
         )
 
@@ -290,15 +295,15 @@ class AsyncShellEV:
         *,
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
-        polling: lifecycle.Polling | None = None,
-        on_problem: lifecycle.OnProblem | None = None,
-    ) -> lifecycle.AsyncCharge:
+        polling: Polling | None = None,
+        on_problem: OnProblem | None = None,
+    ) -> AsyncCharge:
         """The charge of a session that is known by its UUID. Nothing is sent. Raises ValidationError."""
         checks = Checks("attach")
         checked = checks.uuid("session_id", session_id)
-        checks.options(None, None, None, None)
+        checks.raise_if_any()
         options = self._charge_options(start_timeout, stop_timeout, None, True, polling, on_problem)
-        return lifecycle.AsyncCharge(self._manager, checked, options)
+        return AsyncCharge(self._manager, checked, options)
 
     async def reconcile(
         self,
@@ -307,9 +312,9 @@ class AsyncShellEV:
         ema_id: str | EmaId | None = None,
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
-        polling: lifecycle.Polling | None = None,
-        on_problem: lifecycle.OnProblem | None = None,
-    ) -> lifecycle.AsyncCharge:
+        polling: Polling | None = None,
+        on_problem: OnProblem | None = None,
+    ) -> AsyncCharge:
         """Find out what came of a ``charging.start`` or ``charging.stop`` whose error says ``outcome_unknown``.
 
         A start is looked for among the card's active sessions for up to ``start_timeout`` seconds and adopted;
@@ -317,15 +322,15 @@ class AsyncShellEV:
         when no session shows; ValidationError for an error that leaves nothing open.
         """
         options = self._charge_options(start_timeout, stop_timeout, ema_id, True, polling, on_problem)
-        return await lifecycle.reconcile(self._manager, self._claims, error, options)
+        return await reconcile(self._manager, self._claims, error, options)
 
     def follow(
         self,
-        charges: Iterable[lifecycle.AsyncCharge | str | UUID],
+        charges: Iterable[AsyncCharge | str | UUID],
         *,
         budget: float = DEFAULT_BUDGET,
-        polling: lifecycle.Polling | None = None,
-        on_problem: lifecycle.OnProblem | None = None,
+        polling: Polling | None = None,
+        on_problem: OnProblem | None = None,
     ) -> AsyncIterator[tuple[str, ChargeSession]]:
         """Follow many charges: session id and session, for each new state of any of them, until all are over.
 
@@ -333,8 +338,8 @@ class AsyncShellEV:
         first. A charge that was never looked at is first shown as it is. Errors of single looks go to ``on_problem``
         or the log; a refused token or a closed client is raised. Raises ValidationError at once.
         """
-        polling = lifecycle.Polling() if polling is None else polling
-        return lifecycle.follow(self._manager, charges, budget=budget, polling=polling, on_problem=on_problem)
+        polling = Polling() if polling is None else polling
+        return follow(self._manager, charges, budget=budget, polling=polling, on_problem=on_problem)
 
     async def aclose(self) -> None:
         """Close connections and forget the token. May be called twice; a copy's does nothing."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 if TYPE_CHECKING:
-    from .config import ApiVersion
+    from .dialects import ApiVersion
     from .models.response import ApiResponse
 
 TryOutcome = Literal["answered", "not_sent", "no_answer", "cancelled"]

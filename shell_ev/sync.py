@@ -16,24 +16,23 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar
 from uuid import UUID
 
-from . import config as _config
+from . import options as _config
+from .charges.block import AsyncChargeBlock, not_entered
+from .charges.charge import DEFAULT_STOP_TIMEOUT, AsyncCharge
+from .charges.cleanup import cleanup_during, log_failed
+from .charges.follow import DEFAULT_BUDGET, is_many
+from .charges.poller import OnProblem, Polling
 from .client import AsyncShellEV
-from .config import ApiVersion, ClientConfig, Environment, Timeout
+from .core.connections import not_pickled
 from .core.portal import CANCEL_GRACE, Portal
-from .core.shared import not_pickled
+from .dialects import ApiVersion
 from .endpoints.charging import AsyncCharging
 from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
-from .lifecycle import DEFAULT_BUDGET, DEFAULT_STOP_TIMEOUT
-from .lifecycle.charge import AsyncCharge
-from .lifecycle.following import is_many
-from .lifecycle.polling import Polling
-from .lifecycle.shielding import beside, log_failed
-from .lifecycle.starting import AsyncChargeBlock, not_entered
-from .lifecycle.watching import OnProblem
 from .models.charging import ChargeSession
 from .models.enums import SessionState
 from .observing import Observer
+from .options import ClientConfig, Environment, Timeout
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -130,7 +129,7 @@ def blocking_wrapped(
             return into(portal, made[0])
         except BaseException as error:
             if made and undo is not None:
-                portal.run(beside(error, undo(made[0]), repr(made[0])), grace)
+                portal.run(cleanup_during(error, undo(made[0]), repr(made[0])), grace)
             raise
 
     return _named(call, method)

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shell_ev.client import AsyncShellEV
-from shell_ev.config import make_config
 from shell_ev.core.auth import ClientCredentials
 from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.core.transport import Transport
+from shell_ev.options import make_config
 from shell_ev.sandbox import Sandbox
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import attrs
 
 from shell_ev import AsyncShellEV, StaticToken
-from shell_ev.config import ClientConfig, make_config
-from shell_ev.core.deadline import Deadline
-from shell_ev.core.exchange import Reply, Request, SendFailure
+from shell_ev.core.call import Reply, Request, SendFailure
+from shell_ev.core.deadlines import Deadline
 from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.models.response import Headers
+from shell_ev.options import ClientConfig, make_config
 
 CARD = "NL-TNM-C00122045-K"
 EVSE = "NL*TNM*E02003451*0"

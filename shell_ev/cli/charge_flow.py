@@ -17,13 +17,13 @@ from typing import Any
 
 import attrs
 
+from ..charges.charge import AsyncCharge
+from ..charges.poller import Polling
+from ..charges.reconcile import check_ema_id
 from ..client import AsyncShellEV
-from ..config import ApiVersion
+from ..dialects import ApiVersion
 from ..endpoints.charging import prepare_start
 from ..errors import ChargeFailedError, ChargeNotStoppedError, ChargePendingError, ShellEVError
-from ..lifecycle.charge import AsyncCharge
-from ..lifecycle.polling import Polling
-from ..lifecycle.reconciling import check_ema_id
 from ..observing import CallEnded, CallInfo, CallObserver, Observer
 from ..wire.operations import START
 from .charge_events import Event

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from ..config import ApiVersion, Environment
+from ..dialects import ApiVersion
+from ..options import Environment
 from .settings import Settings
 
 _NEGATIVE = re.compile(r"-\.?[0-9].*")

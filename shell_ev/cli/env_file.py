@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..config import ENV_CREDENTIALS, ENV_OPTIONS
 from ..errors import ConfigurationError
+from ..options import ENV_CREDENTIALS, ENV_OPTIONS
 
 #: What such a file may set: all that ``from_env`` reads.
 VARIABLES = (*ENV_CREDENTIALS, *ENV_OPTIONS)

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from ..config import options_from_env
+from ..charges.poller import Polling
 from ..errors import ConfigurationError
-from ..lifecycle.polling import Polling
+from ..options import options_from_env
 from .command import command
 from .exit_codes import ExitCode
 from .output import Output

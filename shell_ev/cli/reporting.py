@@ -115,6 +115,6 @@ def next_commands(error: ShellEVError, settings: Settings) -> list[str]:
     arguments: dict[str, str] = getattr(error, "arguments", {})
     card = arguments.get("ev_charge_number")
     # Here and not above: it takes the whole engine along, which a command that sends nothing does without.
-    from ..lifecycle.reconciling import ema_id_of
+    from ..charges.reconcile import ema_id_of
 
     return [settings.command("active", ema_id_of(card) or "EMA_ID")] if card else []

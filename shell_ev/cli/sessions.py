@@ -25,7 +25,7 @@ from .tables import Column, print_pairs, print_table
 from .values import clock, duration
 
 if TYPE_CHECKING:
-    from ..lifecycle.charge import AsyncCharge
+    from ..charges.charge import AsyncCharge
 
 _SESSION = click.argument("session_id", metavar="SESSION_ID")
 
@@ -146,7 +146,7 @@ def stop(settings: Settings, session_id: str, stop_timeout: float) -> ExitCode:
 @click.pass_obj
 def show(settings: Settings, session_id: str, follow: bool, every: float) -> ExitCode:
     """Show one charge session, running or ended."""
-    from ..lifecycle.polling import Polling
+    from ..charges.poller import Polling
 
     async def work(run: Run) -> None:
         charge = run.ev.attach(session_id, polling=Polling(started=every))

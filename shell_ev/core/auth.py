@@ -18,9 +18,9 @@ from ..errors import AuthenticationError, ConfigurationError, ShellEVError, one_
 from ..models.response import Headers
 from ..wire.codec import parse_json
 from ..wire.error_bodies import read_error_body
-from ..wire.leaves import is_object
 from ..wire.operations import form_body
-from .exchange import Reply
+from ..wire.values import is_object
+from .call import Reply
 
 #: A token is renewed this long before it ends, or a fifth of its life if that is less: skew never eats a short one.
 _EARLY = 60.0
@@ -209,7 +209,7 @@ class TokenCache:
         self._ends_at = math.inf
         self._fetching: asyncio.Task[AccessToken] | None = None
 
-    def at_hand(self) -> AccessToken | None:
+    def cached(self) -> AccessToken | None:
         """The current token if it serves for a while yet: nearly always, and then nobody needs to wait or ask."""
         return self._token if self._clock() < self._renew_at else None
 
@@ -274,13 +274,13 @@ def _consume(task: asyncio.Task[AccessToken]) -> None:
         task.exception()
 
 
-class GuardedSource:
+class ValidatedSource:
     """A caller's token source: whatever it raises or gives, the request loop meets a token or an error of ours."""
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source
 
-    def at_hand(self) -> AccessToken | None:
+    def cached(self) -> AccessToken | None:
         """Always None: only the source knows."""
         return None
 
@@ -312,4 +312,4 @@ def _source_failed(error: Exception) -> AuthenticationError:
 
 
 #: What the request loop takes its tokens from: they can travel, and errors are ours.
-CheckedSource = TokenCache | GuardedSource
+CheckedSource = TokenCache | ValidatedSource

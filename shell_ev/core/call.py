@@ -1,20 +1,23 @@
-"""One logical call: what it may set for itself, and how far it has come. Knows nothing of how it is carried out."""
+"""One logical call, the request it sends and the reply or failure it gets."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from ..config import Timeout
-from ..wire.codec import Result
-from .auth import AccessToken, ClientCredentials
-from .deadline import Deadline
+from ..models.response import Headers
+from ..options import DEFAULT_MAX_RESPONSE_BYTES, Timeout
+from ..wire.results import Result
 from .failures import CallFacts
-from .telling import Watcher
+
+if TYPE_CHECKING:
+    from .auth import AccessToken, ClientCredentials
+    from .deadlines import Deadline
+    from .notify import CallNotifier
 
 
 @attrs.define(eq=False, repr=False)
@@ -73,7 +76,7 @@ class Call:
     """The one in use."""
     tokens: tuple[str, ...] = ()
     """What it travelled with, as text: a source may renew its token in place."""
-    watcher: Watcher | None = None
+    notifier: CallNotifier | None = None
 
     def facts(self) -> CallFacts:
         """What an error tells of the call, and what it must not show."""
@@ -90,3 +93,56 @@ class Call:
             arguments=self.arguments,
             sent_at=self.sent_at,
         )
+
+
+@attrs.define(repr=False)
+class Request:
+    """One try, ready to go. Not frozen, like the reply: that would cost each call 0.5 us.
+
+    Made in order and not by name, like the reply and the call: Python makes a dict of names for a class, 0.2 us each.
+    """
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    """The loop's own: a replay puts a fresh token in."""
+    body: bytes | None = None
+    timeout: Timeout = attrs.field(factory=Timeout)
+    """Limits of this call; ``total`` is watched by the loop."""
+    max_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    """Where reading the answer's body stops."""
+
+
+@attrs.define(eq=False, repr=False)
+class Reply:
+    """A whole answer, whatever its status. ``oversized`` says that the body was cut at the size limit."""
+
+    status: int
+    headers: Headers = attrs.field(factory=Headers)
+    body: bytes = b""
+    oversized: bool = False
+
+
+class SendFailure(Exception):
+    """No whole answer came. ``sent`` is False only when the request surely did not leave this machine."""
+
+    def __init__(self, reason: str, *, sent: bool, timed_out: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.sent = sent
+        self.timed_out = timed_out
+
+
+class Sender(Protocol):
+    """One try over the network. Raises :class:`SendFailure`, ``ConfigurationError`` or ``CancelledError`` only."""
+
+    async def send(self, request: Request, connect_within: float | None, deadline: Deadline) -> Reply:
+        """Send once; ``connect_within`` is the time left for getting a connection, if less than configured.
+
+        ``deadline`` is that of the whole call, for limiting silences in it.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give up the connections that are ours."""
+        ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
 
 import attrs
@@ -23,7 +23,9 @@ from ..errors import (
 )
 from ..models.response import Headers
 from ..wire.error_bodies import read_error_body
-from .exchange import Reply, SendFailure
+
+if TYPE_CHECKING:
+    from .call import Reply, SendFailure
 
 _MASK = "***"
 #: The least part of a secret that is hidden: shorter ones are in many a word, and worth nothing.

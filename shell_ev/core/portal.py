@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from typing import Any, Final, Generic, TypeVar, cast
 
 from ..errors import ConfigurationError
-from .shared import fork_count
+from .connections import fork_count
 
 R = TypeVar("R")
 
@@ -137,9 +137,9 @@ class _LoopThread:
         if not call.wanted or self._ending:
             self._finish(call, self._refusal(call))
             return
-        call.task = self._loop.create_task(self._carry_out(call), context=call.context)
+        call.task = self._loop.create_task(self._run(call), context=call.context)
 
-    async def _carry_out(self, call: _Call[Any]) -> None:
+    async def _run(self, call: _Call[Any]) -> None:
         """The call to its end, which it tells itself: a callback would take the loop another turn, 5 % of a call."""
         if not call.wanted:
             self._finish(call)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import urllib.request
 from urllib.parse import urlsplit
 
-from ..config import ClientConfig, is_proxy_url
 from ..errors import ConfigurationError
+from ..options import ClientConfig, is_proxy_url
 
 
 def proxy_for(config: ClientConfig, url: str) -> str | None:

@@ -10,12 +10,14 @@ import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
-from ..config import ApiVersion, ClientConfig, Timeout
+from ..dialects import ApiVersion
 from ..errors import ConfigurationError, ShellEVError, one_line
 from ..models.response import ApiResponse
-from ..wire.codec import FAILED, NOTHING, Codec, Decoded, Result, Undecodable
-from ..wire.drafts import maker
+from ..options import ClientConfig, Timeout
+from ..wire.codec import Codec
+from ..wire.codegen import maker
 from ..wire.operations import Operation, build
+from ..wire.results import FAILED, NOTHING, Decoded, Result, Undecodable
 from .auth import (
     AccessToken,
     CheckedSource,
@@ -26,15 +28,13 @@ from .auth import (
     TokenSource,
     read_grant,
 )
-from .call import NO_OPTIONS, Call, CallOptions, Progress, mint_request_id
-from .deadline import Deadline, DeadlineSweeper
-from .exchange import Reply, Request, Sender, SendFailure
+from .call import NO_OPTIONS, Call, CallOptions, Progress, Reply, Request, Sender, SendFailure, mint_request_id
+from .connections import Connections, LoopResources
+from .deadlines import Deadline, DeadlineSweeper
 from .failures import api_error, decode_error, unanswered
-from .hooks import Hooks, ambient_hooks
+from .notify import CallNotifier, notifier_for
 from .retry import Decision, Failure, decide, outcome_is_unknown, parse_retry_after
-from .shared import Shared, Wire
-from .telling import Watcher, watch
-from .timing import Timers, running_loop
+from .runtime import Hooks, Timers, ambient_hooks, running_loop
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class SessionManager:
         hooks: Hooks | None = None,
     ) -> None:
         self.hooks = hooks = hooks or ambient_hooks()
-        self._shared = Shared(source, lambda: hooks.sender(make_sender()), self._cache, hooks.timers)
+        self._connections = Connections(source, lambda: hooks.sender(make_sender()), self._cache, hooks.timers)
         self._credentials = source if isinstance(source, ClientCredentials) else None
         self._broken_hooks: set[str] = set()
         #: What every request says beyond what the connections say of themselves.
@@ -99,8 +99,8 @@ class SessionManager:
         call is not held while it waits.
         """
         config = self.config
-        wire = self._shared.wire()
-        started = wire.timers.time()
+        resources = self._connections.resources()
+        started = resources.timers.time()
         timeout = config.timeout if options.timeout is None else Timeout.of(options.timeout, config.timeout)
         route = operation.routes[config.api_version]
         path, body = build(route, arguments)
@@ -111,7 +111,7 @@ class SessionManager:
             result,
             options.request_id or mint_request_id(),
             started,
-            Deadline(wire.deadlines, math.inf if timeout.total is None else started + timeout.total),
+            Deadline(resources.deadlines, math.inf if timeout.total is None else started + timeout.total),
             config.max_retries if options.max_retries is None else options.max_retries,
             options.progress or Progress(),
             self._credentials,
@@ -123,8 +123,8 @@ class SessionManager:
             headers["Content-Type"] = "application/json"
         request = Request(route.method, self._api_url + path, headers, body, timeout, config.max_response_bytes)
         if config.observers or logger.isEnabledFor(logging.DEBUG):
-            call.watcher = watch(config, call, request, route.path, wire.timers.time, self._broken_hooks)
-        return self._carry_out(wire, call, request, self._shared.source, self._answer)
+            call.notifier = notifier_for(config, call, request, route.path, resources.timers.time, self._broken_hooks)
+        return self._run(resources, call, request, self._connections.source, self._answer)
 
     def _cache(self, credentials: ClientCredentials) -> TokenCache:
         fetch, fetch_early = self._fetch_with(credentials), self._fetch_with(credentials, early=True)
@@ -135,8 +135,8 @@ class SessionManager:
 
         def fetch() -> Coroutine[Any, Any, Grant]:
             config = self.config
-            wire = self._shared.wire()
-            started = wire.timers.time()
+            resources = self._connections.resources()
+            started = resources.timers.time()
             total = config.timeout.total
             call = Call(
                 _TOKEN,
@@ -145,7 +145,7 @@ class SessionManager:
                 NOTHING,
                 "",
                 started,
-                Deadline(wire.deadlines, math.inf if total is None else started + total),
+                Deadline(resources.deadlines, math.inf if total is None else started + total),
                 config.max_retries,
                 Progress(),
                 credentials,
@@ -159,62 +159,64 @@ class SessionManager:
                 "POST", config.oauth_url, headers, credentials.form, config.timeout, config.max_response_bytes
             )
             if config.observers or logger.isEnabledFor(logging.DEBUG):
-                call.watcher = watch(config, call, request, None, wire.timers.time, self._broken_hooks, early=early)
-            return self._carry_out(wire, call, request, None, self._grant)
+                call.notifier = notifier_for(
+                    config, call, request, None, resources.timers.time, self._broken_hooks, early=early
+                )
+            return self._run(resources, call, request, None, self._grant)
 
         return fetch
 
-    async def _carry_out(
+    async def _run(
         self,
-        wire: Wire,
+        resources: LoopResources,
         call: Call,
         request: Request,
         source: CheckedSource | None,
-        read: Callable[[Wire, Call, Reply], T],
+        read: Callable[[LoopResources, Call, Reply], T],
     ) -> T:
         """Try until there is an answer to read or an error to raise, within the time of the call."""
         try:
             try:
                 with call.deadline:
                     if source is not None:
-                        self._authorise(call, request, source.at_hand() or await source.acquire())
+                        self._authorise(call, request, source.cached() or await source.acquire())
                     reply: Reply | None = None
                     while reply is None:
-                        began_at = wire.timers.time()
+                        began_at = resources.timers.time()
                         connect_within = self._begin_try(call, began_at)
                         outcome: Reply | SendFailure
                         try:
-                            outcome = await wire.sender.send(request, connect_within, call.deadline)
+                            outcome = await resources.sender.send(request, connect_within, call.deadline)
                         except SendFailure as problem:
                             outcome = self._no_answer(call, problem)
                         except BaseException as error:
                             self._cut_short(call, began_at, error)
                             raise
-                        if call.watcher is not None:
-                            call.watcher.tried(call, began_at, outcome)
+                        if call.notifier is not None:
+                            call.notifier.attempt_ended(call, began_at, outcome)
                         if isinstance(outcome, Reply) and 200 <= outcome.status <= 299:
                             reply = outcome
                         else:
-                            reply = await self._recover(wire, call, request, source, outcome)
+                            reply = await self._after_failure(resources, call, request, source, outcome)
             except TimeoutError as error:
                 if isinstance(error, ShellEVError) or not call.deadline.expired:
                     raise
                 late = SendFailure("no answer in time", sent=call.progress.sent, timed_out=True)
                 raise unanswered(call.facts(), late) from None
-            answer = read(wire, call, reply)
+            answer = read(resources, call, reply)
         except BaseException as error:
-            if call.watcher is not None:
-                call.watcher.ended(call, error=error)
+            if call.notifier is not None:
+                call.notifier.ended(call, error=error)
             raise
-        if call.watcher is not None:
+        if call.notifier is not None:
             # What a token request answers with is nobody else's to see.
-            call.watcher.ended(call, None if call.name == _TOKEN else cast("ApiResponse[Any]", answer))
+            call.notifier.ended(call, None if call.name == _TOKEN else cast("ApiResponse[Any]", answer))
         return answer
 
     def _authorise(self, call: Call, request: Request, token: AccessToken) -> None:
         call.token = token
         call.tokens = (*call.tokens, token.value)
-        request.headers["Authorization"] = self._shared.bearer(token)
+        request.headers["Authorization"] = self._connections.bearer(token)
 
     def _begin_try(self, call: Call, now: float) -> float | None:
         """From here on the request may be on its way. Returns how long getting a connection may take."""
@@ -238,19 +240,24 @@ class SessionManager:
         """A try that ends the call with it."""
         if isinstance(error, ConfigurationError):
             call.progress.sent = False
-        if call.watcher is not None:
-            call.watcher.cut_short(call, began_at, error)
+        if call.notifier is not None:
+            call.notifier.cut_short(call, began_at, error)
 
-    async def _recover(
-        self, wire: Wire, call: Call, request: Request, source: CheckedSource | None, outcome: Reply | SendFailure
+    async def _after_failure(
+        self,
+        resources: LoopResources,
+        call: Call,
+        request: Request,
+        source: CheckedSource | None,
+        outcome: Reply | SendFailure,
     ) -> Reply | None:
         """After a try that did not do: wait until the next is due, give an answer all the same, or raise."""
-        failure = self._judge(call, outcome)
+        failure = self._classify(call, outcome)
         may_replay = failure.status == 401 and not call.replayed and not call.progress.abandoned
         if may_replay and source is not None and call.token is not None:
             call.replayed = True
             source.invalidate(call.token)
-            fresh = source.at_hand() or await source.acquire()
+            fresh = source.cached() or await source.acquire()
             if fresh.value != call.tokens[-1]:
                 # Not counted as a retry: a refused token says nothing about the service.
                 self._authorise(call, request, fresh)
@@ -260,19 +267,19 @@ class SessionManager:
             repeatable=call.repeatable,
             retries_done=call.retries,
             max_retries=call.max_retries,
-            remaining=call.deadline.when - wire.timers.time(),
+            remaining=call.deadline.when - resources.timers.time(),
             jitter=self.hooks.jitter,
         )
         if decision.wait is None or call.progress.abandoned:
-            return self._give_up(call, outcome, failure, decision)
+            return self._final_error(call, outcome, failure, decision)
         call.retries += 1
-        if call.watcher is None:  # a wait is logged at a level where tries are not
-            call.watcher = Watcher(call, wire.timers.time, self._broken_hooks)
-        call.watcher.waits(call, outcome, decision.wait, failure.retry_after)
-        await wire.timers.sleep(decision.wait)
+        if call.notifier is None:  # a wait is logged at a level where tries are not
+            call.notifier = CallNotifier(call, resources.timers.time, self._broken_hooks)
+        call.notifier.waits(call, outcome, decision.wait, failure.retry_after)
+        await resources.timers.sleep(decision.wait)
         return None
 
-    def _judge(self, call: Call, outcome: Reply | SendFailure) -> Failure:
+    def _classify(self, call: Call, outcome: Reply | SendFailure) -> Failure:
         if isinstance(outcome, SendFailure):
             return Failure(sent=outcome.sent)
         retry_after = parse_retry_after(
@@ -283,17 +290,17 @@ class SessionManager:
         call.progress.sent = outcome_is_unknown(failure, repeatable=call.repeatable)
         return failure
 
-    def _give_up(self, call: Call, outcome: Reply | SendFailure, failure: Failure, decision: Decision) -> Reply:
+    def _final_error(self, call: Call, outcome: Reply | SendFailure, failure: Failure, decision: Decision) -> Reply:
         if isinstance(outcome, SendFailure):
             raise unanswered(call.facts(), outcome) from outcome.__cause__
         if call.name == _TOKEN and outcome.status < 500 and outcome.status != 429:
             return outcome  # a refusal; whoever asked for the token knows how to read it
         raise api_error(call.facts(), outcome, failure.retry_after, outcome_unknown=decision.outcome_unknown)
 
-    def _grant(self, _: Wire, call: Call, reply: Reply) -> Grant:
+    def _grant(self, _: LoopResources, call: Call, reply: Reply) -> Grant:
         return read_grant(reply, call.facts().mask)
 
-    def _answer(self, wire: Wire, call: Call, reply: Reply) -> ApiResponse[Any]:
+    def _answer(self, resources: LoopResources, call: Call, reply: Reply) -> ApiResponse[Any]:
         if reply.oversized:
             limit = self.config.max_response_bytes
             raise decode_error(call.facts(), reply, (f"$: larger than max_response_bytes ({limit} bytes)",))
@@ -319,10 +326,10 @@ class SessionManager:
             headers=reply.headers,
             body=reply.body,
             attempts=call.attempts,
-            elapsed=wire.timers.time() - call.started,
+            elapsed=resources.timers.time() - call.started,
             problems=decoded.problems,
         )
 
     async def aclose(self) -> None:
         """Close what is shared: only the client itself does, never a copy."""
-        await self._shared.aclose()
+        await self._connections.aclose()

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from ..config import ClientConfig
 from ..errors import ConfigurationError
 from ..models.response import Headers
-from .deadline import Deadline
-from .exchange import Reply, Request, SendFailure
+from ..options import ClientConfig
+from .call import Reply, Request, SendFailure
+from .deadlines import Deadline
 from .proxies import proxy_for
 
 #: Larger than aiohttp's own: takes a sixth off a page of locations and costs a small answer nothing.
@@ -50,7 +50,7 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     listening: Listening
-    forsaken = False
+    abandoned_unclosed = False
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout, **more: Any
@@ -59,11 +59,11 @@ class _Connector(aiohttp.TCPConnector):
         connection = await super().connect(req, traces, timeout, **more)
         deadline = self.listening.get(asyncio.current_task())
         if deadline is not None:
-            deadline.heard()
+            deadline.restart_idle()
         return connection
 
     def __del__(self, *args: Any) -> None:
-        if not self.forsaken:
+        if not self.abandoned_unclosed:
             super().__del__(*args)
 
 
@@ -105,7 +105,7 @@ class Transport:
         self._listening[deadline.task] = deadline
         # aiohttp's own watch over silence sets a timer for every piece (5 % of a call); on our own connections there
         # is better.
-        deadline.patience = request.timeout.read if self._ours else None
+        deadline.idle_timeout = request.timeout.read if self._ours else None
         try:
             headers = request.headers if self._ours else {**self._headers, **request.headers}
             response = await session.request(
@@ -122,7 +122,7 @@ class Transport:
             if not response.closed:
                 response.release()
         except asyncio.CancelledError as cancellation:
-            if deadline.fell_silent():
+            if deadline.take_idle_expiry():
                 raise SendFailure("no answer in time", sent=True, timed_out=True) from cancellation
             if self._session.closed and not deadline.asked_to_end():
                 # Closing ends the wait for a free connection like this.
@@ -135,7 +135,7 @@ class Transport:
             raise _translated(error) from (None if isinstance(error, aiohttp.ClientResponseError) else error)
         finally:
             self._listening.pop(deadline.task, None)
-            deadline.at_rest()
+            deadline.stop_idle()
         return Reply(response.status, Headers(response.raw_headers), body, oversized)
 
     async def _read(self, response: aiohttp.ClientResponse, request: Request, deadline: Deadline) -> tuple[bytes, bool]:
@@ -143,7 +143,7 @@ class Transport:
         kept: list[bytes] = []
         size = 0
         try:
-            deadline.heard()
+            deadline.restart_idle()
             # Counted after decompression: a small body can unpack into a large one.
             while chunk := await response.content.readany():
                 size += len(chunk)
@@ -152,7 +152,7 @@ class Transport:
                     response.close()
                     return b"".join(kept), True
                 kept.append(chunk)
-                deadline.heard()
+                deadline.restart_idle()
         except BaseException:
             response.close()
             raise
@@ -201,7 +201,7 @@ class Transport:
         if self._ours and not self._session.closed:
             connector = self._session.connector
             if isinstance(connector, _Connector):
-                connector.forsaken = True
+                connector.abandoned_unclosed = True
             self._session.detach()
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import attrs
 
 from ..client import AsyncShellEV
-from ..config import Timeout
 from ..core.auth import ClientCredentials
 from ..errors import ConfigurationError
 from ..identifiers import EmaId
+from ..options import Timeout
 from .endpoints import NOBODY, OPERATIONS, Endpoints
 from .facts import gather
 from .findings import Diagnosis

@@ -15,9 +15,9 @@ from urllib.request import getproxies
 import attrs
 
 from ..client import AsyncShellEV, token_source_of
-from ..config import ENV_CREDENTIALS, ENV_OPTIONS, ClientConfig, Timeout, make_config, options_from_env
 from ..core.auth import ClientCredentials, TokenSource
 from ..errors import ConfigurationError, shown
+from ..options import ENV_CREDENTIALS, ENV_OPTIONS, ClientConfig, Timeout, make_config, options_from_env
 from .findings import Setting
 from .redaction import Redactor, masked_id
 

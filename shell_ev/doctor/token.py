@@ -6,7 +6,6 @@ Works on the library's own errors; sends nothing.
 from __future__ import annotations
 
 from ..client import AsyncShellEV
-from ..config import Environment
 from ..core.auth import ClientCredentials
 from ..errors import (
     ApiError,
@@ -15,6 +14,7 @@ from ..errors import (
     ShellEVError,
     TransportError,
 )
+from ..options import Environment
 from .answers import PORTAL, failure, foreign, marks, no_answer
 from .plan import Trouble, Verdict, ok
 from .settings import Settings

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from .. import lifecycle
-from ..config import ApiVersion, Timeout
 from ..core.call import CallOptions
+from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
-from ..core.shared import not_pickled
+from ..dialects import ApiVersion
 from ..identifiers import EMA_ID_LENGTHS, EmaId, EvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
-from ..wire.codec import NOTHING, SESSION, SESSIONS, STARTED
+from ..options import Timeout
 from ..wire.operations import ACTIVE, RETRIEVE, START, STOP, Operation
-from .checks import Checks
+from ..wire.results import NOTHING, SESSION, SESSIONS, STARTED
+from .validation import Checks
 
 
 def prepare_start(
@@ -83,8 +83,6 @@ class AsyncCharging:
         error's ``outcome_unknown`` is True the charge may run all the same. Contract section 4, start.
         """
         arguments, options = prepare_start(ev_charge_number, evse_id, request_id, timeout, max_retries, headers)
-        # Whoever starts a charge may have to find out what came of it, and to stop it: not the moment to import.
-        lifecycle.load()
         return await self._manager.call(START, arguments, STARTED, options)
 
     async def stop(

@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from ..config import Timeout
+from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
-from ..core.shared import not_pickled
 from ..errors import ShellEVError
 from ..identifiers import EvseId
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus
 from ..models.locations import Location
 from ..models.markers import LocationMarker
 from ..models.response import ApiResponse
+from ..options import Timeout
 from ..wire.location_results import LOCATION, LOCATIONS, MARKERS
 from ..wire.operations import LOCATIONS_GET, LOCATIONS_LIST, LOCATIONS_MARKERS, LOCATIONS_NEARBY
-from .location_checks import MAX_PER_PAGE, LocationChecks
+from .validation import MAX_PER_PAGE, LocationChecks
 
 
 class AsyncLocations:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from ..core.exchange import Sender
-from ..core.hooks import Hooks, ambient
+from ..core.call import Sender
+from ..core.runtime import Hooks, ambient
 from .pacing import Pacer
 from .sending import WatchedSender
 

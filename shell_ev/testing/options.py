@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..config import ApiVersion, Timeout
     from ..core.auth import ClientCredentials, TokenSource
+    from ..dialects import ApiVersion
     from ..observing import Observer
+    from ..options import Timeout
 
 
 class SandboxOptions(TypedDict, total=False):

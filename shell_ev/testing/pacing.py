@@ -151,7 +151,7 @@ class Pacer:
         if self._over:
             raise ConfigurationError(_OVER)
 
-    def take_off(self) -> int:
+    def request_started(self) -> int:
         """A request is on its way: time stands still until it lands."""
         number = next(self._numbers)
         with self._lock:

@@ -18,8 +18,8 @@ import attrs
 from multidict import CIMultiDict
 
 from ..client import AsyncShellEV
-from ..core.exchange import Sender
-from ..core.hooks import ambient
+from ..core.call import Sender
+from ..core.runtime import ambient
 from ..sandbox import Charge, RecordedRequest, Sandbox, SandboxReply, SandboxRequest, Service, SessionState
 from ..sandbox.faults import OPERATIONS
 from ..sync import ShellEV

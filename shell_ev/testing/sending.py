@@ -10,8 +10,8 @@ from typing import Final
 
 import attrs
 
-from ..core.deadline import Deadline
-from ..core.exchange import Reply, Request, Sender, SendFailure
+from ..core.call import Reply, Request, Sender, SendFailure
+from ..core.deadlines import Deadline
 from .pacing import Pacer
 
 #: By this header the sandbox knows which of the requests under way it is answering late. It is not recorded.
@@ -35,7 +35,7 @@ class WatchedSender:
     async def send(self, request: Request, connect_within: float | None, deadline: Deadline) -> Reply:
         """Send once. The limits of the call are of test time; connecting, which is real, has its own."""
         self._pacer.check()
-        number = self._pacer.take_off()
+        number = self._pacer.request_started()
         tagged = attrs.evolve(
             request,
             headers={**request.headers, TRY_HEADER: str(number), "Connection": "close"},

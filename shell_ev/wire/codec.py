@@ -12,54 +12,23 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import attrs
-
-from ..config import ApiVersion
+from ..dialects import ApiVersion
 from ..errors import ConfigurationError, one_line
 from ..models.charging import ChargeSession, SessionError, StartedSession
 from ..models.enums import EnvelopeStatus
-from .leaves import Unreadable, is_list, is_object, read_text
 from .operations import camel, pascal
+from .results import FAILED, Decoded, Result, Undecodable
 from .streaming import NotStreamable, Read, Scan, stream
-from .structuring import ODD, Inside, Structurer, fold, load, spellings
+from .structuring import UNEXPECTED, Inside, Structurer, fold, load, spellings
+from .values import Unreadable, is_list, is_object, read_text
 
 if TYPE_CHECKING:
-    from .speed import Readers
+    from .msgspec_decoder import Readers
 
 #: Bodies from this size on are read item by item.
 _LARGE = 64 * 1024
-
-
-class Undecodable(ValueError):
-    """A body that holds nothing of what was asked for; ``problems`` say where."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("; ".join(problems))
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Result:
-    """What an operation answers with: which model, and how many of it."""
-
-    model: Any
-    count: Literal["one", "many", "nothing"]
-    bare_in: ApiVersion | None = None
-    """The dialect that answers without an envelope."""
-    repeated: frozenset[type] = frozenset()
-    """Models in it without an id of their own, whose JSON comes word for word the same over and over."""
-
-
-@attrs.define
-class Decoded:
-    """A body, read. Not frozen: made for every answer, and freezing it would cost 0.3 us each time."""
-
-    data: Any
-    request_id: str | None
-    status: EnvelopeStatus | None
-    problems: tuple[str, ...]
 
 
 def _no_number(_: str) -> None:
@@ -173,7 +142,7 @@ def engine(wanted: str | None = None) -> Engine:
 
 @functools.cache
 def _fast_readers(version: ApiVersion) -> Readers:
-    from .speed import Readers
+    from .msgspec_decoder import Readers
 
     return Readers(version, structurer(version).shape)
 
@@ -186,8 +155,7 @@ class Codec:
         self.engine = engine(wanted)
         self._structurer = structurer(version)
         self._fast = _fast_readers(version) if self.engine is Engine.MSGSPEC else None
-        if self._fast is None:
-            load()
+        load()
 
     def decode(self, result: Result, body: bytes) -> Decoded:
         """An answer to an operation. Raises :class:`Undecodable` if what was asked for is not in it."""
@@ -234,7 +202,7 @@ class Codec:
         if is_list(items) and len(items) == 1:
             try:
                 return self._structurer.hooks[model](items[0])  # nearly always
-            except ODD:
+            except UNEXPECTED:
                 pass
         found = self._several(model, items, path, problems)
         if not found:
@@ -273,8 +241,6 @@ class Codec:
 
 _ENVELOPE = frozenset(("requestId", "status", "data"))
 _statuses: Mapping[str, Any] = spellings(EnvelopeStatus)
-#: The verdict that makes an answer a failure. By name once: a member of an enum is looked up in 0.2 us.
-FAILED: Final = EnvelopeStatus.FAILED
 
 
 def _status(value: Any) -> EnvelopeStatus | None:
@@ -289,9 +255,3 @@ def _text_or_none(value: Any) -> str | None:
         return None if value is None else read_text(value)
     except Unreadable:
         return None
-
-
-SESSION = Result(model=ChargeSession, count="one")
-SESSIONS = Result(model=ChargeSession, count="many")
-STARTED = Result(model=StartedSession, count="one")
-NOTHING = Result(model=None, count="nothing")

@@ -9,8 +9,8 @@ import attrs
 
 from ..errors import ErrorDetail
 from .codec import parse_json
-from .leaves import Unreadable, is_list, is_object, read_text
 from .structuring import fold
+from .values import Unreadable, is_list, is_object, read_text
 
 
 class ErrorBody(NamedTuple):

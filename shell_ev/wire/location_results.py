@@ -4,11 +4,11 @@ the rest of the codec, and who charges without looking for a place needs none. K
 
 from __future__ import annotations
 
-from ..config import ApiVersion
+from ..dialects import ApiVersion
 from ..models.locations import Accessibility, ElectricalProperties, Location, OpeningHours
 from ..models.markers import LocationMarker
 from ..models.tariffs import PowerRange, TariffAltText, TariffElement
-from .codec import Result
+from .results import Result
 
 #: They are frozen and equal by value, so one can stand in many places: half of the memory and half of the time of a
 #: page of 500 full locations.

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import quote, urlencode
 
-from ..config import ApiVersion
+from ..dialects import ApiVersion
 
 Place = Literal["body", "query", "path"]
 

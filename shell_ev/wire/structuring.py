@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 import attrs
 
 from ..models.enums import OpenEnum
-from .drafts import define, sealing
-from .leaves import (
+from .codegen import define, sealing
+from .values import (
     Unreadable,
     datetime_lines,
     enum_reader,
@@ -46,7 +46,7 @@ _LEAVES: dict[type, Callable[..., Any]] = {
 _EXACT: Final = 2**53
 _MOST_SPELLINGS: Final = 256
 #: What a reader raises at a value that is not as promised; the tolerant reading takes over.
-ODD = (Unreadable, TypeError, ValueError, KeyError, AttributeError)
+UNEXPECTED = (Unreadable, TypeError, ValueError, KeyError, AttributeError)
 
 Respell = Callable[[dict[str, Any]], dict[str, Any]]
 Choose = Callable[[dict[str, Any]], type]
@@ -162,7 +162,7 @@ class Structurer:
         """``value`` as ``cls``. What cannot be read is noted in ``problems``; raises Unreadable if nothing can."""
         try:
             return self.hooks[cls](value)
-        except ODD:
+        except UNEXPECTED:
             return self._tolerant(cls, value, path, problems)
 
     def _resolve(self, target: Any) -> Callable[..., Any]:
@@ -261,7 +261,7 @@ class Structurer:
             return self.read_each(cls, value, path, problems)
         try:
             return (self.hooks[cls](value),)
-        except ODD:
+        except UNEXPECTED:
             return self._second_reading(cls, value, path, problems)
 
     def read_each(self, cls: Any, items: Iterable[Any], path: str, problems: list[str]) -> tuple[Any, ...]:
@@ -271,7 +271,7 @@ class Structurer:
         for index, item in enumerate(items):
             try:
                 kept.append(hook(item))
-            except ODD:
+            except UNEXPECTED:
                 kept += self._second_reading(cls, item, f"{path}[{index}]", problems)
         return tuple(kept)
 

@@ -27,12 +27,12 @@ from shell_ev import (
     ValidationError,
     sync,
 )
-from shell_ev.core.deadline import Deadline
-from shell_ev.core.exchange import Reply, Request
+from shell_ev.charges.charge import AsyncCharge
+from shell_ev.core.call import Reply, Request
+from shell_ev.core.deadlines import Deadline
 from shell_ev.core.transport import Transport
 from shell_ev.endpoints.charging import AsyncCharging
 from shell_ev.endpoints.locations import AsyncLocations
-from shell_ev.lifecycle.charge import AsyncCharge
 from shell_ev.sandbox import Fault, Sandbox
 
 Make = Callable[..., ShellEV]
@@ -155,7 +155,7 @@ def test_a_call_on_the_clients_own_loop_is_refused(make_client: Make) -> None:
 
 async def until_idle_connections_are_gone(ev: ShellEV) -> None:
     """The client has seen the server hang up. Before that no client can know, and a POST may be lost."""
-    (wire,) = ev.original._manager._shared._wires.values()
+    (wire,) = ev.original._manager._connections._by_loop.values()
     idle = wire.sender._session.connector._conns  # type: ignore[attr-defined]
     while any(protocol.is_connected() for pool in idle.values() for protocol, _ in pool):
         await asyncio.sleep(0.001)

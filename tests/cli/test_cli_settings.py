@@ -12,8 +12,8 @@ from cli_processes import CARD, SECRET, Result
 from shell_ev.cli.env_file import VARIABLES, read_env_file
 from shell_ev.cli.exit_codes import ExitCode
 from shell_ev.cli.settings import Settings
-from shell_ev.config import options_from_env
 from shell_ev.errors import ConfigurationError, ValidationError
+from shell_ev.options import options_from_env
 from shell_ev.sandbox import Sandbox
 
 Cli = Callable[..., Result]

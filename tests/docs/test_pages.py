@@ -15,9 +15,9 @@ from pages import ROOT, blocks_of
 
 import shell_ev
 from shell_ev import ApiVersion, ChargeSession, ShellEVError
-from shell_ev.config import ENV_CREDENTIALS, ENV_OPTIONS
 from shell_ev.core.retry import Failure, outcome_is_unknown
 from shell_ev.endpoints.locations import AsyncLocations
+from shell_ev.options import ENV_CREDENTIALS, ENV_OPTIONS
 from shell_ev.wire.operations import LOCATIONS_LIST, START
 
 DOCS = ROOT / "docs"

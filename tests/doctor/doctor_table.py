@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from doctor_plants import PLANTS, Plant
+from fault_cases import PLANTS, Plant
 
 from shell_ev.doctor import diagnose
 

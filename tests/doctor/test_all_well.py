@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import trustme
-from doctor_plants import READS, options
 from doctor_servers import behind_tls, proxy, server_context, trusting
+from fault_cases import READS, options
 
 from shell_ev import ApiVersion, StaticToken
 from shell_ev.doctor import Diagnosis, Outcome, diagnose

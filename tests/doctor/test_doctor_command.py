@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-from doctor_plants import CLIENT_ID, SECRET, WRONG_SECRET
 from doctor_servers import behind_tls, listening, proxy, self_signed, server_context, tell_time
+from fault_cases import CLIENT_ID, SECRET, WRONG_SECRET
 
 from shell_ev.sandbox import Fault, Sandbox
 

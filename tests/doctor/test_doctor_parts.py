@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 import trustme
-from doctor_plants import CLIENT_ID, options
 from doctor_servers import answer_everything, behind_tls, listening, proxy, server_context, tell_time, trusting
+from fault_cases import CLIENT_ID, options
 
 from shell_ev import AuthenticationError
 from shell_ev.doctor import Limits, Outcome, as_markdown, as_text, diagnose

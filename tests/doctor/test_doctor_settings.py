@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_plants import CLIENT_ID, SECRET, options
+from fault_cases import CLIENT_ID, SECRET, options
 from test_planted_faults import outputs
 
 from shell_ev import ClientCredentials, ConfigurationError, Timeout

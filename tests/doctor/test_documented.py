@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from doctor_plants import CLIENT_ID, PLANTS, WRONG_SECRET, Plant
 from doctor_table import HEAD, lasting, row
+from fault_cases import CLIENT_ID, PLANTS, WRONG_SECRET, Plant
 from test_doctor_command import doctor
 
 from shell_ev.sandbox import Sandbox

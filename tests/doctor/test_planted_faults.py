@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from doctor_plants import PLANTS, SECRETS, Plant
+from fault_cases import PLANTS, SECRETS, Plant
 
 from shell_ev.doctor import Diagnosis, Outcome, as_markdown, as_text, diagnose
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
-from doctor_plants import options
 from doctor_servers import behind_tls, black_hole, listening, server_context, trusting
+from fault_cases import options
 
 from shell_ev.doctor import Diagnosis, Finding, Limits, diagnose
 from shell_ev.sandbox import Fault, Sandbox

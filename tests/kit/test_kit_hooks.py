@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from shell_ev import AsyncShellEV, ConfigurationError, ShellEV
-from shell_ev.core.hooks import Hooks, ambient, ambient_hooks
-from shell_ev.core.timing import LoopTimers
+from shell_ev.core.runtime import Hooks, LoopTimers, ambient, ambient_hooks
 
 
 def hooks_of(client: Any) -> Hooks:

@@ -91,7 +91,7 @@ class TestWaitingMakesTimeJump:
         await in_time(called.wait())
 
     async def test_a_wait_that_is_cancelled_moves_nothing(self, pacer: Pacer) -> None:
-        number = pacer.take_off()
+        number = pacer.request_started()
         waiting = asyncio.ensure_future(timers(pacer).sleep(1_000))
         await asyncio.sleep(0)
         waiting.cancel()
@@ -109,7 +109,7 @@ class TestWaitingMakesTimeJump:
 
 class TestRequestsHoldTime:
     async def test_a_request_under_way_holds_time_until_it_lands(self, pacer: Pacer) -> None:
-        number = pacer.take_off()
+        number = pacer.request_started()
         waiting = asyncio.ensure_future(timers(pacer).sleep(10))
         await asyncio.sleep(A_WHILE)
         assert (pacer.elapsed, waiting.done()) == (0, False)
@@ -118,7 +118,7 @@ class TestRequestsHoldTime:
         assert pacer.elapsed == 10
 
     async def test_a_parked_one_does_not_and_holds_it_again_from_the_moment_of_its_answer(self, pacer: Pacer) -> None:
-        number = pacer.take_off()
+        number = pacer.request_started()
         diary = Diary(pacer)
         waiting = asyncio.ensure_future(diary.sleep("client", 5, 100))
         await in_time(pacer.park(number, 30))
@@ -129,7 +129,7 @@ class TestRequestsHoldTime:
         assert pacer.elapsed == 105
 
     async def test_one_that_is_never_answered_lets_time_run_to_the_limit_of_its_client(self, pacer: Pacer) -> None:
-        number = pacer.take_off()
+        number = pacer.request_started()
         given_up = asyncio.Event()
         timers(pacer).call_at(60, given_up.set)
         hanging = asyncio.ensure_future(pacer.park(number, float("inf")))
@@ -141,7 +141,7 @@ class TestRequestsHoldTime:
         await asyncio.wait([hanging])
 
     async def test_one_that_was_given_up_before_it_is_parked_moves_nothing(self, pacer: Pacer) -> None:
-        number = pacer.take_off()
+        number = pacer.request_started()
         pacer.land(number, asyncio.get_running_loop())
         hanging = asyncio.ensure_future(pacer.park(number, float("inf")))
         await stands_still(pacer)
@@ -207,7 +207,7 @@ class TestByHand:
 
     async def test_settled_waits_for_a_request_under_way(self) -> None:
         time_ = ControlledTime(auto=False)
-        number = time_.pacer.take_off()
+        number = time_.pacer.request_started()
         settling = asyncio.ensure_future(time_.settled())
         await asyncio.sleep(A_WHILE)
         assert not settling.done()
@@ -237,7 +237,7 @@ def in_a_thread(work: Callable[[], Any]) -> threading.Thread:
 class TestSeveralLoops:
     def test_each_wait_ends_in_its_own_time(self, pacer: Pacer) -> None:
         diary = Diary(pacer)
-        number = pacer.take_off()  # held until both are there
+        number = pacer.request_started()  # held until both are there
         both = threading.Barrier(3)
 
         async def waits(who: str, *seconds: float) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from shell_ev import AsyncShellEV, ClientCredentials
-from shell_ev.config import make_config
-from shell_ev.core.deadline import Deadline
-from shell_ev.core.exchange import Reply, Request, SendFailure
+from shell_ev.core.call import Reply, Request, SendFailure
+from shell_ev.core.deadlines import Deadline
 from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.models.response import Headers
+from shell_ev.options import make_config
 from shell_ev.sandbox import SandboxRequest
 from shell_ev.sandbox.records import Ending
 from shell_ev.sandbox.service import Service

@@ -14,8 +14,8 @@ from fakes import SESSION, FakeSender, client_over, reply
 from harness import EPOCH, InMemorySender, World
 
 from shell_ev import AsyncCharge, AsyncShellEV, ShellEVError
-from shell_ev.core.deadline import Deadline
-from shell_ev.core.exchange import Reply, Request
+from shell_ev.core.call import Reply, Request
+from shell_ev.core.deadlines import Deadline
 from shell_ev.core.session_manager import Hooks
 from shell_ev.models.response import Headers
 from shell_ev.sandbox import Charge, Fault

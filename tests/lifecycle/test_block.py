@@ -23,7 +23,7 @@ from shell_ev import (
     SessionState,
     UnauthorizedError,
 )
-from shell_ev.lifecycle.shielding import beside, carried_through
+from shell_ev.charges.cleanup import cleanup_during, run_shielded
 from shell_ev.sandbox import FAILING_EVSES, Fault, Sandbox
 from shell_ev.sandbox import SessionState as TrueState
 
@@ -372,7 +372,7 @@ class TestSeeingACleanUpThrough:
         @virtual_time
         async def run() -> None:
             events: list[str] = []
-            task = asyncio.ensure_future(beside(error, self.slow(9, events), "the work"))
+            task = asyncio.ensure_future(cleanup_during(error, self.slow(9, events), "the work"))
             await asyncio.sleep(1)
             for _ in range(5):  # impatience beyond that is not let through either: the end has to be told
                 task.cancel()
@@ -390,7 +390,7 @@ class TestSeeingACleanUpThrough:
     async def test_a_failure_meets_one_cancellation_with_patience_and_passes_it_on(self) -> None:
         events: list[str] = []
         error = KeyError("x")
-        task = asyncio.ensure_future(beside(error, self.slow(0, events), "the work"))
+        task = asyncio.ensure_future(cleanup_during(error, self.slow(0, events), "the work"))
         await asyncio.sleep(1)
         task.cancel("go")
         await asyncio.wait([task])
@@ -404,7 +404,7 @@ class TestSeeingACleanUpThrough:
     ) -> None:
         events: list[str] = []
         error = KeyError("x")
-        task = asyncio.ensure_future(beside(error, self.slow(3, events), "the work"))
+        task = asyncio.ensure_future(cleanup_during(error, self.slow(3, events), "the work"))
         await asyncio.sleep(1)
         task.cancel()
         await asyncio.sleep(1)
@@ -418,8 +418,8 @@ class TestSeeingACleanUpThrough:
     @virtual_time
     async def test_work_is_carried_through_one_cancellation(self) -> None:
         events: list[str] = []
-        assert await carried_through(self.slow(0, events), "the work") == "outcome"
-        task = asyncio.ensure_future(carried_through(self.slow(0, events), "the work"))
+        assert await run_shielded(self.slow(0, events), "the work") == "outcome"
+        task = asyncio.ensure_future(run_shielded(self.slow(0, events), "the work"))
         await asyncio.sleep(1)
         task.cancel()
         await asyncio.wait([task])

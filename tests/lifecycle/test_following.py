@@ -27,7 +27,7 @@ from shell_ev import (
     UnauthorizedError,
     ValidationError,
 )
-from shell_ev.core.exchange import Reply, Request
+from shell_ev.core.call import Reply, Request
 from shell_ev.sandbox import Fault, Sandbox
 
 EVSES = [EVSE, OTHER_EVSE, "NL*TNM*E02003452*1", "NL*TNM*E02003452*2", "NL*TNM*E02003453*1"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shell_ev import ConfigurationError, Polling, SessionState
-from shell_ev.lifecycle.polling import OVER, is_positive
+from shell_ev.charges.poller import OVER, is_positive
 
 PENDING = [None, SessionState.START_REQUESTED, SessionState.STOP_REQUESTED]
 OTHERS = [SessionState.STARTED, SessionState.FAILED_TO_STOP, SessionState("paused")]

@@ -26,8 +26,8 @@ from shell_ev import (
     ShellEVError,
     ValidationError,
 )
-from shell_ev.lifecycle.claims import Claims
-from shell_ev.lifecycle.reconciling import ema_id_of, same_evse
+from shell_ev.charges.reconcile import ema_id_of, same_evse
+from shell_ev.core.ownership import Claims
 from shell_ev.sandbox import Fault, Sandbox
 from shell_ev.sandbox import SessionState as TrueState
 

@@ -18,7 +18,7 @@ from shell_ev import (
     StaticToken,
     UnauthorizedError,
 )
-from shell_ev.core.exchange import Reply
+from shell_ev.core.call import Reply
 from shell_ev.sandbox import Fault
 
 GONE = reply(404)

@@ -9,10 +9,10 @@ from typing import Any
 from fakes import call
 
 from shell_ev import AsyncShellEV, ClientCredentials
-from shell_ev.config import make_config
 from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.core.transport import Transport
 from shell_ev.observing import CallEnded, CallInfo, CallObserver, Observer, TryEnded, Waiting
+from shell_ev.options import make_config
 from shell_ev.sandbox import Sandbox
 
 

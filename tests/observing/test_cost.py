@@ -17,7 +17,8 @@ from fakes import LOST, FakeSender, call, client_over, good, reply
 from listeners import Recorder, outcome
 
 from shell_ev import AsyncShellEV, observing
-from shell_ev.core import logs, telling
+from shell_ev.core import notify as logs
+from shell_ev.core import notify as telling
 from shell_ev.observing import CallInfo, CallObserver, Observer
 from shell_ev.otel import OpenTelemetry
 
@@ -128,7 +129,7 @@ async def test_nothing_of_theirs_is_allocated() -> None:
             held.append(len(tracemalloc.take_snapshot().filter_traces(only).traces))
             return good("active")
 
-        client._manager._shared.wire().sender.always = look  # type: ignore[attr-defined]
+        client._manager._connections.resources().sender.always = look  # type: ignore[attr-defined]
         tracemalloc.start()
         try:
             await call(client, "active")

@@ -37,9 +37,9 @@ from shell_ev import (
     ResponseDecodeError,
     ValidationError,
 )
-from shell_ev.config import make_config
 from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.observing import CallInfo, CallObserver, Observer
+from shell_ev.options import make_config
 from shell_ev.sandbox import Fault, Sandbox
 
 
@@ -77,7 +77,7 @@ class TestASuccess:
         async with watched(sandbox, heard) as ev:
             await call(ev, "active")
             await call(ev, "active")
-            token = (await ev._manager._shared.source.acquire()).value
+            token = (await ev._manager._connections.source.acquire()).value
         (asked,) = heard.tokens
         assert asked.info == CallInfo(
             operation="token",

@@ -15,7 +15,7 @@ from raw_servers import raw_server
 from virtual_time import virtual_time
 
 from shell_ev import ApiVersion, AsyncShellEV, OutcomeUnknownError, StaticToken
-from shell_ev.core.exchange import SendFailure
+from shell_ev.core.call import SendFailure
 from shell_ev.sandbox import Fault, Sandbox
 
 FIELDS = {"event", "operation", "request_id", "attempt", "outcome", "status", "failure"}

@@ -30,8 +30,8 @@ from shell_ev import (
     ShellEV,
     TransportError,
 )
-from shell_ev.config import ClientConfig, make_config
 from shell_ev.observing import CallEnded, CallInfo, CallObserver, Observer, TryEnded, Waiting
+from shell_ev.options import ClientConfig, make_config
 from shell_ev.sandbox import Fault, Sandbox
 from shell_ev.wire import operations
 

@@ -20,8 +20,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from telemetry import Telemetry
 
 from shell_ev import ApiVersion, AsyncShellEV, ClientCredentials, ShellEV
-from shell_ev.config import make_config
 from shell_ev.core.session_manager import Hooks, SessionManager
+from shell_ev.options import make_config
 from shell_ev.sandbox import Fault, Sandbox
 
 
@@ -172,7 +172,7 @@ class TestIds:
     async def test_no_secret_and_no_token_is_recorded_ever(self, sandbox: Sandbox, record_ids: bool) -> None:
         seen = Telemetry(record_ids=record_ids)
         async with watched(sandbox, seen.observer) as ev:
-            token = (await ev._manager._shared.source.acquire()).value
+            token = (await ev._manager._connections.source.acquire()).value
             echo = json.dumps({"code": token, "message": f"Bearer {token}", "details": [token]}).encode()
             for fault in (
                 Fault.status(400, body=echo, headers={"X-Echo": token}),

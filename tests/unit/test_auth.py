@@ -26,8 +26,8 @@ from shell_ev import (
     TokenSource,
     UnauthorizedError,
 )
-from shell_ev.core.auth import Grant, GuardedSource, TokenCache, read_grant, read_lifetime
-from shell_ev.core.exchange import Reply, Request, SendFailure
+from shell_ev.core.auth import Grant, TokenCache, ValidatedSource, read_grant, read_lifetime
+from shell_ev.core.call import Reply, Request, SendFailure
 
 CREDENTIALS = ClientCredentials("my-id", "my-secret")
 
@@ -597,7 +597,7 @@ class TestTokenSourcesOfTheUser:
     @pytest.mark.parametrize("given", [None, "abc", AccessToken(""), AccessToken("a b"), AccessToken("a\nb"), object()])
     async def test_something_that_is_no_token_is_an_authentication_error(self, given: Any) -> None:
         with pytest.raises(AuthenticationError):
-            await GuardedSource(Custom(lambda: given)).acquire()
+            await ValidatedSource(Custom(lambda: given)).acquire()
 
     def test_any_object_with_both_methods_is_a_token_source(self) -> None:
         assert isinstance(Custom(lambda: None), TokenSource)

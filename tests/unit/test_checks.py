@@ -10,7 +10,7 @@ from fakes import CALLS, CARD, EVSE, REQUEST_ID, SESSION, FakeSender, call, clie
 from virtual_time import virtual_time
 
 from shell_ev import EmaId, EvseId, Timeout, ValidationError
-from shell_ev.endpoints.checks import Checks
+from shell_ev.endpoints.validation import Checks
 
 
 class Unprintable:

@@ -20,7 +20,7 @@ from shell_ev import (
     StaticToken,
     Timeout,
 )
-from shell_ev.config import make_config, options_from_env
+from shell_ev.options import make_config, options_from_env
 
 ENV = {"SHELL_EV_CLIENT_ID": "env-id", "SHELL_EV_CLIENT_SECRET": "env-secret"}
 

@@ -33,17 +33,16 @@ from shell_ev import (
     Timeout,
     TooManyRequestsError,
 )
-from shell_ev.core.call import CallOptions, Progress
-from shell_ev.core.deadline import Deadline, DeadlineSweeper
-from shell_ev.core.exchange import Request
-from shell_ev.wire.codec import STARTED
+from shell_ev.core.call import CallOptions, Progress, Request
+from shell_ev.core.deadlines import Deadline, DeadlineSweeper
 from shell_ev.wire.operations import START
+from shell_ev.wire.results import STARTED
 
 
 def listen(deadline: Deadline, seconds: float) -> None:
     """From now on the block may be silent for so long."""
-    deadline.patience = seconds
-    deadline.heard()
+    deadline.idle_timeout = seconds
+    deadline.restart_idle()
 
 
 def now() -> float:
@@ -358,9 +357,9 @@ class TestSilence:
             listen(deadline, 2)
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.sleep(100)
-            assert deadline.fell_silent()
+            assert deadline.take_idle_expiry()
             assert now() - began == pytest.approx(2)
-            assert not deadline.fell_silent()
+            assert not deadline.take_idle_expiry()
             await asyncio.sleep(7)  # no silence is limited any more, only the whole
         assert not deadline.expired
         assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
@@ -374,7 +373,7 @@ class TestSilence:
                 listen(deadline, 2)
                 await asyncio.sleep(1.5)
         assert deadline.expired
-        assert not deadline.fell_silent()
+        assert not deadline.take_idle_expiry()
         assert now() - began == pytest.approx(5)
 
     @virtual_time
@@ -383,7 +382,7 @@ class TestSilence:
         with Deadline(sweeper, math.inf) as deadline:
             listen(deadline, 2)
             await asyncio.sleep(1)
-            deadline.at_rest()
+            deadline.stop_idle()
             await asyncio.sleep(1000)
         assert not deadline.expired
 
@@ -398,7 +397,7 @@ class TestSilence:
                 try:
                     await asyncio.sleep(100)
                 except asyncio.CancelledError:
-                    assert not deadline.fell_silent()
+                    assert not deadline.take_idle_expiry()
                     raise
 
         task = asyncio.ensure_future(block())
@@ -439,7 +438,7 @@ class TestSilence:
                 loop.call_soon(loop.skip, 5)  # somebody computes for five seconds; meanwhile the answer comes
                 loop.call_soon(answer.set_result, "in time")
                 assert await answer == "in time", limit
-                deadline.at_rest()
+                deadline.stop_idle()
                 await asyncio.sleep(0)
             assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
 
@@ -478,4 +477,4 @@ class TestSilence:
                 assert await answer == "in time", busy
                 await asyncio.sleep(0)  # a turn in which the sweeper looks
                 if busy == 5:
-                    deadline.at_rest()
+                    deadline.stop_idle()

@@ -57,7 +57,7 @@ from shell_ev import (
     UnauthorizedError,
     ValidationError,
 )
-from shell_ev.core.exchange import Reply
+from shell_ev.core.call import Reply
 from shell_ev.core.failures import CallFacts, api_error, decode_error
 from shell_ev.errors import one_line, shown
 from shell_ev.models.response import Headers
@@ -409,7 +409,7 @@ def _echoes() -> list[Callable[[str, str], bytes]]:
 
 @virtual_time
 async def test_a_token_in_the_reason_of_a_failed_try_is_masked() -> None:
-    from shell_ev.core.exchange import SendFailure
+    from shell_ev.core.call import SendFailure
 
     sender = FakeSender(always=lambda _: SendFailure("Bad status line 'Bearer static-token'", sent=True))
     async with client_over(sender) as ev:

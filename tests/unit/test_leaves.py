@@ -12,15 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shell_ev import SessionState
-from shell_ev.wire.leaves import (
-    Unreadable,
-    enum_reader,
-    read_bool,
-    read_datetime,
-    read_float,
-    read_int,
-    read_text,
-)
+from shell_ev.wire.values import Unreadable, enum_reader, read_bool, read_datetime, read_float, read_int, read_text
 
 NO = Unreadable
 

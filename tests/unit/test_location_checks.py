@@ -17,10 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shell_ev import geojson
-from shell_ev.config import ApiVersion
-from shell_ev.endpoints import location_checks, locations
-from shell_ev.endpoints.location_checks import MAX_PER_PAGE, LocationChecks
+from shell_ev.dialects import ApiVersion
+from shell_ev.endpoints import locations
+from shell_ev.endpoints import validation as location_checks
 from shell_ev.endpoints.locations import AsyncLocations
+from shell_ev.endpoints.validation import MAX_PER_PAGE, LocationChecks
 from shell_ev.errors import ValidationError
 from shell_ev.identifiers import EmaId, EvseId
 from shell_ev.models import locations as location_models
@@ -45,7 +46,7 @@ def checked(operation: Operation = LOCATIONS_LIST, version: ApiVersion = V2, **g
     """The filters as they travel; ValidationError if one is refused."""
     checks = LocationChecks(operation, version)
     arguments = checks.filters(**given)
-    checks.options(None, None, None, None)
+    checks.raise_if_any()
     return arguments
 
 
@@ -334,7 +335,7 @@ def test_whatever_is_given_is_sent_or_refused(operation: Operation, version: Api
     arguments |= checks.filters(**given)
     if checks.faults:
         with pytest.raises(ValidationError) as caught:
-            checks.options(None, None, None, None)
+            checks.raise_if_any()
         assert all("\n" not in fault and len(fault) <= 300 for fault in caught.value.faults)
         return
     path, _ = build(operation.routes[version], arguments)

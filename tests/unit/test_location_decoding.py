@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shell_ev.config import ApiVersion
+from shell_ev.dialects import ApiVersion
 from shell_ev.models.enums import (
     AccessibilityStatus,
     AuthorizationMethod,
@@ -54,8 +54,9 @@ from shell_ev.models.tariffs import (
 from shell_ev.sandbox import Dialect
 from shell_ev.sandbox.location_wire import Live, multi_marker, single_marker, station_document
 from shell_ev.sandbox.network import load_network
-from shell_ev.wire.codec import Codec, Decoded, Result, Undecodable
+from shell_ev.wire.codec import Codec
 from shell_ev.wire.location_results import LOCATION, LOCATIONS, MARKERS
+from shell_ev.wire.results import Decoded, Result, Undecodable
 
 PASCAL, V1, V2 = ApiVersion.V1_PASCAL, ApiVersion.V1, ApiVersion.V2
 VERSIONS = [PASCAL, V1, V2]

@@ -22,7 +22,7 @@ from shell_ev import (
     StaticToken,
     Timeout,
 )
-from shell_ev.config import make_config
+from shell_ev.options import make_config
 from shell_ev.sandbox import Fault
 
 SECRET = "swordfish-7"

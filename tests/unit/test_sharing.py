@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
-from shell_ev.config import ApiVersion
+from shell_ev.dialects import ApiVersion
 from shell_ev.models.locations import Location
 from shell_ev.wire.codec import Codec
 from shell_ev.wire.location_results import LOCATION, LOCATIONS

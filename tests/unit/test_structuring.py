@@ -11,17 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shell_ev.config import ApiVersion
+from shell_ev.dialects import ApiVersion
 from shell_ev.models.charging import ChargeSession
 from shell_ev.models.enums import SessionState
 from shell_ev.models.locations import Address, Coordinates, Location
 from shell_ev.wire import codec as codec_module
-from shell_ev.wire.codec import Codec, Undecodable, parse_json
-from shell_ev.wire.drafts import draft
-from shell_ev.wire.leaves import Unreadable, quick_datetime, read_datetime
+from shell_ev.wire.codec import Codec, parse_json
+from shell_ev.wire.codegen import draft
 from shell_ev.wire.location_results import LOCATIONS
+from shell_ev.wire.results import Undecodable
 from shell_ev.wire.streaming import NotStreamable, Read, stream
 from shell_ev.wire.structuring import Spellings, fold
+from shell_ev.wire.values import Unreadable, quick_datetime, read_datetime
 
 
 def _location(body: bytes) -> Location:

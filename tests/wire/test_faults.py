@@ -28,9 +28,9 @@ from shell_ev import (
     TransportError,
     UnauthorizedError,
 )
-from shell_ev.config import make_config
 from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.core.transport import Transport
+from shell_ev.options import make_config
 from shell_ev.sandbox import Fault, Sandbox
 
 LOSSES = {

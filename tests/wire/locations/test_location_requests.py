@@ -73,7 +73,7 @@ def _enum_cases() -> list[tuple[str, Any, Pairs]]:
     return cases
 
 
-ODD = "a b+c&d=é*~./?%20;#[0]\"'<>\\|^`{}€😀"
+UNEXPECTED = "a b+c&d=é*~./?%20;#[0]\"'<>\\|^`{}€😀"
 
 #: Filters that list, nearby and markers have in common.
 COMMON: list[tuple[str, Any, Pairs]] = [
@@ -89,13 +89,13 @@ COMMON: list[tuple[str, Any, Pairs]] = [
     ("evse_id", "NL*TNM*E02003451*0", [("evseId", "NL*TNM*E02003451*0")]),
     ("evse_id", EvseId.parse("nl*tnm*e02003451*0"), [("evseId", "NL*TNM*E02003451*0")]),
     ("evse_id", "", [("evseId", "")]),
-    ("evse_id", ODD, [("evseId", ODD)]),
+    ("evse_id", UNEXPECTED, [("evseId", UNEXPECTED)]),
     ("location_external_id", "TNM-0000002", [("locationExternalId", "TNM-0000002")]),
     ("location_external_id", "", [("locationExternalId", "")]),
-    ("location_external_id", ODD, [("locationExternalId", ODD)]),
+    ("location_external_id", UNEXPECTED, [("locationExternalId", UNEXPECTED)]),
     ("evse_external_id", "E02003452-3", [("evseExternalId", "E02003452-3")]),
     ("evse_external_id", "", [("evseExternalId", "")]),
-    ("evse_external_id", ODD, [("evseExternalId", ODD)]),
+    ("evse_external_id", UNEXPECTED, [("evseExternalId", UNEXPECTED)]),
 ]
 #: Filters of V1 and V2 alone.
 COUNTRIES: list[tuple[str, Any, Pairs]] = [
@@ -137,7 +137,7 @@ OWN: dict[str, list[tuple[str, Any, Pairs]]] = {
         ("with_max_power", False, [("withMaxPower", "false")]),
         ("operator_name", "Sandbox Laadnet", [("operatorName", "Sandbox Laadnet")]),
         ("operator_name", "", [("operatorName", "")]),
-        ("operator_name", ODD, [("operatorName", ODD)]),
+        ("operator_name", UNEXPECTED, [("operatorName", UNEXPECTED)]),
     ],
 }  # fmt: skip
 OWN["markers"] = [case for case in OWN["nearby"] if case[0] != "limit"]
@@ -277,7 +277,7 @@ async def test_the_arguments_of_get(version: str, sandbox: Sandbox, connect: Con
     for arguments, pairs in [
         ({"provider_id": "NL*TNM"}, [("providerId", "NL*TNM")]),
         ({"provider_id": ""}, [("providerId", "")]),
-        ({"provider_id": ODD}, [("providerId", ODD)]),
+        ({"provider_id": UNEXPECTED}, [("providerId", UNEXPECTED)]),
         ({"since": moment}, [("since", "2021-10-06T10:44:24+00:00")]),
         ({"since": "2021-10-06T10:44:24Z"}, [("since", "2021-10-06T10:44:24Z")]),
         ({"since": ""}, [("since", "")]),

@@ -1,12 +1,22 @@
-"""Time on an event loop, as far as the library reads it and waits for it. Knows neither calls nor charges."""
+"""Clock, timers, jitter and sender: what a test replaces to be deterministic."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+import backoff
 
 from ..errors import ConfigurationError
+from .retry import Jitter
+
+if TYPE_CHECKING:
+    from .call import Sender
 
 
 class Timer(Protocol):
@@ -54,3 +64,40 @@ def running_loop() -> asyncio.AbstractEventLoop:
         raise ConfigurationError(
             "no asyncio event loop is running here (trio runs something else); await this on asyncio, or use ShellEV"
         ) from None
+
+
+def _as_it_is(sender: Sender) -> Sender:
+    return sender
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Hooks:
+    """What a test replaces to be deterministic; the rest of the world gets the real thing."""
+
+    utcnow: Callable[[], datetime] = lambda: datetime.now(UTC)
+    jitter: Jitter = backoff.full_jitter
+    clock: Callable[[], float] = time.monotonic
+    timers: Callable[[asyncio.AbstractEventLoop], Timers] = LoopTimers
+    sender: Callable[[Sender], Sender] = _as_it_is
+    """Given the way out to the network, gives what to send through."""
+
+
+_ambient: list[Hooks] = [Hooks()]
+
+
+def ambient_hooks() -> Hooks:
+    """What a client gets that was given none."""
+    return _ambient[-1]
+
+
+@contextmanager
+def ambient(hooks: Hooks) -> Generator[None]:
+    """Inside the block every new client gets these, whoever makes it and in whatever thread.
+
+    This is how a test brings its clock to an application that makes its own client.
+    """
+    _ambient.append(hooks)
+    try:
+        yield
+    finally:
+        _ambient.remove(hooks)

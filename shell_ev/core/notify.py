@@ -1,7 +1,4 @@
-"""Telling everybody who watches a call what comes of it: the log first, then each observer.
-
-Knows what a try came to and who wants to hear of it; decides nothing, and lets no observer decide anything.
-"""
+"""Notifies the log and the observers of a call's events. Observers cannot affect the call."""
 
 from __future__ import annotations
 
@@ -13,12 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
-from ..config import ClientConfig
 from ..models.response import ApiResponse
 from ..observing import CallEnded, CallInfo, CallObserver, Observer, TryEnded, TryOutcome, Waiting
-from .deadline import Deadline
-from .exchange import Reply, Request, SendFailure
-from .logs import CallLog
+from ..options import ClientConfig
+from .call import Reply, Request, SendFailure
+from .deadlines import Deadline
 
 logger = logging.getLogger("shell_ev")
 
@@ -53,7 +49,7 @@ class Watched(Protocol):
     def progress(self) -> _Progress: ...
 
 
-class Watcher:
+class CallNotifier:
     """Everybody who watches one call. Without observers that is the log alone."""
 
     __slots__ = ("_began_at", "_broken", "_clock", "_listeners", "_status")
@@ -65,7 +61,7 @@ class Watcher:
         self._listeners: list[tuple[str, CallObserver]] = [("log", CallLog(call.name, call.request_id or None))]
         self._status: int | None = None
 
-    def invite(self, observers: Sequence[Observer], hook: _Beginning, call: Watched, info: CallInfo) -> None:
+    def subscribe(self, observers: Sequence[Observer], hook: _Beginning, call: Watched, info: CallInfo) -> None:
         """Tell observers that the call begins, and keep those who want to hear more."""
         for observer in observers:
             name = type(observer).__qualname__
@@ -83,7 +79,7 @@ class Watcher:
                 self.ended(call, error=error)
                 raise
 
-    def tried(self, call: Watched, began_at: float, outcome: Reply | SendFailure) -> None:
+    def attempt_ended(self, call: Watched, began_at: float, outcome: Reply | SendFailure) -> None:
         """A try came to something."""
         self._status = outcome.status if isinstance(outcome, Reply) else None
         elapsed = self._clock() - began_at
@@ -155,7 +151,7 @@ class Watcher:
                 )
 
 
-def watch(
+def notifier_for(
     config: ClientConfig,
     call: Watched,
     request: Request,
@@ -164,9 +160,9 @@ def watch(
     broken: set[str],
     *,
     early: bool = False,
-) -> Watcher:
+) -> CallNotifier:
     """Begin to watch a call; without a ``route`` it is a token request, ``early`` if nobody waits for the token."""
-    watcher = Watcher(call, clock, broken)
+    notifier = CallNotifier(call, clock, broken)
     if config.observers:
         info = CallInfo(
             operation=call.name,
@@ -178,11 +174,56 @@ def watch(
             arguments=call.arguments,
             background=early,
         )
-        watcher.invite(config.observers, "token_began" if route is None else "call_began", call, info)
-    return watcher
+        notifier.subscribe(config.observers, "token_began" if route is None else "call_began", call, info)
+    return notifier
 
 
 def _facts(outcome: Reply | SendFailure) -> dict[str, Any]:
     if isinstance(outcome, Reply):
         return {"outcome": "answered", "status_code": outcome.status}
     return {"outcome": "no_answer" if outcome.sent else "not_sent", "failure": _PATH.sub(r"\1***", outcome.reason)}
+
+
+class CallLog(CallObserver):
+    """Logs one call. The fields of each line are attributes of its record too, for formatters that write JSON."""
+
+    def __init__(self, operation: str, request_id: str | None) -> None:
+        self._operation = operation
+        self._request_id = request_id
+
+    def try_ended(self, event: TryEnded) -> None:
+        """One line at DEBUG."""
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug(
+                "%s: try %d: %s after %.3f s (request %s)",
+                self._operation,
+                event.attempt,
+                event.reason,
+                event.elapsed,
+                self._request_id or "-",
+                extra=self._fields("try", event, shell_ev_elapsed=event.elapsed),
+            )
+
+    def waits(self, event: Waiting) -> None:
+        """One line at INFO."""
+        if logger.isEnabledFor(logging.INFO):
+            logger.info(
+                "%s: %s; trying again in %.2f s (request %s)",
+                self._operation,
+                event.reason,
+                event.seconds,
+                self._request_id or "-",
+                extra=self._fields("wait", event, shell_ev_wait=event.seconds, shell_ev_retry_after=event.retry_after),
+            )
+
+    def _fields(self, kind: str, event: TryEnded | Waiting, **more: Any) -> dict[str, Any]:
+        return {
+            "shell_ev_event": kind,
+            "shell_ev_operation": self._operation,
+            "shell_ev_request_id": self._request_id,
+            "shell_ev_attempt": event.attempt,
+            "shell_ev_outcome": event.outcome,
+            "shell_ev_status": event.status_code,
+            "shell_ev_failure": event.failure,
+            **more,
+        }

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeGuard
 
 from ..models.enums import OpenEnum
-from .drafts import define
+from .codegen import define
 
 
 class Unreadable(ValueError):

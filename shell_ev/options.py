@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from ._version import __version__
+from .dialects import ApiVersion
 from .errors import ConfigurationError, shown
 from .observing import Observer
 
@@ -40,22 +41,6 @@ class Environment(StrEnum):
     def host_url(self) -> str:
         """Scheme and host of API and token calls."""
         return "https://api.shell.com" if self is Environment.PRODUCTION else "https://api-test.shell.com"
-
-
-class ApiVersion(StrEnum):
-    """Which dialect of the service to speak."""
-
-    V1_PASCAL = "v1-pascal"
-    """The first: PascalCase keys, session ids in the path."""
-    V1 = "v1"
-    """camelCase keys under ``/ev/v1``."""
-    V2 = "v2"
-    """camelCase keys under ``/ev/v2``, tariffs of elements. The default."""
-
-    @property
-    def token_path(self) -> str:
-        """Path of the OAuth token endpoint that belongs to this version."""
-        return "/v2/oauth/token" if self is ApiVersion.V2 else "/v1/oauth/token"
 
 
 @attrs.frozen

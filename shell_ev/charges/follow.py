@@ -17,16 +17,17 @@ import attrs
 
 from ..core.session_manager import SessionManager
 from ..endpoints.charging import AsyncCharging
-from ..endpoints.checks import Checks
+from ..endpoints.validation import Checks
 from ..errors import NotFoundError, ShellEVError, shown
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
 from .charge import GONE_AFTER, AsyncCharge
-from .polling import OVER, Polling, is_positive
-from .watching import OnProblem, is_transient, tell, watching_faults
+from .poller import OVER, OnProblem, Polling, is_positive, is_transient, tell, watching_faults
 
 logger = logging.getLogger("shell_ev")
 
+#: Requests per second for all charges that one call follows.
+DEFAULT_BUDGET = 10.0
 #: Looks under way at once: enough to keep any budget busy over a slow line, few enough to be polite.
 _LOOKS_AT_ONCE = 32
 
@@ -192,7 +193,7 @@ def follow(
     if not is_positive(budget):
         checks.faults.append(f"budget must be a positive number of requests per second, not {shown(budget)}")
     checks.faults += watching_faults(polling, on_problem)
-    checks.options(None, None, None, None)
+    checks.raise_if_any()
 
     async def changes() -> AsyncIterator[tuple[str, ChargeSession]]:
         follower = Follower(manager, sessions.items(), budget=budget, polling=polling, on_problem=on_problem)

@@ -7,22 +7,22 @@ from collections.abc import AsyncIterator
 
 import attrs
 
+from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
-from ..core.shared import not_pickled
 from ..endpoints.charging import AsyncCharging
 from ..errors import ChargeFailedError, ChargePendingError, ValidationError, shown
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
-from . import DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT
-from .polling import OVER, Polling, is_positive
-from .shielding import carried_through
-from .stopping import Stopping
-from .watching import OnProblem, Watch, watching_faults
+from .cleanup import run_shielded
+from .poller import OVER, OnProblem, Polling, Watch, is_positive, watching_faults
+from .stop import Stopping
 
 logger = logging.getLogger("shell_ev")
 
 #: A session that the service has not known for this long is not coming back.
 GONE_AFTER = 300.0
+DEFAULT_START_TIMEOUT = 180.0
+DEFAULT_STOP_TIMEOUT = 120.0
 _NO_SECONDS = "must be a positive number of seconds"
 
 
@@ -163,7 +163,7 @@ class AsyncCharge:
         A cancelled stop is carried through before the cancellation goes on its way: for less patience give
         ``timeout``. A second cancellation ends it, with a line in the log.
         """
-        return await carried_through(self.stopping(timeout=timeout), f"session {self.session_id}")
+        return await run_shielded(self.stopping(timeout=timeout), f"session {self.session_id}")
 
     async def stopping(self, *, timeout: float | None = None) -> ChargeSession | None:
         """:meth:`stop` without that patience: a cancellation ends it at once, wherever it is."""

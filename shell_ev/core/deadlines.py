@@ -12,18 +12,18 @@ import math
 from types import TracebackType
 from typing import Any
 
-from .timing import Timer, Timers
+from .runtime import Timer, Timers
 
 
 class Deadline:
     """A limit on the time a block takes: when it passes, the block is cancelled and leaves with ``TimeoutError``.
 
     ``when`` is a time on the sweeper's clock, infinity for none. Works as ``asyncio.timeout`` does, also beside other
-    cancellations. Within the block a silence may have a shorter limit: ``patience``, in seconds, from each
-    :meth:`heard` until the next, or until :meth:`at_rest`; when it passes, :meth:`fell_silent` tells.
+    cancellations. Within the block a silence may have a shorter limit: ``idle_timeout``, in seconds, from each
+    :meth:`heard` until the next, or until :meth:`stop_idle`; when it passes, :meth:`take_idle_expiry` tells.
     """
 
-    __slots__ = ("_cancelling", "_silent", "_sweeper", "doubted", "due", "expired", "patience", "task", "when")
+    __slots__ = ("_cancelling", "_silent", "_sweeper", "due", "expired", "idle_timeout", "in_grace", "task", "when")
 
     def __init__(self, sweeper: DeadlineSweeper, when: float) -> None:
         self._sweeper = sweeper
@@ -32,12 +32,12 @@ class Deadline:
         #: Whose block it limits, while it does.
         self.task: asyncio.Task[Any] | None = None
         self.when = when
-        self.patience: float | None = None
+        self.idle_timeout: float | None = None
         #: When it has to be looked at: at its end, or at that of a silence.
         self.due = when
         self.expired = False
         #: Whether it was found overdue once already; the sweeper's.
-        self.doubted = False
+        self.in_grace = False
 
     def __enter__(self) -> Deadline:
         task = asyncio.current_task()
@@ -48,28 +48,28 @@ class Deadline:
         self._sweeper.add(self)
         return self
 
-    def heard(self) -> None:
-        """A sign of life: from now on the other side may be silent for as long as there is patience."""
-        if self.doubted:
-            self._believe()
-        if self.patience is None:
+    def restart_idle(self) -> None:
+        """A sign of life: from now on the other side may be silent for as long as there is idle_timeout."""
+        if self.in_grace:
+            self._clear_grace()
+        if self.idle_timeout is None:
             return
-        ends_at = self._sweeper.now() + self.patience
+        ends_at = self._sweeper.now() + self.idle_timeout
         self.due = ends_at if ends_at < self.when else self.when
         if self.due < self._sweeper.fires_at:
             self._sweeper.arm(self.due)
 
-    def at_rest(self) -> None:
+    def stop_idle(self) -> None:
         """Nobody is listened to now; the block itself still has its time."""
-        if self.doubted:
-            self._believe()
+        if self.in_grace:
+            self._clear_grace()
         self.due = self.when
 
-    def _believe(self) -> None:
+    def _clear_grace(self) -> None:
         # The doubt was about the silence that ends here, unless the whole is overdue as well.
-        self.doubted = self.when <= self._sweeper.now()
+        self.in_grace = self.when <= self._sweeper.now()
 
-    def fell_silent(self) -> bool:
+    def take_idle_expiry(self) -> bool:
         """For whoever catches the cancellation in the block: whether a silence caused it, and nothing else.
 
         If so the cancellation is undone, and the block goes on under its own deadline.
@@ -138,9 +138,9 @@ class DeadlineSweeper:
         now = self.now()
         overdue = [deadline for deadline in self.open if deadline.due <= now]
         for deadline in overdue:
-            if not deadline.doubted:
+            if not deadline.in_grace:
                 # What it waits for may have come in this very turn, or while the loop stood still: one turn to take it.
-                deadline.doubted = True
+                deadline.in_grace = True
                 deadline.due = now
                 continue
             del self.open[deadline]

@@ -12,7 +12,7 @@ logger = logging.getLogger("shell_ev")
 R = TypeVar("R")
 
 
-async def beside(error: BaseException, cleanup: Coroutine[Any, Any, Any], what: str) -> None:
+async def cleanup_during(error: BaseException, cleanup: Coroutine[Any, Any, Any], what: str) -> None:
     """Run a clean-up to its end although the caller is on its way out with ``error``.
 
     The clean-up goes on through one wish to leave, be that ``error`` itself or a cancellation meanwhile; the next ends
@@ -44,13 +44,13 @@ def log_failed(what: str, failure: BaseException) -> str:
     return told
 
 
-async def carried_through(work: Coroutine[Any, Any, R], what: str) -> R:
+async def run_shielded(work: Coroutine[Any, Any, R], what: str) -> R:
     """The outcome of ``work``, which goes on through one cancellation of the caller before that is passed on."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError as cancelled:
-        await beside(cancelled, _end(task), what)
+        await cleanup_during(cancelled, _end(task), what)
         raise
     return task.result()
 

@@ -5,24 +5,34 @@ Knows how a session is recognised as ours; knows nothing of what is then done wi
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ..config import ApiVersion
+from ..core.ownership import Claims
 from ..core.session_manager import SessionManager
+from ..dialects import ApiVersion
 from ..endpoints.charging import AsyncCharging, checked_ema_id
-from ..endpoints.checks import Checks
-from ..errors import ApiError, OutcomeUnknownError, ResponseDecodeError, ShellEVError
+from ..endpoints.validation import Checks
+from ..errors import (
+    ApiError,
+    OutcomeUnknownError,
+    ResponseDecodeError,
+    ShellEVError,
+    ValidationError,
+    shown,
+)
 from ..identifiers import EMA_ID_LENGTHS, EvseId
 from ..models.charging import ChargeSession
 from ..models.response import ApiResponse
-from ..wire.operations import START
-from .claims import Claims
-from .polling import Polling
-from .watching import SHORTEST_LOOK, is_refused_token, is_transient
+from ..wire.operations import START, STOP
+from .charge import AsyncCharge, ChargeOptions
+from .poller import SHORTEST_LOOK, Polling, is_refused_token, is_transient, tell
+
+logger = logging.getLogger("shell_ev")
 
 #: How far the service's clock may be from its own Date header, and our sending from its receiving.
 _TOLERANCE = timedelta(seconds=60)
@@ -44,7 +54,7 @@ def check_ema_id(ema_id: str | None, version: ApiVersion) -> None:
         return
     checks = Checks(START.name)
     checked_ema_id(checks, ema_id, version)
-    checks.options(None, None, None, None)
+    checks.raise_if_any()
 
 
 def same_evse(left: str | None, right: str) -> bool:
@@ -172,3 +182,40 @@ def _skew(answer: ApiResponse[Any], now: datetime) -> timedelta:
         return moment - now
     except (ValueError, TypeError, IndexError, OverflowError):
         return timedelta(0)
+
+
+def sent_at(error: ShellEVError) -> datetime | None:
+    """When the request of a failed start or stop left, if its error tells."""
+    moment = getattr(error, "sent_at", None)
+    return moment if isinstance(moment, datetime) else None
+
+
+async def reconcile(
+    manager: SessionManager, claims: Claims, error: ShellEVError, options: ChargeOptions
+) -> AsyncCharge:
+    """What came of a start or stop of the bare endpoints whose outcome is unknown, as a charge."""
+    if not isinstance(error, ShellEVError):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValidationError([f"error must be what a start or stop raised, not {shown(error)}"], "reconcile")
+    operation = getattr(error, "operation", None)
+    arguments: Mapping[str, Any] = getattr(error, "arguments", None) or {}
+    if not error.outcome_unknown or operation not in (START.name, STOP.name) or not arguments:
+        raise ValidationError([f"{type(error).__name__} leaves nothing open that could be looked up"], "reconcile")
+    check_ema_id(options.ema_id, manager.version)
+    request_id = getattr(error, "request_id", None)
+    if operation == STOP.name:
+        charge = AsyncCharge(manager, arguments["session_id"], options)
+        await charge.refresh()
+        return charge
+    reconciler = Reconciler(
+        manager,
+        claims,
+        arguments=arguments,
+        request_id=request_id,
+        sent_at=sent_at(error) or manager.hooks.utcnow(),
+        ema_id=options.ema_id,
+        polling=options.polling,
+        report=lambda problem: tell(options.on_problem, None, problem),
+    )
+    session = await reconciler.resolve(options.start_timeout, error)
+    logger.info("start on %s (request %s): adopted session %s", arguments["evse_id"], request_id, session.id)
+    return AsyncCharge(manager, session.id or "", options, request_id=request_id, session=session)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from ..errors import ConfigurationError
-from .auth import AccessToken, ClientCredentials, GuardedSource, TokenCache, TokenSource
-from .deadline import DeadlineSweeper
-from .exchange import Sender
-from .timing import Timers, running_loop
+from .auth import AccessToken, ClientCredentials, TokenCache, TokenSource, ValidatedSource
+from .call import Sender
+from .deadlines import DeadlineSweeper
+from .runtime import Timers, running_loop
 
 _forks = 0
 
@@ -30,7 +30,7 @@ def fork_count() -> int:
     return _forks
 
 
-class Wire(NamedTuple):
+class LoopResources(NamedTuple):
     """What belongs to one event loop: its connections and the watch over its deadlines."""
 
     timers: Timers
@@ -46,7 +46,7 @@ def not_pickled(self: object) -> NoReturn:
     )
 
 
-class Shared:
+class Connections:
     """Made once per client; ``with_options`` copies point at the same one and only the client closes it."""
 
     def __init__(
@@ -56,10 +56,10 @@ class Shared:
         make_cache: Callable[[ClientCredentials], TokenCache],
         make_timers: Callable[[asyncio.AbstractEventLoop], Timers],
     ) -> None:
-        self.source = make_cache(source) if isinstance(source, ClientCredentials) else GuardedSource(source)
+        self.source = make_cache(source) if isinstance(source, ClientCredentials) else ValidatedSource(source)
         self._make_sender = make_sender
         self._make_timers = make_timers
-        self._wires: dict[asyncio.AbstractEventLoop, Wire] = {}
+        self._by_loop: dict[asyncio.AbstractEventLoop, LoopResources] = {}
         self._forks = _forks
         self._closed = False
         self._bearer = ("", "")
@@ -70,7 +70,7 @@ class Shared:
             self._bearer = token.value, f"Bearer {token.value}"
         return self._bearer[1]
 
-    def wire(self) -> Wire:
+    def resources(self) -> LoopResources:
         """Connections for the running loop, opened on first use.
 
         Raises ConfigurationError where there is no loop, or if this client must not be used any more.
@@ -83,20 +83,20 @@ class Shared:
                 "make a new client in the child (in a post-fork or worker-start hook)"
             )
         loop = running_loop()
-        wire = self._wires.get(loop)
-        if wire is None:
+        resources = self._by_loop.get(loop)
+        if resources is None:
             self._forget_dead_loops()
             timers = self._make_timers(loop)
-            wire = self._wires[loop] = Wire(timers, self._make_sender(), DeadlineSweeper(timers))
-        return wire
+            resources = self._by_loop[loop] = LoopResources(timers, self._make_sender(), DeadlineSweeper(timers))
+        return resources
 
     def _forget_dead_loops(self) -> None:
-        for loop in [loop for loop in self._wires if loop.is_closed()]:
-            self._abandon(self._wires.pop(loop))
+        for loop in [loop for loop in self._by_loop if loop.is_closed()]:
+            self._abandon(self._by_loop.pop(loop))
 
-    def _abandon(self, wire: Wire) -> None:
-        wire.deadlines.close()
-        abandon = getattr(wire.sender, "abandon", None)
+    def _abandon(self, resources: LoopResources) -> None:
+        resources.deadlines.close()
+        abandon = getattr(resources.sender, "abandon", None)
         if abandon is not None:
             abandon()
 
@@ -105,16 +105,16 @@ class Shared:
         self._closed = True
         if self._forks != _forks:
             # Closing would write a farewell into sockets that the parent process is using.
-            for wire in self._wires.values():
-                self._abandon(wire)
-            self._wires.clear()
+            for resources in self._by_loop.values():
+                self._abandon(resources)
+            self._by_loop.clear()
             return
         if isinstance(self.source, TokenCache):
             await self.source.aclose()
         running = asyncio.get_running_loop()
         self._forget_dead_loops()
-        for loop, wire in list(self._wires.items()):
+        for loop, resources in list(self._by_loop.items()):
             if loop is running:
-                del self._wires[loop]
-                wire.deadlines.close()
-                await wire.sender.aclose()
+                del self._by_loop[loop]
+                resources.deadlines.close()
+                await resources.sender.aclose()

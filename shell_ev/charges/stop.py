@@ -8,8 +8,7 @@ from ..endpoints.charging import AsyncCharging
 from ..errors import ChargeNotStoppedError, NotFoundError, ShellEVError
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
-from .polling import OVER
-from .watching import Watch, is_refused_token, is_transient
+from .poller import OVER, Watch, is_refused_token, is_transient
 
 #: How often a stop that the service reports as failed is sent before that is the outcome.
 _FAILED_STOPS = 3

@@ -1,0 +1,106 @@
+"""``async with client.charge(...)``: started on entry, stopped on exit."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
+
+from ..errors import (
+    ChargeFailedError,
+    ChargePendingError,
+    ConfigurationError,
+    ShellEVError,
+)
+from .charge import AsyncCharge
+from .cleanup import cleanup_during, log_failed
+from .start import Starter
+from .stop import not_stopped
+
+logger = logging.getLogger("shell_ev")
+
+_HINT = "use `async with client.charge(...) as charge`, or `charge = await client.start_charge(...)`"
+
+
+def not_entered(block: object, name: str, hint: str) -> AttributeError:
+    """The error for an attribute a block does not have: its charge has it, and that comes of entering."""
+    lacks = f"{type(block).__name__!r} object has no attribute {name!r}"
+    is_charge_s = not name.startswith("_") and (name in vars(AsyncCharge) or name in _CHARGE_FIELDS)
+    return AttributeError(f"{lacks}; {hint}" if is_charge_s else lacks, name=name, obj=block)
+
+
+_CHARGE_FIELDS = frozenset({"session_id", "request_id", "session"})
+
+
+class AsyncChargeBlock:
+    """``async with client.charge(...) as charge:`` - started on entry, stopped on the way out."""
+
+    if not TYPE_CHECKING:  # type checkers know that it has none, and say so earlier
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise not_entered(self, name, _HINT)
+
+    def __init__(self, starter: Starter) -> None:
+        self._starter = starter
+        self._entered = False
+        self._charge: AsyncCharge | None = None
+
+    @property
+    def longest_cleanup(self) -> float:
+        """Seconds that a cancelled entry or exit may take: to learn what a start came to, and to stop it."""
+        return 2 * self._starter.options.stop_timeout + 1
+
+    @property
+    def held(self) -> AsyncCharge | None:
+        """The charge that was entered and has not been left."""
+        return self._charge
+
+    @property
+    def keeps_running(self) -> bool:
+        """Whether leaving is to leave the charge running."""
+        return self._starter.options.keep_running
+
+    async def __aenter__(self) -> AsyncCharge:
+        if self._entered:
+            raise ConfigurationError("a charge is entered once: ask the client for another one")
+        self._entered = True
+        timers = self._starter.manager.timers()
+        ends_at = timers.time() + self._starter.options.start_timeout
+        charge = await self._starter.start()
+        try:
+            await charge.wait_started(timeout=max(0.001, ends_at - timers.time()))
+        except (ChargeFailedError, ChargePendingError):
+            raise
+        except BaseException as error:
+            # Nobody else holds this charge: it must not go on unseen.
+            await cleanup_during(error, charge.stopping(), f"session {charge.session_id}")
+            raise
+        self._charge = charge
+        return charge
+
+    async def abandon(self, error: BaseException) -> None:
+        """Stop a charge that was entered and never reached its caller, ``keep_running`` or not: nobody holds it."""
+        charge, self._charge = self._charge, None
+        if charge is not None:
+            await cleanup_during(error, charge.stopping(), f"session {charge.session_id}")
+
+    def give_up(self, charge: AsyncCharge, error: BaseException | None, reason: ShellEVError) -> None:
+        """Leave without a stop, since nothing can be sent any more: a note on ``error``, or raise; and log it."""
+        self._charge = None
+        if charge.is_over:
+            return
+        told = log_failed(f"session {charge.session_id}", reason)
+        if error is None:
+            raise not_stopped(charge, str(reason)) from reason
+        error.add_note(told)
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        charge, self._charge = self._charge, None
+        if charge is None or self.keeps_running or charge.is_over:
+            return
+        if exc is not None:
+            await cleanup_during(exc, charge.stopping(), f"session {charge.session_id}")
+            return
+        await charge.stop()
