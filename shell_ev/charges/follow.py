@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import logging
 import math
@@ -126,7 +127,9 @@ class Follower:
             try:
                 await asyncio.wait([self._nap])
             finally:
-                self._nap.cancel()
+                # Collected after its loop was closed, it has nothing to cancel.
+                with contextlib.suppress(RuntimeError):
+                    self._nap.cancel()
 
     async def _poll_once(self, followed: _Followed) -> None:
         try:
