@@ -8,8 +8,8 @@ from uuid import UUID
 from ..core.call import CallOptions
 from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
-from ..dialects import ApiVersion
-from ..identifiers import EMA_ID_LENGTHS, EmaId, EvseId
+from ..dialects import DIALECTS, ApiVersion
+from ..identifiers import EmaId, EvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..options import Timeout
@@ -50,8 +50,8 @@ def _prepare_session(
 
 
 def checked_ema_id(checks: Checks, ema_id: str | EmaId, version: ApiVersion) -> str:
-    """An EMA-ID as ``active`` takes it: V1_PASCAL documents no length for it."""
-    return checks.text("ema_id", ema_id, *((1, None) if version is ApiVersion.V1_PASCAL else EMA_ID_LENGTHS))
+    """An EMA-ID of the length that ``charging.active`` takes in this dialect."""
+    return checks.text("ema_id", ema_id, *DIALECTS[version].ema_id_lengths)
 
 
 class AsyncCharging:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from ..core.connections import not_pickled
@@ -17,7 +18,10 @@ from ..models.response import ApiResponse
 from ..options import Timeout
 from ..wire.location_results import LOCATION, LOCATIONS, MARKERS
 from ..wire.operations import LOCATIONS_GET, LOCATIONS_LIST, LOCATIONS_MARKERS, LOCATIONS_NEARBY
-from .validation import MAX_PER_PAGE, LocationChecks
+from .validation import LocationChecks
+
+#: Locations a page of :meth:`AsyncLocations.iterate` when none are given.
+MAX_PER_PAGE: Final = 500
 
 
 class AsyncLocations:
@@ -80,7 +84,7 @@ class AsyncLocations:
             exclude_country=exclude_country,
         )
         checks.whole_number(arguments, "page_number", page_number, 1, None)
-        checks.whole_number(arguments, "per_page", per_page, 1, checks.later(MAX_PER_PAGE))
+        checks.whole_number(arguments, "per_page", per_page, 1, checks.dialect.max_per_page)
         options = checks.options(request_id, timeout, max_retries, headers)
         return await self._manager.call(LOCATIONS_LIST, arguments, LOCATIONS, options)
 
@@ -232,7 +236,7 @@ class AsyncLocations:
         )
         checks.degrees(arguments, "latitude", latitude, 90)
         checks.degrees(arguments, "longitude", longitude, 180)
-        checks.whole_number(arguments, "limit", limit, 1, checks.later(100))
+        checks.whole_number(arguments, "limit", limit, 1, checks.dialect.max_nearby)
         options = checks.options(request_id, timeout, max_retries, headers)
         return await self._manager.call(LOCATIONS_NEARBY, arguments, LOCATIONS, options)
 

@@ -7,11 +7,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeGuard, cast
+from typing import Any, TypeGuard, cast
 from uuid import UUID
 
 from ..core.call import NO_OPTIONS, CallOptions
-from ..dialects import ApiVersion
+from ..dialects import DIALECTS, ApiVersion
 from ..errors import ConfigurationError, ValidationError, one_line, shown
 from ..identifiers import EmaId, EvseId
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus, OpenEnum
@@ -132,9 +132,6 @@ def _encodable(text: str) -> bool:
     return True
 
 
-#: The contract's upper bound of a page.
-MAX_PER_PAGE: Final = 500
-
 _ENUMS: dict[str, type[OpenEnum]] = {
     "evse_status": EvseStatus,
     "connector_types": ConnectorType,
@@ -156,6 +153,7 @@ class LocationChecks(Checks):
         super().__init__(operation.name)
         self._of = operation
         self._version = version
+        self.dialect = DIALECTS[version]
 
     def filters(self, **given: object) -> dict[str, Any]:
         """The filters that were given, checked and as they travel."""
@@ -251,10 +249,6 @@ class LocationChecks(Checks):
             return
         wanted = f"from {low:g} to {high:g}" if high is not None else f"of at least {low:g}"
         self.faults.append(f"{name} must be a number {wanted} ({unit}), not {one_line(repr(value), 60)}")
-
-    def later(self, bound: int) -> int | None:
-        """A bound that V1_PASCAL does not document."""
-        return None if self._version is ApiVersion.V1_PASCAL else bound
 
     def degrees(self, arguments: dict[str, Any], name: str, value: object, bound: float) -> None:
         """A latitude or longitude in degrees, from ``-bound`` to ``bound``."""

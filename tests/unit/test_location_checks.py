@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shell_ev import geojson
-from shell_ev.dialects import ApiVersion
+from shell_ev.dialects import DIALECTS, ApiVersion
 from shell_ev.endpoints import locations
 from shell_ev.endpoints import validation as location_checks
-from shell_ev.endpoints.locations import AsyncLocations
-from shell_ev.endpoints.validation import MAX_PER_PAGE, LocationChecks
+from shell_ev.endpoints.locations import MAX_PER_PAGE, AsyncLocations
+from shell_ev.endpoints.validation import LocationChecks
 from shell_ev.errors import ValidationError
 from shell_ev.identifiers import EmaId, EvseId
 from shell_ev.models import locations as location_models
@@ -215,8 +215,8 @@ def test_whole_numbers() -> None:
         assert fault(bad, MAX_PER_PAGE) == [f"per_page must be a whole number from 1 to 500, not {bad!r}"]
     assert fault(10**9, None) == []
     assert fault(0, None) == ["per_page must be a whole number of at least 1, not 0"]
-    assert LocationChecks(LOCATIONS_LIST, PASCAL).later(500) is None
-    assert LocationChecks(LOCATIONS_LIST, V1).later(500) == LocationChecks(LOCATIONS_LIST, V2).later(500) == 500
+    assert [DIALECTS[version].max_per_page for version in (PASCAL, V1, V2)] == [None, 500, 500]
+    assert [DIALECTS[version].max_nearby for version in (PASCAL, V1, V2)] == [None, 100, 100]
 
 
 def test_zoom() -> None:
@@ -328,7 +328,7 @@ def test_whatever_is_given_is_sent_or_refused(operation: Operation, version: Api
             checks.degrees(arguments, name, given.pop(name), bound)
     for name in ("page_number", "per_page", "limit"):
         if name in given:
-            checks.whole_number(arguments, name, given.pop(name), 1, checks.later(100))
+            checks.whole_number(arguments, name, given.pop(name), 1, checks.dialect.max_nearby)
     if "zoom" in given:
         checks.zoom(arguments, given.pop("zoom"))
     checks.south_of(arguments)
