@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import aiohttp
 
 import shell_ev
-from shell_ev import client, errors, sync
+from shell_ev import client, errors, observing, sync
 from shell_ev import options as config
 from shell_ev.core import auth
 
@@ -50,8 +50,10 @@ autodoc_inherit_docstrings = False
 # annotations, and link them.
 for module in (client, config, sync):
     vars(module).update(_ssl=ssl, aiohttp=aiohttp)
-vars(sync).update(
-    ClientCredentials=auth.ClientCredentials, TokenSource=auth.TokenSource
+vars(config).update(
+    ClientCredentials=auth.ClientCredentials,
+    TokenSource=auth.TokenSource,
+    Observer=observing.Observer,
 )
 vars(errors).update(
     ChargeSession=shell_ev.ChargeSession, SessionErrorCode=shell_ev.SessionErrorCode

@@ -81,8 +81,12 @@ if TYPE_CHECKING:
     from .models.tariffs import TariffAltText as TariffAltText
     from .models.tariffs import TariffElement as TariffElement
     from .models.tariffs import TariffRestrictions as TariffRestrictions
+    from .options import AsyncClientOptions as AsyncClientOptions
     from .options import ClientConfig as ClientConfig
+    from .options import ClientOptions as ClientOptions
     from .options import Environment as Environment
+    from .options import LocationFilters as LocationFilters
+    from .options import RequestOptions as RequestOptions
     from .options import Timeout as Timeout
     from .sync import Charge as Charge
     from .sync import ShellEV as ShellEV
@@ -91,7 +95,7 @@ _ROOMS = {
     "client": "AsyncShellEV",
     "sync": "Charge ShellEV",
     "dialects": "ApiVersion",
-    "options": "ClientConfig Environment Timeout",
+    "options": "AsyncClientOptions ClientConfig ClientOptions Environment LocationFilters RequestOptions Timeout",
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
     "errors": (
         "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeNotStoppedError ChargePendingError "

@@ -61,7 +61,7 @@ class Wish:
 
 def check(ev: AsyncShellEV, wish: Wish) -> None:
     """Raise ValidationError for what a start would refuse, before a word is said of it."""
-    prepare_start(wish.card, wish.evse_id, None, None, None, None)
+    prepare_start(wish.card, wish.evse_id, {})
     check_ema_id(wish.ema_id, ApiVersion(ev.config.api_version))
 
 

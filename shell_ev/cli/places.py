@@ -43,7 +43,7 @@ def startable(evse: Evse) -> bool:
         return False
     try:
         # The library's own rule: the contract wants 18 to 36 characters.
-        prepare_start("-", evse.evse_id, None, None, None, None)
+        prepare_start("-", evse.evse_id, {})
     except ValidationError:
         return False
     return True
