@@ -64,6 +64,7 @@ from shell_ev.models.response import Headers
 
 BY_STATUS: dict[int, type[ApiError]] = {
     302: ApiError,
+    402: ApiError,
     400: BadRequestError,
     401: UnauthorizedError,
     403: ForbiddenError,
@@ -79,7 +80,7 @@ BY_STATUS: dict[int, type[ApiError]] = {
     504: InternalServerError,
     599: InternalServerError,
 }
-UNKNOWN_AFTER_A_POST = {500, 502, 504, 599}
+UNKNOWN_AFTER_A_POST = {302, 402, 418, 500, 502, 503, 504, 599}
 
 BODIES: dict[str, bytes] = {
     "empty": b"",
