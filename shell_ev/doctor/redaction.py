@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.failures import CallFacts
 from ..errors import one_line
+from ..redaction import Secrets
 
 _USERINFO = re.compile(r"(?<=//)[^/\s]*@")
 _HOMES = re.compile(r"(?:/home/|/Users/)[^/\s:'\"]+|[A-Za-z]:\\Users\\[^\\:'\"]+")
@@ -34,16 +34,14 @@ class Redactor:
     def __init__(self, client_id: str | None, secrets: Sequence[str]) -> None:
         known = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         known += [base64.b64encode(f"{client_id}:{secret}".encode()).decode() for secret in known if client_id]
-        self._facts = CallFacts(
-            operation="doctor", request_id="", attempts=0, repeatable=True, secrets=tuple(sorted(known, key=len)[::-1])
-        )
+        self._secrets = Secrets(known)
         self._client_id = client_id if client_id is not None and len(client_id) >= _SHORTEST_ID else None
         self._home = _home()
 
     def clean(self, text: str) -> str:
         """One line without what must not leave."""
         # Secrets first and before the text is cut: half a secret would not be recognised.
-        text = _USERINFO.sub("***@", self._facts.mask(text))
+        text = _USERINFO.sub("***@", self._secrets.mask(text))
         if self._client_id is not None:
             text = text.replace(self._client_id, masked_id(self._client_id))
         if self._home is not None:
