@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .errors import ChargePendingError as ChargePendingError
     from .errors import ConfigurationError as ConfigurationError
     from .errors import ConnectError as ConnectError
+    from .errors import CredentialsRefusedError as CredentialsRefusedError
     from .errors import ErrorDetail as ErrorDetail
     from .errors import ForbiddenError as ForbiddenError
     from .errors import InternalServerError as InternalServerError
@@ -95,7 +96,7 @@ _ROOMS = {
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
     "errors": (
         "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeNotStoppedError ChargePendingError "
-        "ConfigurationError ConnectError ErrorDetail ForbiddenError "
+        "ConfigurationError ConnectError CredentialsRefusedError ErrorDetail ForbiddenError "
         "InternalServerError MethodNotAllowedError NotFoundError OutcomeUnknownError RequestFailedError "
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"

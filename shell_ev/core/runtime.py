@@ -13,7 +13,7 @@ import attrs
 import backoff
 
 from ..errors import ConfigurationError
-from .retry import Jitter
+from .retry import DEFAULT_POLICY, Jitter, RetryPolicy
 
 if TYPE_CHECKING:
     from .call import Sender
@@ -80,6 +80,7 @@ class Hooks:
 
     utcnow: Callable[[], datetime] = lambda: datetime.now(UTC)
     jitter: Jitter = backoff.full_jitter
+    retry: RetryPolicy = DEFAULT_POLICY
     clock: Callable[[], float] = time.monotonic
     timers: Callable[[asyncio.AbstractEventLoop], Timers] = LoopTimers
     sender: Callable[[Sender], Sender] = _as_it_is
