@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -121,6 +121,8 @@ class Reply:
     headers: Headers = attrs.field(factory=Headers)
     body: bytes = b""
     oversized: bool = False
+    discard: Callable[[], None] | None = None
+    """Closes the connection that the answer came over, so that no later call uses it. Called before any ``await``."""
 
 
 class SendFailure(Exception):
