@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ..errors import ConfigurationError, one_line
 from ..models.response import Headers
@@ -79,6 +80,13 @@ class _Connection(ResponseHandler):
         elif data:
             self.force_close()
         super().data_received(data)
+
+    def set_exception(self, exc: BaseException, *more: Any) -> None:
+        """A failed connection. aiohttp's C parser does not pass the error of a chunk on to the reader of the body."""
+        super().set_exception(exc, *more)
+        body = getattr(self, "_payload", None)
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(exc)
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -316,20 +324,21 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientResponseError):
         # Its text has a status in it that was never sent, and the URL with its ids.
         return f"what came is no HTTP: {error.message}"
-    if isinstance(error, aiohttp.ClientPayloadError) and error.__cause__ is not None:
-        return f"the answer broke off: {_message_of(error.__cause__)}"
+    if isinstance(error, (aiohttp.ClientPayloadError, HttpProcessingError)):
+        return f"the answer broke off: {_message_of(error.__cause__ or error)}"
     text = _text_of(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _message_of(error: BaseException) -> str:
-    # aiohttp's parser errors add a status that was never sent.
-    return _text_of(getattr(error, "message", None) or error) or type(error).__name__
+    """What the parser says, without the status of 400 that aiohttp adds and the server never sent."""
+    return _text_of(error.message if isinstance(error, HttpProcessingError) else error) or type(error).__name__
 
 
 def _text_of(value: object) -> str:
     """The text of an object that may be the caller's: its ``__str__`` may raise."""
-    return one_line(value, 4000)
+    text = one_line(value, 4000)
+    return "" if text in ("()", "None") else text
 
 
 def _address(error: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError) -> str:
