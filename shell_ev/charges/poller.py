@@ -178,12 +178,12 @@ class Polling:
 
     def __attrs_post_init__(self) -> None:
         faults = [
-            f"polling {name} must be a positive number of seconds, not {value!r}"
+            f"polling {name} must be a positive number of seconds, not {shown(value)}"
             for name, value in attrs.asdict(self).items()
             if name != "spread" and not is_positive(value)
         ]
         if not (isinstance(self.spread, (int, float)) and 0 <= self.spread <= 1):  # pyright: ignore[reportUnnecessaryIsInstance]
-            faults.append(f"polling spread must be from 0 to 1, not {self.spread!r}")
+            faults.append(f"polling spread must be from 0 to 1, not {shown(self.spread)}")
         if faults:
             raise ConfigurationError("; ".join(faults))
 
