@@ -81,9 +81,9 @@ class _Connection(ResponseHandler):
             self.force_close()
         super().data_received(data)
 
-    def set_exception(self, exc: BaseException, *more: Any) -> None:
+    def set_exception(self, exc: BaseException, *more: Any, **named: Any) -> None:
         """A failed connection. aiohttp's C parser does not pass the error of a chunk on to the reader of the body."""
-        super().set_exception(exc, *more)
+        super().set_exception(exc, *more, **named)
         body = getattr(self, "_payload", None)
         if body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(exc)
@@ -150,6 +150,10 @@ class Transport:
     def __init__(self, config: ClientConfig, http_session: aiohttp.ClientSession | None) -> None:
         self._config = config
         self._ours = http_session is None
+        if http_session is not None and not (hasattr(http_session, "request") and hasattr(http_session, "closed")):
+            raise ConfigurationError(
+                f"http_session must be an aiohttp.ClientSession, not {type(http_session).__name__}"
+            )
         self._timeout = _client_timeout(config.timeout.connect, None if self._ours else config.timeout.read)
         self._headers = {"Accept": "application/json", "User-Agent": config.user_agent}
         self._session = http_session if http_session is not None else self._open()

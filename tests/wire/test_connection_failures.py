@@ -54,7 +54,7 @@ BODY = GOOD_BODIES["active"]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY)
 SLOW: dict[str, tuple[bytes, ...]] = {
     "interim answers": (b"HTTP/1.1 102 Processing\r\n\r\n",) * 6 + (HEAD + BODY,),
-    "a head in parts": tuple(HEAD[i : i + 12] for i in range(0, len(HEAD), 12)) + (BODY,),
+    "a head in parts": (*(HEAD[i : i + 12] for i in range(0, len(HEAD), 12)), BODY),
     "a chunk in parts": (
         HEAD.replace(b"Content-Length: %d" % len(BODY), b"Transfer-Encoding: chunked"),
         b"%x\r\n" % len(BODY),
@@ -319,11 +319,16 @@ class TestObjectsOfTheCallerThatCannotBeShown:
     @pytest.mark.parametrize(
         "option",
         ["environment", "api_version", "base_url", "token_url", "timeout", "max_retries", "ssl", "proxy", "trust_env",
-         "max_connections", "max_response_bytes", "user_agent_suffix", "observer", "http_session"],
+         "max_connections", "max_response_bytes", "user_agent_suffix", "observer"],
     )  # fmt: skip
     def test_an_option_of_the_client(self, option: str) -> None:
         with pytest.raises(ShellEVError):
             AsyncShellEV(**{"token_source": TOKEN, option: Hostile()})
+
+    async def test_a_session(self) -> None:
+        async with AsyncShellEV(token_source=TOKEN, http_session=Hostile()) as ev:  # type: ignore[arg-type]
+            with pytest.raises(ConfigurationError, match=r"must be an aiohttp\.ClientSession, not Hostile"):
+                await ev.charging.active(CARD)
 
     @pytest.mark.parametrize("limit", ["total", "connect", "read"])
     def test_a_limit(self, limit: str) -> None:
@@ -365,5 +370,3 @@ class TestObjectsOfTheCallerThatCannotBeShown:
             with pytest.raises((ShellEVError, TypeError)) as caught:
                 await ev.locations.nearby(**arguments)
         assert "its own error" not in str(caught.value)
-
-
