@@ -124,6 +124,10 @@ class AuthenticationError(ShellEVError):
         self.headers: Mapping[str, str] = headers if headers is not None else {}
 
 
+class CredentialsRefusedError(AuthenticationError):
+    """The token endpoint refused the credentials themselves: waiting does not mend it."""
+
+
 class TransportError(ShellEVError):
     """No answer came. ``request_sent`` tells whether the request may have left this machine."""
 

@@ -30,7 +30,7 @@ from ..models.charging import ChargeSession
 from ..models.response import ApiResponse
 from ..wire.operations import START, STOP
 from .charge import AsyncCharge, ChargeOptions
-from .poller import SHORTEST_LOOK, Polling, is_refused_token, is_transient, tell
+from .poller import SHORTEST_POLL, Polling, are_credentials_refused, is_transient, report_problem
 
 logger = logging.getLogger("shell_ev")
 
@@ -125,7 +125,7 @@ class Reconciler:
         try:
             answer = await self._charging.active(ema_id, timeout=self._patience(remaining))
         except ShellEVError as error:
-            if not is_transient(error) and not is_refused_token(error):
+            if not is_transient(error) and not are_credentials_refused(error):
                 raise self._unknown(f"the card's sessions cannot be read: {error}", cause) from error
             self._report(error)
             return getattr(error, "retry_after", None) or 0.0
@@ -134,7 +134,7 @@ class Reconciler:
         return 0.0
 
     def _patience(self, remaining: float) -> float:
-        return max(SHORTEST_LOOK, remaining if self._longest_look is None else min(self._longest_look, remaining))
+        return max(SHORTEST_POLL, remaining if self._longest_look is None else min(self._longest_look, remaining))
 
     def _ours(self) -> list[ChargeSession]:
         earliest = self._sent_at + self._skew - _TOLERANCE
@@ -214,7 +214,7 @@ async def reconcile(
         sent_at=sent_at(error) or manager.hooks.utcnow(),
         ema_id=options.ema_id,
         polling=options.polling,
-        report=lambda problem: tell(options.on_problem, None, problem),
+        report=lambda problem: report_problem(options.on_problem, None, problem),
     )
     session = await reconciler.resolve(options.start_timeout, error)
     logger.info("start on %s (request %s): adopted session %s", arguments["evse_id"], request_id, session.id)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from .call import Sender
 
 
+#: Message of a cancellation that is a wish of its own, however soon it follows another: a signal, or a close.
+DELIBERATE = "shell_ev: cancelled deliberately"
+
+
 class Timer(Protocol):
     """Something that is going to be called."""
 
