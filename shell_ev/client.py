@@ -283,7 +283,7 @@ class AsyncShellEV:
         return ChargeOptions(
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
-            ema_id=None if ema_id is None else str(ema_id),
+            ema_id=str(ema_id) if isinstance(ema_id, EmaId) else ema_id,
             keep_running=keep_running,
             polling=Polling() if polling is None else polling,
             on_problem=on_problem,

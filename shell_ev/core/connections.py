@@ -102,6 +102,7 @@ class Connections:
 
     async def aclose(self) -> None:
         """Close the connections of the running loop and abandon those of loops that are gone. Idempotent."""
+        running = running_loop()
         self._closed = True
         if self._forks != _forks:
             # Closing would write a farewell into sockets that the parent process is using.
@@ -111,7 +112,6 @@ class Connections:
             return
         if isinstance(self.source, TokenCache):
             await self.source.aclose()
-        running = asyncio.get_running_loop()
         self._forget_dead_loops()
         for loop, resources in list(self._by_loop.items()):
             if loop is running:
