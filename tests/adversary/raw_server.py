@@ -56,6 +56,7 @@ class RawServer:
         self.on_start: Callable[[Session], object] = lambda _: None  #: Called when a start was carried out.
         self.token_lifetime = 3600
         self.choose: Choose | None = None
+        self.pages: dict[str, Any] = {}  #: Answers to other paths, by how the path ends.
         self.sessions: list[Session] = []
         self.requests: list[Seen] = []
         self.connections = 0
@@ -312,7 +313,8 @@ class RawServer:
         return 200, self._envelope(seen, fault, shown)
 
     def _unknown(self, seen: Seen, _: Fault) -> tuple[int, dict[str, Any]]:
-        return 404, {"message": "no route", "path": seen.path}
+        page = next((page for end, page in self.pages.items() if seen.path.endswith(end)), None)
+        return (404, {"message": "no route", "path": seen.path}) if page is None else (200, page)
 
     def _add(self, session: Session) -> None:
         self.sessions.append(session)

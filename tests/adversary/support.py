@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import random
 import selectors
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -84,8 +88,18 @@ def now() -> float:
     return loop.now()
 
 
+class WallClock:
+    """A wall clock that is ``ahead`` of the truth and can be set while a client uses it."""
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        self.ahead = ahead
+
+    def __call__(self) -> datetime:
+        return datetime.fromtimestamp(now() + self.ahead, UTC)
+
+
 @contextmanager
-def on_virtual_clock(*, ahead: float = 0.0, seed: int | None = None) -> Iterator[None]:
+def on_virtual_clock(*, ahead: float | WallClock = 0.0, seed: int | None = None) -> Iterator[None]:
     """Clients made inside live on the running loop's clock, their wall clock ``ahead`` seconds of the truth.
 
     Waits are not jittered unless a ``seed`` is given.
@@ -93,7 +107,7 @@ def on_virtual_clock(*, ahead: float = 0.0, seed: int | None = None) -> Iterator
     loop = asyncio.get_running_loop()
     chance = random.Random(seed)
     world = _World(
-        utcnow=lambda: datetime.fromtimestamp(now() + ahead, UTC),
+        utcnow=ahead if isinstance(ahead, WallClock) else WallClock(ahead),
         clock=loop.time,
         jitter=(lambda value: value) if seed is None else (lambda value: chance.uniform(0, value)),
     )
@@ -102,7 +116,7 @@ def on_virtual_clock(*, ahead: float = 0.0, seed: int | None = None) -> Iterator
 
 
 def client_of(
-    server: RawServer, name: str = "id", *, ahead: float = 0.0, seed: int | None = None, **options: Any
+    server: RawServer, name: str = "id", *, ahead: float | WallClock = 0.0, seed: int | None = None, **options: Any
 ) -> AsyncShellEV:
     """A client of the server on virtual time; ``name`` is what the server's records call it."""
     with on_virtual_clock(ahead=ahead, seed=seed):
@@ -138,3 +152,36 @@ def _signed(run: Callable[..., None], test: Scene) -> Callable[..., None]:
     kept = [parameter for name, parameter in signature.parameters.items() if name != "server"]
     run.__signature__ = signature.replace(parameters=kept, return_annotation=None)  # type: ignore[attr-defined]
     return run
+
+
+@contextmanager
+def in_thread(**fields: Any) -> Iterator[RawServer]:
+    """A server on real time in a thread of its own, for scripts and the blocking twin."""
+    loop, server = asyncio.new_event_loop(), RawServer()
+    server.start_delay = server.stop_delay = 0.1
+    for name, value in fields.items():
+        setattr(server, name, value)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def script_environment(server: RawServer) -> dict[str, str]:
+    """The environment of a script that uses the server."""
+    client = {"SHELL_EV_CLIENT_ID": "id", "SHELL_EV_CLIENT_SECRET": "secret", "SHELL_EV_BASE_URL": server.url}
+    return {name: value for name, value in os.environ.items() if not name.startswith("SHELL_EV_")} | client
+
+
+def run_script(text: str, server: RawServer) -> subprocess.CompletedProcess[str]:
+    """Run a script in an interpreter of its own, warnings as errors; a hang fails the test."""
+    command = [sys.executable, "-W", "error", "-c", text]
+    return subprocess.run(
+        command, env=script_environment(server), capture_output=True, text=True, timeout=60, check=False
+    )
