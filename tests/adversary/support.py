@@ -37,15 +37,26 @@ OTHER_EVSE = "NL*TNM*E02003452*0"
 SESSION = "c3e332f0-1bb2-4f50-a96b-e075bbb71e68"
 #: Real seconds that bytes on loopback are given to arrive before the clock jumps.
 GRACE = 0.001
+#: Turns of a loop without an event or a timer between them: more is a busy wait.
+SPIN = 20_000
 
 
 class _JumpingSelector(selectors.DefaultSelector):
     loop: SocketTimeLoop | None = None
+    _idle = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
-        if ready or self.loop is None or (timeout is not None and timeout <= 0):
+        if self.loop is None:
             return ready
+        self.loop.turns += 1
+        self._idle = 0 if ready else self._idle + 1
+        if self._idle > SPIN:
+            self._idle = 0
+            raise RuntimeError("the loop spins: it turns without an event or a timer")
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        self._idle = 0
         if timeout is None:
             # No timer: only a thread or a signal can wake this loop.
             ready = super().select(10)
@@ -64,6 +75,8 @@ class SocketTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self, grace: float = GRACE) -> None:
         selector = _JumpingSelector()
         self.grace = grace
+        #: How often the loop turned.
+        self.turns = 0
         self._virtual_now = 1_000.0
         super().__init__(selector)
         selector.loop = self
@@ -179,9 +192,9 @@ def script_environment(server: RawServer) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("SHELL_EV_")} | client
 
 
-def run_script(text: str, server: RawServer) -> subprocess.CompletedProcess[str]:
+def run_script(text: str, server: RawServer, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a script in an interpreter of its own, warnings as errors; a hang fails the test."""
-    command = [sys.executable, "-W", "error", "-c", text]
+    command = [sys.executable, *(options or ("-W", "error")), "-c", text]
     return subprocess.run(
         command, env=script_environment(server), capture_output=True, text=True, timeout=60, check=False
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
@@ -179,17 +180,20 @@ async def test_an_answer_without_a_request_id_is_trusted_after_an_echo(server: R
     assert started.data.session_id == server.own_sessions()[-1].id
 
 
-@pytest.mark.parametrize(
-    "form",
-    [str.upper, lambda text: "{" + text + "}", lambda text: text.replace("-", "")],
-    ids=["upper", "braces", "hex"],
-)
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "upper": str.upper,
+    "braces": "{{{}}}".format,
+    "hex": lambda text: text.replace("-", ""),
+}
+
+
+@pytest.mark.parametrize("form", SPELLINGS)
 @virtual
 async def test_request_ids_are_compared_as_uuids(form: str, server: RawServer) -> None:
     request_id = str(uuid4())
     async with client_of(server) as ev:
         await _echo_seen(server, ev, "start")
-        server.script("start", echoes(SPELLINGS[form](request_id)))  # type: ignore[operator]
+        server.script("start", echoes(SPELLINGS[form](request_id)))
         started = await ev.charging.start(CARD, EVSE, request_id=request_id)
     assert started.data.session_id == server.own_sessions()[-1].id
 
