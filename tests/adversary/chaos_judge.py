@@ -14,8 +14,8 @@ orphaned silently   An own session that runs after the end, and neither of these
                     run: its caller alone could stop what comes of it.)
 untyped errors      What reached a caller and is no ShellEVError, none of the caller's own and no cancellation; and
                     what reached the loop's exception handler.
-adopted rightly     Of the lost starts that were carried out and are tellable, those whose own session the client asked
-                    for afterwards (a retrieve or stop of its id in the server's records), or that the caller holds.
+adopted rightly     Of the lost starts that were carried out and are tellable, those with their own session in the
+                    caller's hand, or asked for by the client (a retrieve or stop of its id in the server's records).
                     Lost: the start was carried out, its answer was not a whole readable 2xx with its RequestId.
                     Tellable: the caller was not cancelled; no other start of the same client on that card and EVSE
                     was open; the client's readable look-ups of the card listed no other candidate, and at least one

@@ -1,4 +1,4 @@
-"""An error on entering a block says whether a car may be charging, whatever its class."""
+"""An error on entering a block says whether a car may be charging, in every class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In real time: FastAPI under uvicorn whose client hangs up, the CPU time of a long stop, and a second Ctrl-C."""
+"""In real time: a client of FastAPI under uvicorn that hangs up, the CPU time of a long stop, and a second Ctrl-C."""
 
 from __future__ import annotations
 
