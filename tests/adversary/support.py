@@ -22,11 +22,9 @@ from typing import Any
 from shell_ev import AsyncShellEV
 
 try:
-    from shell_ev.core.runtime import Runtime as _World  # type: ignore[import-not-found,unused-ignore]
-    from shell_ev.core.runtime import ambient as _ambient  # type: ignore[import-not-found,unused-ignore]
+    from shell_ev.core.runtime import Hooks, ambient
 except ImportError:
-    from shell_ev.core.hooks import Hooks as _World  # type: ignore[import-not-found,no-redef,unused-ignore]
-    from shell_ev.core.hooks import ambient as _ambient  # type: ignore[import-not-found,no-redef,unused-ignore]
+    from shell_ev.core.hooks import Hooks, ambient  # the name of 426173c, where these tests have to fail
 
 from .raw_server import RawServer
 
@@ -119,12 +117,12 @@ def on_virtual_clock(*, ahead: float | WallClock = 0.0, seed: int | None = None)
     """
     loop = asyncio.get_running_loop()
     chance = random.Random(seed)
-    world = _World(
+    hooks = Hooks(
         utcnow=ahead if isinstance(ahead, WallClock) else WallClock(ahead),
         clock=loop.time,
         jitter=(lambda value: value) if seed is None else (lambda value: chance.uniform(0, value)),
     )
-    with _ambient(world):
+    with ambient(hooks):
         yield
 
 
