@@ -67,11 +67,13 @@ async def read_request(reader: asyncio.StreamReader) -> HttpRequest | None:
 
 
 def render(status: int, headers: dict[str, str], body: bytes) -> bytes:
-    """A whole answer."""
+    """A whole answer; 204 and 304 have no body."""
+    bodiless = status in (204, 304)
     lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+    if not bodiless:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (b"" if bodiless else body)
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
