@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .core.auth import ClientCredentials as ClientCredentials
     from .core.auth import StaticToken as StaticToken
     from .core.auth import TokenSource as TokenSource
+    from .core.runtime import CANCEL_NOW as CANCEL_NOW
     from .dialects import ApiVersion as ApiVersion
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
@@ -94,6 +95,7 @@ _ROOMS = {
     "dialects": "ApiVersion",
     "options": "ClientConfig Environment Timeout",
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
+    "core.runtime": "CANCEL_NOW",
     "errors": (
         "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeNotStoppedError ChargePendingError "
         "ConfigurationError ConnectError CredentialsRefusedError ErrorDetail ForbiddenError "

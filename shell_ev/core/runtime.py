@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from .call import Sender
 
 
-#: Message of a cancellation that is a wish of its own, however soon it follows another: a signal, or a close.
-DELIBERATE = "shell_ev: cancelled deliberately"
+#: Message for ``task.cancel(...)`` that makes the cancellation a wish of its own, however soon it follows another:
+#: the second one ends a clean-up at once. For signal handlers.
+CANCEL_NOW = "shell_ev: cancel now"
 
 
 class Timer(Protocol):
