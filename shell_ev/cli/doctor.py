@@ -38,7 +38,7 @@ def doctor(settings: Settings, card: str | None, report: bool) -> ExitCode:
     Starts and stops nothing; takes half a minute at most. Exit code 0 when nothing is broken, 1 when something is.
     """
     if report and settings.json:
-        raise click.UsageError("--json and --report ask for two things")
+        raise click.UsageError("--json and --report exclude each other")
 
     async def work(interrupts: Interrupts) -> ExitCode:
         # Here and not above: it takes the whole library along.

@@ -77,7 +77,7 @@ class Settings:
     def want(self, written: str | None) -> None:
         """Take in ``--format``: ``json`` is ``--json``. Raises ValidationError for ``--json`` with another one."""
         if self.json and written not in (None, "json"):
-            raise ValidationError([f"--json and --format {written} ask for two things"])
+            raise ValidationError([f"--json and --format {written} exclude each other"])
         self.json = self.json or written == "json"
 
     def command(self, *words: str) -> str:

@@ -233,7 +233,7 @@ def test_a_pull_that_fails_on_the_way(cli: Cli, sandbox: Sandbox) -> None:
 def test_locations_refuses_two_forms_at_once(cli: Cli, sandbox: Sandbox) -> None:
     done = cli("locations", "--json", "--format", "csv")
     assert done.code == ExitCode.USAGE
-    assert json.loads(done.err)["error"]["message"] == "--json and --format csv ask for two things"
+    assert json.loads(done.err)["error"]["message"] == "--json and --format csv exclude each other"
     assert not sandbox.requests
 
 
