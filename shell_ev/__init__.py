@@ -12,6 +12,7 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .client import AsyncShellEV as AsyncShellEV
+    from .config import ENVIRONMENT_VARIABLES as ENVIRONMENT_VARIABLES
     from .config import ApiVersion as ApiVersion
     from .config import ClientConfig as ClientConfig
     from .config import Environment as Environment
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .errors import ValidationError as ValidationError
     from .identifiers import EmaId as EmaId
     from .identifiers import EvseId as EvseId
+    from .identifiers import IdForm as IdForm
     from .lifecycle.charge import AsyncCharge as AsyncCharge
     from .lifecycle.polling import Polling as Polling
     from .models.charging import ChargeSession as ChargeSession
@@ -90,7 +92,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "client": "AsyncShellEV",
     "sync": "Charge ShellEV",
-    "config": "ApiVersion ClientConfig Environment Timeout",
+    "config": "ENVIRONMENT_VARIABLES ApiVersion ClientConfig Environment Timeout",
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
     "errors": (
         "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeNotStoppedError ChargePendingError "
@@ -99,7 +101,7 @@ _ROOMS = {
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"
     ),
-    "identifiers": "EmaId EvseId",
+    "identifiers": "EmaId EvseId IdForm",
     "lifecycle.charge": "AsyncCharge",
     "lifecycle.polling": "Polling",
     "models.charging": "ChargeSession SessionError StartedSession",
