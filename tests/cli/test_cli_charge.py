@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from cli_processes import CARD, EVSE, Process, Result
 
-from shell_ev.cli.charge_flow import Wish
-from shell_ev.cli.exit_codes import ExitCode
-from shell_ev.cli.output import dumps
-from shell_ev.cli.shapes import plain
+from shell_ev.cli.charge_flow import ChargeRequest
+from shell_ev.cli.output import dumps, json_value
+from shell_ev.cli.reporting import ExitCode
 from shell_ev.sandbox import Fault, Sandbox, SessionState
 
 Cli = Callable[..., Result]
@@ -41,7 +40,7 @@ def test_charge_stops_after_its_time(cli: Cli, sandbox: Sandbox) -> None:
     session_id = sandbox.charges[-1].session_id
     assert (done.code, done.err) == (ExitCode.OK, "")
     assert [line[10:] for line in done.out.splitlines()] == [
-        f"asking for a charge on {EVSE}",
+        f"starting a charge on {EVSE}",
         f"accepted, session {session_id}",
         "charging",
         "stopping: the time of --stop-after is up",
@@ -81,7 +80,7 @@ def test_errors_on_the_way_are_ridden_out_and_told(cli: Cli, sandbox: Sandbox) -
     done = cli("charge", CARD, EVSE, "--stop-after", "0.1s", "--every", "0.1s")
     assert done.code == ExitCode.OK
     assert "problem: status 500" in done.out
-    assert "going on" in done.out
+    assert "trying again" in done.out
 
 
 def test_a_charge_that_cannot_be_followed_is_stopped(cli: Cli, sandbox: Sandbox) -> None:
@@ -89,7 +88,7 @@ def test_a_charge_that_cannot_be_followed_is_stopped(cli: Cli, sandbox: Sandbox)
     sandbox.faults.add("charging.retrieve", Fault.status(403))
     done = cli("charge", CARD, EVSE)
     assert done.code == ExitCode.AUTHENTICATION
-    assert "stopping: it cannot be followed any more" in done.out
+    assert "stopping: the charge cannot be followed any more" in done.out
     assert sandbox.charges[-1].is_over
     sandbox.faults.add("charging.retrieve", Fault.status(403))
     done = cli("charge", CARD, EVSE, "--keep-running")
@@ -146,7 +145,7 @@ def test_stop_of_a_session_that_nobody_knows(cli: Cli) -> None:
     done = cli("stop", "0a5e1e4c-0b7f-4a3c-9d61-3f6d2f0f1a11", "--stop-timeout", "0.2s")
     assert done.code == ExitCode.OUTCOME_UNKNOWN
     first, last = done.err.splitlines()
-    assert first == "shell-ev: the service does not know this session, perhaps not yet; going on"
+    assert first == "shell-ev: the service does not know this session, perhaps not yet; trying again"
     assert last.startswith("shell-ev: CAREFUL, A CAR MAY BE CHARGING: ")
 
 
@@ -227,7 +226,7 @@ def test_every_dialect(cli: Cli, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(("every", "looks"), [(30.0, [2, 5, 15, 30]), (3.0, [2, 3, 3, 3]), (1.0, [1, 1, 1, 1])])
 def test_how_often_it_looks(every: float, looks: list[float]) -> None:
-    wish = Wish(
+    request = ChargeRequest(
         card=CARD,
         evse_id=EVSE,
         ema_id=None,
@@ -237,9 +236,9 @@ def test_how_often_it_looks(every: float, looks: list[float]) -> None:
         keep_running=False,
         every=every,
     )
-    assert [getattr(wish.polling, name) for name in ("eager", "steady", "patient", "started")] == looks
+    assert [getattr(request.polling, name) for name in ("eager", "steady", "patient", "started")] == looks
 
 
 def test_values_that_json_does_not_have_are_null() -> None:
     values = (1.5, 0, 0.0, True, None, float("nan"), float("inf"), "", ("x",), {"y": float("-inf")})
-    assert dumps(plain(values)) == '[1.5, 0, 0.0, true, null, null, null, "", ["x"], {"y": null}]'
+    assert dumps(json_value(values)) == '[1.5, 0, 0.0, true, null, null, null, "", ["x"], {"y": null}]'

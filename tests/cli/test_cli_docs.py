@@ -13,11 +13,11 @@ import click
 import pytest
 from cli_processes import CARD, EVSE, ROOT, Result
 
+from shell_ev import ENVIRONMENT_VARIABLES
 from shell_ev.cli.command import SharedOption, shared_options
-from shell_ev.cli.env_file import VARIABLES, read_env_file
-from shell_ev.cli.exit_codes import ExitCode
 from shell_ev.cli.main import COMMANDS, group
-from shell_ev.cli.settings import Settings
+from shell_ev.cli.reporting import ExitCode
+from shell_ev.cli.settings import Settings, read_env_file
 
 PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -79,7 +79,7 @@ def test_the_table_of_shared_options_is_complete() -> None:
     options = [parameter for parameter in shared_options(connects=True) if isinstance(parameter, SharedOption)]
     rows = " ".join(re.findall(r"^\| (`-.+?`) \|", PAGE, re.MULTILINE))
     assert all(option.opts[-1] in rows or option.opts[0] in rows for option in options)
-    assert all(variable in PAGE for variable in VARIABLES)
+    assert all(variable in PAGE for variable in ENVIRONMENT_VARIABLES)
 
 
 def test_the_env_file_of_the_page_can_be_read(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_the_env_file_of_the_page_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "page.env").write_text(text)
     assert read_env_file(str(tmp_path / "page.env")) == {
         "SHELL_EV_CLIENT_ID": "abc123",
-        "SHELL_EV_CLIENT_SECRET": 'taken as it is: "$&# and \\ too',
+        "SHELL_EV_CLIENT_SECRET": 'taken literally: "$&# and \\ too',
         "SHELL_EV_ENVIRONMENT": "test",
     }
 

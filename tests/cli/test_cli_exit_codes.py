@@ -11,8 +11,7 @@ from cli_processes import CARD, EVSE, SECRET, Result
 
 import shell_ev
 from shell_ev import ChargeSession, SessionError, SessionErrorCode, SessionState, errors
-from shell_ev.cli.exit_codes import ExitCode, code_of
-from shell_ev.cli.reporting import report
+from shell_ev.cli.reporting import ExitCode, exit_code_of, report_error
 from shell_ev.cli.settings import Settings
 from shell_ev.sandbox import FAILING_EVSES, FAILING_STOP_EVSE, Fault, Sandbox
 
@@ -57,7 +56,7 @@ CODES: list[tuple[errors.ShellEVError, ExitCode]] = [
 
 @pytest.mark.parametrize(("error", "code"), CODES, ids=lambda value: type(value).__name__)
 def test_the_code_of_an_error(error: errors.ShellEVError, code: ExitCode) -> None:
-    assert code_of(error) is code
+    assert exit_code_of(error) is code
 
 
 def test_no_class_of_error_is_forgotten() -> None:
@@ -69,7 +68,7 @@ def test_no_class_of_error_is_forgotten() -> None:
 def test_every_error_is_one_object_with_the_same_keys(
     error: errors.ShellEVError, code: ExitCode, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert report(error, Settings(json=True)) is code
+    assert report_error(error, Settings(json=True)) is code
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     told = json.loads(err)["error"]
@@ -84,22 +83,24 @@ def test_every_error_is_one_object_with_the_same_keys(
 
 def test_what_is_open_is_said_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     settings = Settings(environment="test")
-    report(errors.ChargeNotStoppedError("the car may still be charging: x", session_id=SESSION, session=None), settings)
+    report_error(
+        errors.ChargeNotStoppedError("the car may still be charging: x", session_id=SESSION, session=None), settings
+    )
     assert capsys.readouterr().err == (
         f"shell-ev: CAREFUL, A CAR MAY BE CHARGING: x. Next: shell-ev stop {SESSION} --environment test  or  "
         f"shell-ev show {SESSION} --environment test\n"
     )
-    report(errors.ChargePendingError("y", session_id=SESSION, session=None), settings)
+    report_error(errors.ChargePendingError("y", session_id=SESSION, session=None), settings)
     assert f"Next: shell-ev show {SESSION} --environment test  or  shell-ev stop" in capsys.readouterr().err
     arguments = {"ev_charge_number": CARD, "evse_id": EVSE}
     lost = errors.OutcomeUnknownError("z", operation="charging.start", arguments=arguments)
-    report(lost, settings)
+    report_error(lost, settings)
     assert f"Next: shell-ev active {CARD} --environment test\n" in capsys.readouterr().err
     lost.arguments["ev_charge_number"] = "A CARD WITHOUT EMA-ID"
-    report(lost, Settings())
+    report_error(lost, Settings())
     assert "Next: shell-ev active EMA_ID\n" in capsys.readouterr().err
     # An embedded sandbox is gone with the command: there is nothing left to stop.
-    report(lost, Settings(sandbox=True))
+    report_error(lost, Settings(sandbox=True))
     assert "Next" not in capsys.readouterr().err
 
 

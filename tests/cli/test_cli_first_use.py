@@ -15,11 +15,10 @@ from pathlib import Path
 import pytest
 from cli_processes import CARD, EVSE, Process, Result
 
-from shell_ev.cli.charge_events import Event
-from shell_ev.cli.charge_flow import Wish
-from shell_ev.cli.charge_views import Panel
-from shell_ev.cli.exit_codes import ExitCode
+from shell_ev.cli.charge_flow import ChargeRequest
+from shell_ev.cli.charge_views import Event, Panel
 from shell_ev.cli.output import Output
+from shell_ev.cli.reporting import ExitCode
 from shell_ev.cli.settings import Settings
 from shell_ev.sandbox import Fault, Sandbox
 
@@ -99,7 +98,7 @@ def test_a_refusal_says_all_that_the_service_said(cli: Cli) -> None:
 
 def test_one_variable_is_an_it(bare: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL_EV_CLIENT_ID", "somebody")
-    assert "SHELL_EV_CLIENT_SECRET is not set: set it, name" in bare("active", CARD).err
+    assert "SHELL_EV_CLIENT_SECRET is not set: set it, use" in bare("active", CARD).err
 
 
 @pytest.mark.parametrize(("text", "short"), [("foo", True), ("NL-TNM-C0012204", False), ("", False)])
@@ -119,17 +118,17 @@ def test_the_same_problem_over_and_over_is_one_line_on_the_panel(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LINES", "24")
-    wish = Wish(
+    request = ChargeRequest(
         card=CARD, evse_id=EVSE, ema_id=None, start_timeout=1, stop_timeout=1, stop_after=None,
         keep_running=False, every=1,
     )  # fmt: skip
-    panel = Panel(Output(Settings()), wish)
+    panel = Panel(Output(Settings()), request)
 
     def problem(text: str) -> None:
         panel.show(Event(name="problem", at=datetime.now(UTC), card=CARD, evse_id=EVSE, message=text))
 
     for number in range(20):
-        problem(f"status 500 (charging.retrieve, request {number}, 1 try); going on")
+        problem(f"status 500 (charging.retrieve, request {number}, 1 try); trying again")
     problem("something else")
     assert [count for _, count in panel._events] == [20, 1]
     for number in range(8):

@@ -14,8 +14,8 @@ import pytest
 from cli_processes import CARD, EVSE, ROOT, Process, Result
 
 import shell_ev
-from shell_ev.cli.exit_codes import ExitCode
 from shell_ev.cli.main import COMMANDS, group
+from shell_ev.cli.reporting import ExitCode
 
 Cli = Callable[..., Result]
 Start = Callable[..., Process]
@@ -58,7 +58,7 @@ def test_every_command_of_the_table_is_one() -> None:
         (("show",), "Missing argument 'SESSION_ID'; see shell-ev show --help"),
         (("show", "--tiemout", "3", "x"), "No such option"),
         (("nearby", "north", "4"), "'north' is not a number of degrees such as 52.3731"),
-        (("charge", CARD, EVSE, "--stop-after", "30"), "'30' is not a length of time such as 45s, 30m or 1h30m"),
+        (("charge", CARD, EVSE, "--stop-after", "30"), "'30' is not a duration such as 45s, 30m or 1h30m"),
         (("--timeout", "0", "active", CARD), "--timeout"),
         (("--environment", "moon", "active", CARD), "--environment"),
         (("id", "check"), "Missing argument 'TEXT...'"),
@@ -151,9 +151,9 @@ def test_a_mistake_of_ours_is_one_line_and_a_code_of_its_own(bare: Cli, monkeypa
     def broken(*_: object) -> None:
         raise ZeroDivisionError("never")
 
-    monkeypatch.setattr("shell_ev.cli.ids.read", broken)
+    monkeypatch.setattr("shell_ev.cli.ids.readings_of", broken)
     done = bare("id", "check", CARD)
     assert done.code == ExitCode.INTERNAL
-    assert done.err == "shell-ev: mistake in shell_ev: ZeroDivisionError('never')\n"
+    assert done.err == "shell-ev: bug in shell_ev: ZeroDivisionError('never')\n"
     monkeypatch.setattr("traceback.print_exc", lambda: print("where it was", file=sys.stderr))
     assert bare("id", "check", "-vv", CARD).err.startswith("where it was\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cli_processes import CARD, EVSE, Process, Result
 
-from shell_ev.cli.exit_codes import ExitCode
+from shell_ev.cli.reporting import ExitCode
 from shell_ev.sandbox import Fault, Sandbox
 
 Cli = Callable[..., Result]
@@ -28,13 +28,13 @@ def test_an_ema_id_part_by_part(bare: Cli) -> None:
         "country NL two letters",
         "provider TNM party id, within the country",
         "contract C00122045 C, then 8 characters",
-        "check digit K left out in the text; this is what it is",
+        "check digit K computed; the text has none",
         "in full NL-TNM-C00122045-K",
         "compact NLTNMC00122045K",
         "DIN form NL-TNM-012204-5",
         "ISO form NL-TNM-000122045-U",
     ]
-    assert "check digit  K                    right\n" in bare("id", "check", CARD).out
+    assert "check digit  K                    correct\n" in bare("id", "check", CARD).out
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_the_demo(bare: Cli) -> None:
 def test_the_demo_with_real_credentials_wants_a_card(cli: Cli, sandbox: Sandbox) -> None:
     done = cli("demo")
     assert (done.code, done.out) == (ExitCode.USAGE, "")
-    assert "say on which --card" in done.err
+    assert "--card is required" in done.err
     done = cli("demo", "--card", CARD, "--near", "52.3791", "4.9003", "--json")
     told = json.loads(done.out)
     assert (done.code, list(told), told["ok"]) == (0, ["ok", "lines"], True)

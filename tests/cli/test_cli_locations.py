@@ -24,9 +24,8 @@ from shell_ev import (
     TariffElement,
     TariffRestrictions,
 )
-from shell_ev.cli.exit_codes import ExitCode
-from shell_ev.cli.places import CSV_COLUMNS
-from shell_ev.cli.prices import money, price_words
+from shell_ev.cli.location_views import CSV_COLUMNS, money, price_words
+from shell_ev.cli.reporting import ExitCode
 from shell_ev.sandbox import Fault, Sandbox
 
 Cli = Callable[..., Result]
@@ -103,7 +102,7 @@ def test_nearby_takes_negative_degrees_and_filters(cli: Cli, sandbox: Sandbox) -
 
 def test_nearby_when_there_is_nothing(cli: Cli) -> None:
     done = cli("nearby", *STATION, "--operator", "nobody")
-    assert (done.code, done.out, done.err) == (0, "", "shell-ev: nothing is near by that matches\n")
+    assert (done.code, done.out, done.err) == (0, "", "shell-ev: no locations match near by\n")
 
 
 def test_nearby_sorts_what_the_service_did_not(cli: Cli, sandbox: Sandbox) -> None:
@@ -278,4 +277,4 @@ def test_markers_refuses_what_is_no_view(cli: Cli) -> None:
     assert done.code == ExitCode.USAGE
     assert "zoom must be a whole number from 1" in done.err
     done = cli("markers", *BOUNDS, "--zoom", "18", "--operator", "nobody")
-    assert (done.code, done.out, done.err) == (0, "", "shell-ev: nothing is in this view that matches\n")
+    assert (done.code, done.out, done.err) == (0, "", "shell-ev: no markers match in this view\n")

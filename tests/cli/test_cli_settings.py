@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from cli_processes import CARD, SECRET, Result
 
-from shell_ev.cli.env_file import VARIABLES, read_env_file
-from shell_ev.cli.exit_codes import ExitCode
-from shell_ev.cli.settings import Settings
+from shell_ev import ENVIRONMENT_VARIABLES
+from shell_ev.cli.reporting import ExitCode
+from shell_ev.cli.settings import Settings, read_env_file
 from shell_ev.config import options_from_env
 from shell_ev.errors import ConfigurationError, ValidationError
 from shell_ev.sandbox import Sandbox
@@ -94,7 +94,7 @@ def test_an_env_file_may_set_all_that_from_env_reads() -> None:
             return "1"
 
     options_from_env(Environ(), {})
-    assert set(read) == set(VARIABLES)
+    assert set(read) == set(ENVIRONMENT_VARIABLES)
 
 
 def test_the_environment_wins_over_the_file_and_an_empty_variable_is_none(
@@ -124,12 +124,12 @@ def test_missing_credentials_are_one_line_that_says_what_to_do(bare: Cli, monkey
     done = bare("active", CARD)
     assert done.code == ExitCode.CONFIGURATION
     assert done.err == (
-        "shell-ev: SHELL_EV_CLIENT_ID and SHELL_EV_CLIENT_SECRET are not set: set them, name a file with --env-file, "
-        "let --ask ask for them, or try the command with --sandbox, which needs none\n"
+        "shell-ev: SHELL_EV_CLIENT_ID and SHELL_EV_CLIENT_SECRET are not set: set them, use --env-file FILE, "
+        "use --ask to be prompted, or try the command with --sandbox, which needs none\n"
     )
     monkeypatch.setenv("SHELL_EV_CLIENT_ID", "somebody")
     assert "SHELL_EV_CLIENT_SECRET is not set" in bare("active", CARD).err
-    assert bare("active", CARD, "--ask").err == "shell-ev: --ask needs a terminal to ask on\n"
+    assert bare("active", CARD, "--ask").err == "shell-ev: --ask needs a terminal for its prompt\n"
     error = json.loads(bare("active", CARD, "--json").err)["error"]
     assert (error["type"], error["exit_code"]) == ("ConfigurationError", 3)
 
@@ -150,9 +150,9 @@ def test_the_next_command_reaches_the_same_service() -> None:
 
 def test_json_and_another_format_do_not_go_together() -> None:
     with pytest.raises(ValidationError):
-        Settings(json=True).want("csv")
+        Settings(json=True).set_format("csv")
     settings = Settings()
-    settings.want("json")
+    settings.set_format("json")
     assert settings.json
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 import pytest
 from cli_processes import CARD, EVSE, HARD_LIMIT, Process, Result
 
-from shell_ev.cli.exit_codes import ExitCode, Interrupted
-from shell_ev.cli.running import Interrupts, Run, run, run_alone
+from shell_ev.cli.reporting import ExitCode, Interrupted
+from shell_ev.cli.running import Interrupts, Run, run, run_without_client
 from shell_ev.cli.settings import Settings
 from shell_ev.errors import OutcomeUnknownError
 from shell_ev.sandbox import Fault, Sandbox
@@ -28,7 +28,7 @@ Wait = Callable[[Callable[[], bool]], None]
 SIGNALS = [
     (signal.SIGINT, ExitCode.INTERRUPTED, "Ctrl-C"),
     (signal.SIGTERM, ExitCode.TERMINATED, "SIGTERM"),
-    (signal.SIGHUP, ExitCode.HUNG_UP, "the terminal is gone (SIGHUP)"),
+    (signal.SIGHUP, ExitCode.HUNG_UP, "the terminal is closed (SIGHUP)"),
 ]
 
 
@@ -46,7 +46,7 @@ def test_a_signal_stops_the_charge_and_says_so(
     done = running.ends()
     assert (done.code, done.err) == (code, "")
     lines = [line[10:] for line in done.out.splitlines()]
-    assert lines[-2] == f"{told}: stopping the charge, wait; once more gives up on it"
+    assert lines[-2] == f"{told}: stopping the charge, please wait; again ends at once"
     assert lines[-1].startswith("stopped after ")
     assert sandbox.charges[-1].is_over
     assert count(sandbox, "charging.stop") == 1
@@ -57,16 +57,16 @@ def test_the_second_signal_gives_up_loudly(process: Start, sandbox: Sandbox, wai
     running = process("charge", CARD, EVSE)
     running.until("charging\n")
     running.signal(signal.SIGINT)
-    running.until("once more gives up on it")
+    running.until("again ends at once")
     wait_until(lambda: count(sandbox, "charging.stop") == 1)
     running.signal(signal.SIGINT)
     done = running.ends()
     session_id = sandbox.charges[-1].session_id
     assert done.code == ExitCode.OUTCOME_UNKNOWN
-    assert [line[10:] for line in done.out.splitlines()[-2:]] == ["Ctrl-C: giving up", "NOT STOPPED"]
+    assert [line[10:] for line in done.out.splitlines()[-2:]] == ["Ctrl-C: ending at once", "NOT STOPPED"]
     assert done.err == (
-        f"shell-ev: CAREFUL, A CAR MAY BE CHARGING: gave up before session {session_id} (started) was seen to stop. "
-        f"Next: shell-ev stop {session_id}  or  shell-ev show {session_id}\n"
+        f"shell-ev: CAREFUL, A CAR MAY BE CHARGING: interrupted again before session {session_id} (started) was "
+        f"stopped. Next: shell-ev stop {session_id}  or  shell-ev show {session_id}\n"
     )
     assert sandbox.charges[-1].is_running
 
@@ -102,7 +102,7 @@ def test_a_signal_while_the_time_is_up_anyway_does_not_give_up(
     running.until("--stop-after is up")
     wait_until(lambda: count(sandbox, "charging.stop") == 1)
     running.signal(signal.SIGINT)
-    running.until("once more gives up on it")
+    running.until("again ends at once")
     done = running.ends()
     assert (done.code, done.err) == (ExitCode.OK, "")
     assert sandbox.charges[-1].is_over
@@ -147,7 +147,7 @@ def test_a_signal_before_the_session_is_known_stops_what_came_of_the_start(
     assert (done.code, done.err) == (ExitCode.INTERRUPTED, "")
     assert sandbox.charges[-1].is_over
     if words[0] == "charge":
-        assert done.out.splitlines()[-1][10:] == "stopped: interrupted on the way; nothing is left running"
+        assert done.out.splitlines()[-1][10:] == "stopped: interrupted during the start; nothing is left running"
 
 
 @pytest.mark.parametrize("operation", ["charging.start", "charging.stop"])
@@ -262,7 +262,7 @@ def test_a_signal_that_does_not_end_the_wait_is_heard_at_once(handlers: None) ->
 
     began = time.monotonic()
     with pytest.raises(Interrupted):
-        run_alone(Settings(), work)
+        run_without_client(Settings(), work)
     assert time.monotonic() - began < HARD_LIMIT / 2
 
 

@@ -11,7 +11,7 @@ import pytest
 from cli_processes import CARD, EVSE, SECRET, Process
 from terminals import Terminal
 
-from shell_ev.cli.exit_codes import ExitCode
+from shell_ev.cli.reporting import ExitCode
 from shell_ev.sandbox import FAILING_STOP_EVSE, Fault, Sandbox
 
 Start = Callable[..., Process]
@@ -44,7 +44,7 @@ def test_the_live_panel(terminal: Open, sandbox: Sandbox) -> None:
     text = shown.text
     for part in ("╭─ shell-ev charge", "State    charging", f"EVSE     {EVSE}", sandbox.charges[-1].session_id):
         assert part in text
-    assert "Ctrl-C: stopping the charge, wait; once more gives up on it" in text
+    assert "Ctrl-C: stopping the charge, please wait; again ends at once" in text
     # Drawn over itself, coloured, and the cursor is given back.
     assert "\x1b[1A" in shown.seen
     assert COLOUR.search(shown.seen)
@@ -70,7 +70,7 @@ def test_giving_up_on_a_terminal_is_loud(terminal: Open, sandbox: Sandbox, wait_
     shown.type("\x03")
     assert shown.ends() == ExitCode.OUTCOME_UNKNOWN
     assert "THE CAR MAY STILL BE CHARGING." in shown.text
-    assert "\x1b[1;31mCAREFUL, A CAR MAY BE CHARGING\x1b[0m: gave up before session" in shown.seen
+    assert "\x1b[1;31mCAREFUL, A CAR MAY BE CHARGING\x1b[0m: interrupted again before session" in shown.seen
 
 
 def test_a_closed_terminal_stops_the_charge(terminal: Open, sandbox: Sandbox) -> None:
@@ -85,7 +85,7 @@ def test_a_charge_that_is_to_keep_running(terminal: Open, sandbox: Sandbox) -> N
     shown = terminal("charge", CARD, EVSE, "--keep-running")
     shown.until("State    charging")
     shown.type("\x03")
-    shown.until("The charge goes on.")
+    shown.until("The charge is still running.")
     assert shown.ends() == ExitCode.INTERRUPTED
     charge = sandbox.charges[-1]
     assert shown.text.splitlines()[-1] == f"stop it with: shell-ev stop {charge.session_id}"
