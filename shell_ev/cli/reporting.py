@@ -61,7 +61,7 @@ _MEANINGS = {
     ExitCode.AUTHENTICATION: "The service refused the credentials or the token (401, 403).",
     ExitCode.REFUSED: "The service refused, failed, does not know the object, or its answer cannot be read.",
     ExitCode.NO_ANSWER: "No answer: no connection, or a timeout. Nothing was started or stopped.",
-    ExitCode.OUTCOME_UNKNOWN: "**A car may be charging**: do what the message says.",
+    ExitCode.OUTCOME_UNKNOWN: "**A car may be charging**: follow the message.",
     ExitCode.CHARGE_FAILED: "The charge did not start; the message has the service's reason.",
     ExitCode.CHARGE_PENDING: "The start was accepted, but the charge has not started in time: it may start yet.",
     ExitCode.INTERNAL: "A bug in shell_ev; please report it with the output of `-vv`.",

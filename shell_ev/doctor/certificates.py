@@ -141,7 +141,7 @@ def explain_distrust(
             "in its place: do not trust it, ask your network's administrator.",
         )
     if code in TRUST_CODES:
-        chain = "a chain that ends in an authority of its own" if code == _SELF_SIGNED_ROOT else "an unknown authority"
+        chain = "a chain with a self-signed root" if code == _SELF_SIGNED_ROOT else "an unknown authority"
         return (
             f"the certificate is signed by {chain}, which {where} does not trust{described(certificate)}",
             f"{_no_authorities(given)}A company's proxy that intercepts TLS does this: get its authority's "

@@ -47,7 +47,7 @@ OPERATIONS = (
 _TOKEN = "token"  # noqa: S105 - a name
 _INTERCEPTED = (
     "Another server answers in the service's place. A captive portal: log in to the network first (open any page in a "
-    "browser). A proxy or firewall: ask for an exception for this host. Or base_url leads to another site."
+    "browser). A proxy or firewall: ask for an exception for this host. Or base_url is the URL of another site."
 )
 #: Headers with the id of a request in the service's logs.
 _ID_HEADERS = ("requestid", "x-request-id", "x-correlation-id", "x-amzn-requestid", "cf-ray")
@@ -184,7 +184,7 @@ class Operations:
     async def _get(self) -> Verdict:
         uid = self._location
         if uid is None:
-            return skip("locations.list gave no location to ask for")
+            return skip("locations.list returned no location")
         return await self._read(lambda: self.ev.locations.get(uid))
 
     async def _read(self, read: Read) -> Verdict:
@@ -265,16 +265,16 @@ def _operation_failed(error: ShellEVError, fresh_token: bool) -> CheckFailed:
     return _failure("it", error)
 
 
-def _failure(who: str, error: ApiError) -> CheckFailed:
+def _failure(subject: str, error: ApiError) -> CheckFailed:
     """A failure on the other side: rate limit, 5xx, an intercepted request, an unexpected status."""
     if isinstance(error, TooManyRequestsError):
-        return _rate_limit(who, error)
+        return _rate_limit(subject, error)
     intercepted = _intercepted(error.status_code, error.headers)
     if intercepted is not None and error.code is None:
-        return CheckFailed(f"{who} answers {intercepted}", _INTERCEPTED)
+        return CheckFailed(f"{subject} answers {intercepted}", _INTERCEPTED)
     words = " ".join(part for part in (error.code, error.message) if part)
     request = _request_of(error)
-    seen = f"{who} answers {error.status_code}{f': {one_line(words, 120)}' if words else ''}{request}"
+    seen = f"{subject} answers {error.status_code}{f': {one_line(words, 120)}' if words else ''}{request}"
     if not 500 <= error.status_code <= 599:
         return CheckFailed(seen, "This answer was not expected: please report it with this report.")
     wait = f" in {error.retry_after:g} s" if error.retry_after else " later"
@@ -285,20 +285,20 @@ def _failure(who: str, error: ApiError) -> CheckFailed:
     )
 
 
-def _rate_limit(who: str, error: ApiError) -> CheckFailed:
+def _rate_limit(subject: str, error: ApiError) -> CheckFailed:
     wait = f" in {error.retry_after:g} s" if error.retry_after else " in a few minutes"
     return CheckFailed(
-        f"{who} answers 429: too many requests{_request_of(error)}",
+        f"{subject} answers 429: too many requests{_request_of(error)}",
         f"These credentials have reached their rate limit: try again{wait}, and check which other programs use them.",
     )
 
 
-def _no_answer(who: str, error: TransportError, seconds: float | None) -> CheckFailed:
+def _no_answer(subject: str, error: TransportError, seconds: float | None) -> CheckFailed:
     """A connection without a whole answer."""
     if isinstance(error, RequestTimeoutError) and seconds is not None:
-        seen = f"{who} accepts the connection and gives no answer within {seconds:g} s"
+        seen = f"{subject} accepts the connection and gives no answer within {seconds:g} s"
     else:
-        seen = f"{who} gives no whole answer: {str(error).partition(' (')[0]}"
+        seen = f"{subject} gives no whole answer: {str(error).partition(' (')[0]}"
     return CheckFailed(
         seen,
         "Try again; if it stays: a server that hangs or restarts, or a firewall or proxy that drops requests. Is the "

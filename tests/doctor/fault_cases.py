@@ -211,7 +211,7 @@ async def _unknown_authority() -> AsyncIterator[Options]:
 @fault_case(
     "TLS: unknown authority, sent along",
     "tls",
-    "ends in an authority of its own, which this machine does not trust .*issued by .*Corporate Interception",
+    "a chain with a self-signed root, which this machine does not trust .*issued by .*Corporate Interception",
     advised="A company's proxy .* SSL_CERT_FILE",
 )
 async def _unknown_root() -> AsyncIterator[Options]:
