@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .core.auth import ClientCredentials as ClientCredentials
     from .core.auth import StaticToken as StaticToken
     from .core.auth import TokenSource as TokenSource
+    from .core.runtime import CANCEL_NOW as CANCEL_NOW
     from .dialects import ApiVersion as ApiVersion
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .errors import ValidationError as ValidationError
     from .identifiers import EmaId as EmaId
     from .identifiers import EvseId as EvseId
+    from .identifiers import IdForm as IdForm
     from .models.charging import ChargeSession as ChargeSession
     from .models.charging import SessionError as SessionError
     from .models.charging import StartedSession as StartedSession
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from .models.tariffs import TariffAltText as TariffAltText
     from .models.tariffs import TariffElement as TariffElement
     from .models.tariffs import TariffRestrictions as TariffRestrictions
+    from .options import ENVIRONMENT_VARIABLES as ENVIRONMENT_VARIABLES
     from .options import ClientConfig as ClientConfig
     from .options import Environment as Environment
     from .options import Timeout as Timeout
@@ -92,8 +95,9 @@ _ROOMS = {
     "client": "AsyncShellEV",
     "sync": "Charge ShellEV",
     "dialects": "ApiVersion",
-    "options": "ClientConfig Environment Timeout",
+    "options": "ENVIRONMENT_VARIABLES ClientConfig Environment Timeout",
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
+    "core.runtime": "CANCEL_NOW",
     "errors": (
         "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeNotStoppedError ChargePendingError "
         "ConfigurationError ConnectError CredentialsRefusedError ErrorDetail ForbiddenError "
@@ -101,7 +105,7 @@ _ROOMS = {
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"
     ),
-    "identifiers": "EmaId EvseId",
+    "identifiers": "EmaId EvseId IdForm",
     "charges.charge": "AsyncCharge",
     "charges.poller": "Polling",
     "models.charging": "ChargeSession SessionError StartedSession",

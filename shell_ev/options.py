@@ -288,6 +288,8 @@ ENV_OPTIONS = {
     "SHELL_EV_MAX_RETRIES": "max_retries",
 }
 ENV_CREDENTIALS = {"SHELL_EV_CLIENT_ID": "client_id", "SHELL_EV_CLIENT_SECRET": "client_secret"}
+ENVIRONMENT_VARIABLES: tuple[str, ...] = (*ENV_CREDENTIALS, *ENV_OPTIONS)
+"""Names of the variables that ``from_env`` reads."""
 
 
 def options_from_env(environ: Mapping[str, str] | None, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -135,6 +135,10 @@ def blocking_wrapped(
     return _named(call, method)
 
 
+def _nothing(portal: Portal, result: None) -> None:
+    """The result of a plain method that returns None."""
+
+
 class Charging(Blocking):
     """Start, stop and look up charge sessions, blocking. Reached as ``client.charging``."""
 
@@ -354,6 +358,7 @@ class ShellEV(Blocking):
 
     charge = wrapped(AsyncShellEV.charge, ChargeBlock)
     start_charge = blocking_wrapped(AsyncShellEV.start_charge, Charge, AsyncCharge.stopping, _CHARGE_GRACE)
+    validate_start = wrapped(AsyncShellEV.validate_start, _nothing)
     attach = wrapped(AsyncShellEV.attach, Charge)
     reconcile = blocking_wrapped(AsyncShellEV.reconcile, Charge)
 

@@ -73,7 +73,7 @@ class AsyncChargeBlock:
             raise
         except BaseException as error:
             # Nobody else holds this charge: it must not go on unseen.
-            await cleanup_during(error, charge.stopping(), f"session {charge.session_id}")
+            await cleanup_during(error, charge.stop(shield=False), f"session {charge.session_id}")
             raise
         self._charge = charge
         return charge
@@ -82,7 +82,7 @@ class AsyncChargeBlock:
         """Stop a charge that was entered and never reached its caller, ``keep_running`` or not: nobody holds it."""
         charge, self._charge = self._charge, None
         if charge is not None:
-            await cleanup_during(error, charge.stopping(), f"session {charge.session_id}")
+            await cleanup_during(error, charge.stop(shield=False), f"session {charge.session_id}")
 
     def give_up(self, charge: AsyncCharge, error: BaseException | None, reason: ShellEVError) -> None:
         """Leave without a stop, since nothing can be sent any more: a note on ``error``, or raise; and log it."""
@@ -101,6 +101,6 @@ class AsyncChargeBlock:
         if charge is None or self.keeps_running or charge.is_over:
             return
         if exc is not None:
-            await cleanup_during(exc, charge.stopping(), f"session {charge.session_id}")
+            await cleanup_during(exc, charge.stop(shield=False), f"session {charge.session_id}")
             return
         await charge.stop()

@@ -14,13 +14,11 @@ from ..errors import ChargeFailedError, ChargePendingError, ValidationError, sho
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
 from .cleanup import run_shielded
-from .poller import OVER, OnProblem, Polling, Watch, is_positive, watching_faults
+from .poller import GONE_AFTER, OVER, OnProblem, Pacer, Poller, Polling, is_positive, polling_faults
 from .stop import Stopping
 
 logger = logging.getLogger("shell_ev")
 
-#: A session that the service has not known for this long is not coming back.
-GONE_AFTER = 300.0
 DEFAULT_START_TIMEOUT = 180.0
 DEFAULT_STOP_TIMEOUT = 120.0
 _NO_SECONDS = "must be a positive number of seconds"
@@ -28,7 +26,7 @@ _NO_SECONDS = "must be a positive number of seconds"
 
 @attrs.frozen(kw_only=True)
 class ChargeOptions:
-    """What a charge is told besides card and EVSE, checked."""
+    """The options of a charge besides card and EVSE, checked."""
 
     start_timeout: float = DEFAULT_START_TIMEOUT
     stop_timeout: float = DEFAULT_STOP_TIMEOUT
@@ -40,13 +38,13 @@ class ChargeOptions:
     def __attrs_post_init__(self) -> None:
         limits = (("start_timeout", self.start_timeout), ("stop_timeout", self.stop_timeout))
         faults = [f"{name} {_NO_SECONDS}, not {shown(value)}" for name, value in limits if not is_positive(value)]
-        faults += _keeping_faults(self.keep_running) + watching_faults(self.polling, self.on_problem)
+        faults += _keep_running_faults(self.keep_running) + polling_faults(self.polling, self.on_problem)
         if faults:
             raise ValidationError(faults)
 
 
 class AsyncCharge:
-    """One charge. Got from ``client.charge``, ``client.start_charge`` or ``client.attach``, not made by hand."""
+    """One charge. Returned by ``charge``, ``start_charge``, ``attach`` and ``reconcile`` of a client."""
 
     __reduce__ = not_pickled
 
@@ -63,11 +61,11 @@ class AsyncCharge:
         self._charging = AsyncCharging(manager)
         self._options = options
         self.session_id = session_id
-        """UUID of the session."""
+        """Id of the session, as the service gave it."""
         self.request_id = request_id
         """RequestId of the start; None for a charge that was attached to."""
         self.session = session
-        """The session as it was last seen; None before the first look."""
+        """The session as it was last seen; None before the first poll."""
 
     @property
     def state(self) -> SessionState | None:
@@ -80,42 +78,61 @@ class AsyncCharge:
         return self.state in OVER
 
     async def refresh(self) -> ChargeSession:
-        """Look the session up now. Raises as ``charging.retrieve`` does."""
-        return await self._look(None)
+        """Look up the session now.
 
-    async def _look(self, timeout: float | None) -> ChargeSession:
+        Returns:
+            The session as it is; also kept as ``session``.
+
+        Raises:
+            ShellEVError: As ``charging.retrieve``.
+        """
+        return await self._fetch(None)
+
+    async def _fetch(self, timeout: float | None) -> ChargeSession:
         answer = await self._charging.retrieve(self.session_id, timeout=timeout)
         self.session = answer.data
         return answer.data
 
-    def _watch(self, limit: float | None, *, stopping: bool = False) -> Watch:
-        polling, jitter = self._options.polling, self._manager.hooks.jitter
+    def _poller(self, limit: float | None, *, stopping: bool = False) -> Poller:
+        polling, jitter, timers = self._options.polling, self._manager.hooks.jitter, self._manager.timers()
 
         def interval(state: SessionState | None, waited: float) -> float:
             return polling.interval(None if stopping else state, waited, jitter)
 
-        return Watch(
-            self._look,
-            timers=self._manager.timers(),
+        pacer = Pacer(
+            interval,
+            time=timers.time,
             session_id=self.session_id,
-            interval=interval,
-            on_problem=self._options.on_problem,
             state=self.state,
-            longest_look=self._manager.config.timeout.total,
-            limit=limit,
-            stubborn=stopping,
+            on_problem=self._options.on_problem,
         )
+        longest = self._manager.config.timeout.total
+        return Poller(pacer, timers, limit=limit, longest_request=longest, stubborn=stopping)
+
+    async def _poll(self, poller: Poller) -> ChargeSession | None:
+        session = await poller.poll(self._fetch)
+        if session is not None:
+            poller.pacer.succeeded(session.state)
+        return session
 
     async def wait_started(self, *, timeout: float | None = None) -> ChargeSession:
-        """Wait until the charge has started; ``timeout`` in seconds, else the charge's ``start_timeout``.
+        """Wait until the charge has started.
 
-        Raises ChargeFailedError when the service says that it failed, ChargePendingError when the time is up and it
-        is still requested: it may start yet. Errors of single looks are ridden out, a refused token is raised.
+        Args:
+            timeout: Seconds to wait; the charge's ``start_timeout`` unless given.
+
+        Returns:
+            The session, started.
+
+        Raises:
+            ChargeFailedError: The service says that the charge failed to start.
+            ChargePendingError: The time is up and the start is still pending: it may start yet.
+            ShellEVError: An error that waiting does not mend, such as refused credentials. Others are tolerated.
         """
         limit = self._options.start_timeout if timeout is None else _seconds(timeout)
-        watch = self._watch(limit)
+        poller = self._poller(limit)
         while True:
-            session = await watch.look()
+            session = await self._poll(poller)
             if session is not None and _has_started(session):
                 return session
             if session is not None and session.state in OVER:
@@ -124,66 +141,79 @@ class AsyncCharge:
                     session_id=self.session_id,
                     session=session,
                 )
-            if not await watch.wait():
+            if not await poller.wait():
                 state = self.state.value if self.state is not None else "not shown by the service"
                 raise ChargePendingError(
                     f"the charge is {state} after {limit:g} s and may start yet: "
-                    f"attach('{self.session_id}') waits on, or stops it",
+                    f"attach({self.session_id!r}) waits on, or stops it",
                     session_id=self.session_id,
                     session=self.session,
                 )
 
     async def changes(self) -> AsyncIterator[ChargeSession]:
-        """Each new state of the session as it is seen, in whatever order the service shows them.
+        """Yield the session at each new state, in the order in which the service shows them.
 
-        Does not repeat the state already seen: inside a block, where the charge was seen started, the first it gives
-        is the next change, perhaps hours away. The present one is ``session``, and comes first only if the charge was
-        never looked at. Ends after a final
-        state, or when the service has not known the session for five minutes. Errors of single looks go to
-        ``on_problem`` or the log; a refused token or a closed client is raised.
+        A state already seen is not repeated: inside a block, where the charge was seen started, the first session is
+        that of the next change, perhaps hours away. The present one is ``session``. Ends after a final state, or when
+        the service has not known the session for five minutes. A Retry-After of more than 15 minutes is cut to that.
+
+        Raises:
+            ShellEVError: An error that waiting does not mend, such as refused credentials or a closed client. Others
+                go to ``on_problem``, or to the log.
         """
-        shown = self.state
-        watch = self._watch(None)
-        while shown not in OVER:
-            session = await watch.look()
-            if session is not None and session.state != shown:
-                shown = session.state
+        seen = self.state
+        poller = self._poller(None)
+        while seen not in OVER:
+            session = await self._poll(poller)
+            if session is not None and session.state != seen:
+                seen = session.state
                 yield session
                 continue
-            if watch.gone_for >= GONE_AFTER:
-                logger.warning("session %s is gone from the service; its last state was %s", self.session_id, shown)
+            if poller.pacer.gone_for >= GONE_AFTER:
+                logger.warning("session %s is not known to the service any more; last state: %s", self.session_id, seen)
                 return
-            await watch.wait()
+            await poller.wait()
 
-    async def stop(self, *, timeout: float | None = None) -> ChargeSession | None:
-        """Stop the charge and wait until it has stopped, ``timeout`` seconds at most; the session as it ended.
+    async def stop(self, *, timeout: float | None = None, shield: bool = True) -> ChargeSession | None:
+        """Stop the charge and wait until the service shows it stopped.
 
-        Already stopped is success. A stop without an answer is looked up, and sent again only when the service shows
-        the charge still running. Raises ChargeNotStoppedError, which says that the car may still be charging.
-        A cancelled stop is carried through before the cancellation goes on its way: for less patience give
-        ``timeout``. A second cancellation ends it, with a line in the log.
+        A charge that has already stopped is a success. A stop without a clear answer is looked up, and sent again
+        only when the service shows the charge still started.
+
+        Args:
+            timeout: Seconds in all; the charge's ``stop_timeout`` unless given.
+            shield: Whether the stop survives one cancellation of the caller, which is raised afterwards. A second
+                cancellation ends it, with a line in the log. False: the first one ends it.
+
+        Returns:
+            The session as it ended.
+
+        Raises:
+            ChargeNotStoppedError: The charge was not seen to stop: the car may still be charging.
         """
-        return await run_shielded(self.stopping(timeout=timeout), f"session {self.session_id}")
+        limit = self._options.stop_timeout if timeout is None else _seconds(timeout)
+        poller = self._poller(limit, stopping=True)
+        work = Stopping(self, self._charging, poller, limit, lambda: self._poll(poller)).run()
+        return await (run_shielded(work, f"session {self.session_id}") if shield else work)
 
     async def stopping(self, *, timeout: float | None = None) -> ChargeSession | None:
-        """:meth:`stop` without that patience: a cancellation ends it at once, wherever it is."""
-        limit = self._options.stop_timeout if timeout is None else _seconds(timeout)
-        return await Stopping(self, self._charging, self._watch(limit, stopping=True), limit).run()
+        """Do as ``stop(shield=False)``, whose old name this is. It goes in the next release."""
+        return await self.stop(timeout=timeout, shield=False)
 
     def __repr__(self) -> str:
-        state = self.state.value if self.state is not None else "not looked at"
+        state = self.state.value if self.state is not None else "not looked up"
         return f"{type(self).__name__}({self.session_id!r}, {state})"
 
 
-def _keeping_faults(value: object) -> list[str]:
-    # "no" is true for Python, and would leave a car charging.
+def _keep_running_faults(value: object) -> list[str]:
+    # "no" is true in Python, and would leave a car charging.
     return [] if isinstance(value, bool) else [f"keep_running must be True or False, not {shown(value)}"]
 
 
 def _has_started(session: ChargeSession) -> bool:
     if session.state in (SessionState.STARTED, SessionState.FAILED_TO_STOP):
         return True
-    # Over or about to be before anybody looked: it did run if the service says since when.
+    # Over, or about to be, at the first poll: it did run if the service says since when.
     return session.state in (SessionState.STOPPED, SessionState.STOP_REQUESTED) and session.started_at is not None
 
 

@@ -1,10 +1,11 @@
-"""Polls charge sessions: intervals, tolerated errors, deadlines."""
+"""Polls charge sessions: which errors polling tolerates, how long to wait, when a session is gone."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import attrs
 import backoff
@@ -15,141 +16,23 @@ from ..errors import (
     ApiError,
     AuthenticationError,
     ConfigurationError,
+    CredentialsRefusedError,
     NotFoundError,
     ResponseDecodeError,
     ShellEVError,
-    TooManyRequestsError,
     TransportError,
     UnauthorizedError,
+    one_line,
     shown,
 )
-from ..models.charging import ChargeSession
 from ..models.enums import SessionState
 
 logger = logging.getLogger("shell_ev")
 
-#: Told of every error that is ridden out: session id (None while none is known) and the error.
+P = TypeVar("P")
+
+#: Called for each error that polling tolerates, with the session id (None while none is known).
 OnProblem = Callable[[str | None, ShellEVError], None]
-
-#: How long to wait for the next look, given the state and for how long it has been that.
-Interval = Callable[[SessionState | None, float], float]
-
-#: A look is given at least this long: a shorter one would fail for sure and tell nothing.
-SHORTEST_LOOK = 1.0
-
-
-def watching_faults(polling: object, on_problem: object) -> list[str]:
-    """What is wrong with how a charge is to be watched; found after the start it would leave a car charging."""
-    faults: list[str] = []
-    if not isinstance(polling, Polling):
-        faults.append(f"polling must be a shell_ev.Polling, such as Polling(started=5.0), not {shown(polling)}")
-    if on_problem is not None and not callable(on_problem):
-        faults.append(f"on_problem must be callable with a session id and an error, not {shown(on_problem)}")
-    return faults
-
-
-def is_transient(error: ShellEVError) -> bool:
-    """Whether the same request may well succeed a little later."""
-    if isinstance(error, ApiError):
-        return isinstance(error, TooManyRequestsError) or error.status_code >= 500 or error.status_code < 300
-    return isinstance(error, (TransportError, ResponseDecodeError))
-
-
-def is_refused_token(error: ShellEVError) -> bool:
-    """Whether the credentials are the trouble: hopeless for most, worth the wait where a car may be charging."""
-    return isinstance(error, (AuthenticationError, UnauthorizedError))
-
-
-def tell(on_problem: OnProblem | None, session_id: str | None, error: ShellEVError) -> None:
-    """Hand an error that is ridden out to the callback, else to the log; a callback that fails is logged too."""
-    if on_problem is None:
-        logger.info("session %s: ridden out: %s", session_id, error)
-        return
-    try:
-        on_problem(session_id, error)
-    except Exception:
-        logger.exception("on_problem raised; session %s goes on being followed", session_id)
-
-
-class Watch:
-    """A run of looks at one charge: rides out what is transient, paces itself, keeps to a deadline.
-
-    A ``stubborn`` one rides out a refused token as well.
-    """
-
-    def __init__(
-        self,
-        look: Callable[[float | None], Awaitable[ChargeSession]],
-        *,
-        timers: Timers,
-        session_id: str,
-        interval: Interval,
-        on_problem: OnProblem | None,
-        state: SessionState | None = None,
-        longest_look: float | None = None,
-        limit: float | None = None,
-        stubborn: bool = False,
-    ) -> None:
-        self._look = look
-        self._session_id = session_id
-        self._interval = interval
-        self._on_problem = on_problem
-        self._state: SessionState | None = state
-        self._longest_look = longest_look
-        self._stubborn = stubborn
-        self.timers = timers
-        self._since = timers.time()
-        self._ends_at = None if limit is None else self._since + limit
-        self._gone_since: float | None = None
-        self._told_to_wait = 0.0
-
-    @property
-    def gone_for(self) -> float:
-        """For how many seconds the service has not known the session."""
-        return 0.0 if self._gone_since is None else self.timers.time() - self._gone_since
-
-    def patience(self) -> float | None:
-        """Seconds a single request may take: no longer than is left; None for the client's own limit."""
-        if self._ends_at is None:
-            return None
-        remaining = self._ends_at - self.timers.time()
-        return max(SHORTEST_LOOK, remaining if self._longest_look is None else min(self._longest_look, remaining))
-
-    async def look(self) -> ChargeSession | None:
-        """The session, or None when this look did not show it. Raises what waiting does not mend."""
-        try:
-            session = await self._look(self.patience())
-        except ShellEVError as error:
-            if isinstance(error, NotFoundError):
-                # A fresh session may take a minute to show: this alone is not the end of it.
-                self._gone_since = self.timers.time() if self._gone_since is None else self._gone_since
-            elif not is_transient(error) and not (self._stubborn and is_refused_token(error)):
-                raise
-            self.report(error)
-            return None
-        self._gone_since = None
-        if session.state != self._state:
-            self._state, self._since = session.state, self.timers.time()
-        return session
-
-    def report(self, error: ShellEVError) -> None:
-        """Tell of an error that is ridden out, and heed its Retry-After."""
-        self._told_to_wait = max(self._told_to_wait, getattr(error, "retry_after", None) or 0.0)
-        tell(self._on_problem, self._session_id, error)
-
-    async def wait(self) -> bool:
-        """Wait until the next look is due; False, at once, when the time is up."""
-        pause = max(self._interval(self._state, self.timers.time() - self._since), self._told_to_wait)
-        self._told_to_wait = 0.0
-        if self._ends_at is not None:
-            remaining = self._ends_at - self.timers.time()
-            if remaining <= 0:
-                return False
-            # The last look falls on the deadline, not before it.
-            pause = min(pause, remaining)
-        await self.timers.sleep(pause)
-        return True
-
 
 #: States in which something is about to happen: a start or a stop was asked for and has not come true.
 _PENDING = frozenset({None, SessionState.START_REQUESTED, SessionState.STOP_REQUESTED})
@@ -157,38 +40,49 @@ _PENDING = frozenset({None, SessionState.START_REQUESTED, SessionState.STOP_REQU
 #: States after which nothing more happens.
 OVER = frozenset({SessionState.STOPPED, SessionState.FAILED_TO_START})
 
+#: A request of a poll is given at least this many seconds: with less it fails for certain.
+SHORTEST_POLL = 1.0
+#: Seconds after which a session that the service does not know is gone for good.
+GONE_AFTER = 300.0
+#: Longest Retry-After, in seconds, that polling without a deadline obeys.
+LONGEST_RETRY_AFTER = 900.0
+#: Statuses of the API that say nothing of the session: the same request may succeed later.
+_TRANSIENT_STATUSES = frozenset({408, 425, 429})
+
 
 @attrs.frozen(kw_only=True)
 class Polling:
-    """Intervals in seconds between two looks at a charge.
+    """Intervals in seconds between two polls of a charge.
 
     While a start or stop is pending: ``eager`` for the first ``eager_for`` seconds, ``steady`` until ``steady_for``
     seconds have passed, ``patient`` from then on. Once started: ``started``. Each interval is spread by ``spread``
-    (0.2: a tenth up and down), so that a thousand charges started together do not poll together. Raises
-    ConfigurationError for what is no positive finite number.
+    (0.2: a tenth up and down), so that a thousand charges started together do not poll together.
+
+    Raises:
+        ConfigurationError: A value is not a positive finite number, or ``spread`` is not from 0 to 1.
     """
 
-    eager: float = 2.0  #: Between looks at first.
+    eager: float = 2.0  #: Between polls at first.
     eager_for: float = 20.0  #: How long that is.
-    steady: float = 5.0  #: Between looks after that.
+    steady: float = 5.0  #: Between polls after that.
     steady_for: float = 120.0  #: Until when, counted from the beginning.
-    patient: float = 15.0  #: Between looks from then on.
-    started: float = 30.0  #: Between looks at a charge that has started.
-    spread: float = 0.2  #: By what part of itself an interval varies, from 0 to 1.
+    patient: float = 15.0  #: Between polls from then on.
+    started: float = 30.0  #: Between polls of a charge that has started.
+    spread: float = 0.2  #: The part of itself by which an interval varies, from 0 to 1.
 
     def __attrs_post_init__(self) -> None:
         faults = [
-            f"polling {name} must be a positive number of seconds, not {value!r}"
+            f"polling {name} must be a positive number of seconds, not {shown(value)}"
             for name, value in attrs.asdict(self).items()
             if name != "spread" and not is_positive(value)
         ]
         if not (isinstance(self.spread, (int, float)) and 0 <= self.spread <= 1):  # pyright: ignore[reportUnnecessaryIsInstance]
-            faults.append(f"polling spread must be from 0 to 1, not {self.spread!r}")
+            faults.append(f"polling spread must be from 0 to 1, not {shown(self.spread)}")
         if faults:
             raise ConfigurationError("; ".join(faults))
 
     def interval(self, state: SessionState | None, waited: float, jitter: Jitter = backoff.full_jitter) -> float:
-        """Seconds until the next look, for a charge that has been in ``state`` for ``waited`` seconds."""
+        """Seconds until the next poll of a charge that has been in ``state`` for ``waited`` seconds."""
         if state not in _PENDING:
             base = self.started
         elif waited < self.eager_for:
@@ -202,3 +96,196 @@ def is_positive(value: object) -> bool:
     """Whether a value is a positive finite number."""
     # Compared and not converted: an integer may be larger than any float.
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
+
+
+def polling_faults(polling: object, on_problem: object) -> list[str]:
+    """What is wrong with ``polling`` and ``on_problem``, one text each; found after a start it would be too late."""
+    faults: list[str] = []
+    if not isinstance(polling, Polling):
+        faults.append(f"polling must be a shell_ev.Polling, such as Polling(started=5.0), not {shown(polling)}")
+    if on_problem is not None and not callable(on_problem):
+        faults.append(f"on_problem must be callable with a session id and an error, not {shown(on_problem)}")
+    return faults
+
+
+def are_credentials_refused(error: ShellEVError) -> bool:
+    """Whether the credentials or the token were refused, which waiting rarely mends."""
+    return isinstance(error, (CredentialsRefusedError, UnauthorizedError))
+
+
+def is_transient(error: ShellEVError) -> bool:
+    """Whether the same request may well succeed a little later."""
+    if isinstance(error, ApiError):
+        return error.status_code in _TRANSIENT_STATUSES or error.status_code >= 500 or error.status_code < 300
+    if isinstance(error, AuthenticationError):
+        return not are_credentials_refused(error)
+    return isinstance(error, (TransportError, ResponseDecodeError))
+
+
+def is_tolerated(error: ShellEVError, *, stubborn: bool = False) -> bool:
+    """Whether polling continues after an error.
+
+    Args:
+        error: What a poll raised.
+        stubborn: Whether refused credentials are tolerated too: a car may be charging.
+    """
+    # A fresh session may take a minute to show: "not found" alone is not the end of it.
+    return isinstance(error, NotFoundError) or is_transient(error) or (stubborn and are_credentials_refused(error))
+
+
+def report_problem(on_problem: OnProblem | None, session_id: str | None, error: ShellEVError) -> None:
+    """Pass a tolerated error to the callback, or to the log where there is none.
+
+    An exception of the callback is logged and goes no further.
+    """
+    if on_problem is None:
+        logger.info("session %s: polling continues after: %s", one_line(session_id, 300), error)
+        return
+    try:
+        on_problem(session_id, error)
+    except Exception:
+        logger.exception("on_problem raised an exception; polling of session %s continues", one_line(session_id, 300))
+
+
+class Pacer:
+    """The pace of polling one session: how long to wait for the next poll, and since when the session is gone."""
+
+    __slots__ = ("_interval", "_on_problem", "_retry_after", "_session_id", "_since", "_time", "gone_since", "state")
+
+    def __init__(
+        self,
+        interval: Callable[[SessionState | None, float], float],
+        *,
+        time: Callable[[], float],
+        session_id: str | None = None,
+        state: SessionState | None = None,
+        on_problem: OnProblem | None = None,
+    ) -> None:
+        self._interval = interval
+        self._time = time
+        self._session_id = session_id
+        self._on_problem = on_problem
+        self._since = time()
+        self._retry_after = 0.0
+        self.state = state
+        self.gone_since: float | None = None
+
+    @property
+    def gone_for(self) -> float:
+        """Seconds since the service first did not know the session; 0 while it knows it."""
+        return 0.0 if self.gone_since is None else self._time() - self.gone_since
+
+    def succeeded(self, state: SessionState | None) -> bool:
+        """Note a poll that showed the session; whether its state changed."""
+        self.gone_since = None
+        if state == self.state:
+            return False
+        self.state, self._since = state, self._time()
+        return True
+
+    def failed(self, error: ShellEVError, *, stubborn: bool = False, longest: float | None = None) -> None:
+        """Note a poll that failed.
+
+        Args:
+            error: What the poll raised.
+            stubborn: Whether refused credentials are tolerated too.
+            longest: Longest Retry-After to obey, in seconds; None for any.
+
+        Raises:
+            ShellEVError: ``error`` itself, where waiting does not mend it.
+        """
+        if not is_tolerated(error, stubborn=stubborn):
+            raise error
+        if isinstance(error, NotFoundError):
+            self.gone_since = self._time() if self.gone_since is None else self.gone_since
+        self.report(error, longest=longest)
+
+    def report(self, error: ShellEVError, *, longest: float | None = None) -> None:
+        """Report a tolerated error, and obey its Retry-After at the next :meth:`pause`."""
+        retry_after = retry_after_of(error)
+        if longest is not None and retry_after > longest:
+            note = f"Retry-After of {retry_after:g} s is longer than polling waits: it is cut to {longest:g} s"
+            error.add_note(note)
+            logger.warning("session %s: %s", one_line(self._session_id, 300), note)
+            retry_after = longest
+        self._retry_after = max(self._retry_after, retry_after)
+        report_problem(self._on_problem, self._session_id, error)
+
+    def pause(self) -> float:
+        """Seconds until the next poll: those of the state, and at least those that the service asked for."""
+        pause = max(self._interval(self.state, self._time() - self._since), self._retry_after)
+        self._retry_after = 0.0
+        return pause
+
+
+def retry_after_of(error: ShellEVError) -> float:
+    """Seconds that the service asked to wait; 0 where it did not."""
+    return getattr(error, "retry_after", None) or 0.0
+
+
+class Poller:
+    """Polls one subject until a deadline: tolerates what is transient, keeps the pace, obeys Retry-After."""
+
+    def __init__(
+        self,
+        pacer: Pacer,
+        timers: Timers,
+        *,
+        limit: float | None = None,
+        longest_request: float | None = None,
+        stubborn: bool = False,
+    ) -> None:
+        self.pacer = pacer
+        self.timers = timers
+        self._began = timers.time()
+        self._ends_at = None if limit is None else self._began + limit
+        self._longest_request = longest_request
+        self._stubborn = stubborn
+
+    @property
+    def waited(self) -> float:
+        """Seconds since polling began."""
+        return self.timers.time() - self._began
+
+    def request_timeout(self) -> float | None:
+        """Seconds for a single request: no more than are left; None for the client's own limit."""
+        if self._ends_at is None:
+            return None
+        left = self._ends_at - self.timers.time()
+        return max(SHORTEST_POLL, left if self._longest_request is None else min(self._longest_request, left))
+
+    async def poll(self, fetch: Callable[[float | None], Awaitable[P]]) -> P | None:
+        """One request.
+
+        Args:
+            fetch: Sends it, given its timeout in seconds.
+
+        Returns:
+            What ``fetch`` returned, or None after an error that is tolerated.
+
+        Raises:
+            ShellEVError: An error that waiting does not mend.
+        """
+        try:
+            return await fetch(self.request_timeout())
+        except ShellEVError as error:
+            self.pacer.failed(
+                error, stubborn=self._stubborn, longest=LONGEST_RETRY_AFTER if self._ends_at is None else None
+            )
+            return None
+
+    async def wait(self) -> bool:
+        """Wait for the next poll.
+
+        Returns:
+            False, at once, when the time is up.
+        """
+        pause = self.pacer.pause()
+        if self._ends_at is not None:
+            left = self._ends_at - self.timers.time()
+            if left <= 0:
+                return False
+            # The last poll falls on the deadline, not before it.
+            pause = min(pause, left)
+        await self.timers.sleep(pause)
+        return True

@@ -6,7 +6,6 @@ Knows how a session is recognised as ours; knows nothing of what is then done wi
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -25,27 +24,22 @@ from ..errors import (
     ValidationError,
     shown,
 )
-from ..identifiers import EMA_ID_LENGTHS, EvseId
+from ..identifiers import EmaId, EvseId
 from ..models.charging import ChargeSession
 from ..models.response import ApiResponse
 from ..wire.operations import START, STOP
 from .charge import AsyncCharge, ChargeOptions
-from .poller import SHORTEST_LOOK, Polling, is_refused_token, is_transient, tell
+from .poller import SHORTEST_POLL, Polling, are_credentials_refused, is_transient, report_problem
 
 logger = logging.getLogger("shell_ev")
 
 #: How far the service's clock may be from its own Date header, and our sending from its receiving.
 _TOLERANCE = timedelta(seconds=60)
-#: Country, party and instance, with or without separators: what can be asked for as an EMA-ID. Check digits are not
-#: looked at, real cards are messy.
-_EMA_ID = re.compile(r"[A-Za-z]{2}[-*]?[0-9A-Za-z]{3}[-*]?[0-9A-Za-z]{6,9}(?:[-*]?[0-9A-Za-z])?", re.ASCII)
 
 
 def ema_id_of(ev_charge_number: str) -> str | None:
     """The card number as the EMA-ID to look active sessions up by; None when it is not one."""
-    shortest, longest = EMA_ID_LENGTHS
-    fits = shortest <= len(ev_charge_number) <= longest and _EMA_ID.fullmatch(ev_charge_number)
-    return ev_charge_number if fits else None
+    return ev_charge_number if EmaId.looks_like(ev_charge_number) else None
 
 
 def check_ema_id(ema_id: str | None, version: ApiVersion) -> None:
@@ -125,7 +119,7 @@ class Reconciler:
         try:
             answer = await self._charging.active(ema_id, timeout=self._patience(remaining))
         except ShellEVError as error:
-            if not is_transient(error) and not is_refused_token(error):
+            if not is_transient(error) and not are_credentials_refused(error):
                 raise self._unknown(f"the card's sessions cannot be read: {error}", cause) from error
             self._report(error)
             return getattr(error, "retry_after", None) or 0.0
@@ -134,7 +128,7 @@ class Reconciler:
         return 0.0
 
     def _patience(self, remaining: float) -> float:
-        return max(SHORTEST_LOOK, remaining if self._longest_look is None else min(self._longest_look, remaining))
+        return max(SHORTEST_POLL, remaining if self._longest_look is None else min(self._longest_look, remaining))
 
     def _ours(self) -> list[ChargeSession]:
         earliest = self._sent_at + self._skew - _TOLERANCE
@@ -214,7 +208,7 @@ async def reconcile(
         sent_at=sent_at(error) or manager.hooks.utcnow(),
         ema_id=options.ema_id,
         polling=options.polling,
-        report=lambda problem: tell(options.on_problem, None, problem),
+        report=lambda problem: report_problem(options.on_problem, None, problem),
     )
     session = await reconciler.resolve(options.start_timeout, error)
     logger.info("start on %s (request %s): adopted session %s", arguments["evse_id"], request_id, session.id)

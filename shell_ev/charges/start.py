@@ -93,4 +93,4 @@ class Starter:
                 request_id=self._request_id,
                 arguments=self._arguments,
             ) from error
-        await charge.stopping()
+        await charge.stop(shield=False)

@@ -1,18 +1,19 @@
-"""One stop, from the first request to the session seen stopped. Knows nothing of how the charge came to be."""
+"""One stop, from the first request until the session is seen stopped."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from ..endpoints.charging import AsyncCharging
-from ..errors import ChargeNotStoppedError, NotFoundError, ShellEVError
+from ..errors import ApiError, ChargeNotStoppedError, NotFoundError, ShellEVError
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
-from .poller import OVER, Watch, is_refused_token, is_transient
+from .poller import OVER, Poller, are_credentials_refused, is_transient, retry_after_of
 
 #: How often a stop that the service reports as failed is sent before that is the outcome.
 _FAILED_STOPS = 3
-#: A stop was accepted, or may have been, and the charge still runs: how long until it is worth sending again.
+#: Seconds after a stop that was accepted, or got no answer, before it is sent again to a charge still started.
 _RESTOP_AFTER = 30.0
 
 
@@ -29,70 +30,93 @@ class Stoppable(Protocol):
 
 
 class Stopping:
-    """Sends the stop, looks whether it took, and sends it again only when the service shows that it did not."""
+    """Sends the stop, polls the session, and sends again only when the service shows that the stop took no effect."""
 
-    def __init__(self, charge: Stoppable, charging: AsyncCharging, watch: Watch, limit: float) -> None:
+    def __init__(
+        self,
+        charge: Stoppable,
+        charging: AsyncCharging,
+        poller: Poller,
+        limit: float,
+        poll: Callable[[], Awaitable[ChargeSession | None]],
+    ) -> None:
         self._charge = charge
         self._charging = charging
-        self._watch = watch
+        self._poller = poller
+        self._poll = poll
         self._limit = limit
-        self._timers = watch.timers
-        self._sent_at: float | None = None
+        self._timers = poller.timers
+        self._sent = False
+        self._has_waited = False
+        self._resend_at = 0.0
         self._refusal: ShellEVError | None = None
-        self._trouble: ShellEVError | None = None
+        self._last_error: ShellEVError | None = None
         self._accepted = False
         self._failures = 0
 
     async def run(self) -> ChargeSession | None:
-        """The session as it ended. Raises ChargeNotStoppedError."""
+        """Stop the charge; the session as it ended. Raises ChargeNotStoppedError."""
         if self._charge.is_over:
             return self._charge.session
-        shown: ChargeSession | None = None
+        await self._send()
         while True:
+            shown = await self._look_up()
+            if shown is not None:
+                if shown.state in OVER:
+                    return shown
+                if self._refusal is not None:
+                    raise self._not_stopped(f"the service refused: {self._refusal}") from self._refusal
+                self._count_failure(shown)
             if self._is_due(shown):
                 await self._send()
-            shown = await self._look()
-            if shown is not None and shown.state in OVER:
-                return shown
-            if shown is not None and self._refusal is not None:
-                raise self._not_stopped(f"the service refused: {self._refusal}") from self._refusal
-            if shown is not None and shown.state is SessionState.FAILED_TO_STOP:
-                # Of an accepted stop, and of each once: a look may show what became of the one before.
-                self._failures += self._accepted
-                self._accepted = False
-                if self._failures >= _FAILED_STOPS:
-                    raise self._not_stopped(f"{self._failures} stops were accepted and failed")
-            if not await self._watch.wait():
-                raise self._not_stopped(f"not seen to stop within {self._limit:g} s") from self._trouble
+            if not await self._poller.wait():
+                raise self._not_stopped(f"not seen to stop within {self._limit:g} s") from self._last_error
+            self._has_waited = True
+
+    def _count_failure(self, shown: ChargeSession) -> None:
+        # Counted once for each accepted stop: a poll may show the failure of the one before.
+        if shown.state is SessionState.FAILED_TO_STOP and self._accepted:
+            self._accepted = False
+            self._failures += 1
+            if self._failures >= _FAILED_STOPS:
+                raise self._not_stopped(f"{self._failures} stops were accepted and failed")
 
     def _is_due(self, shown: ChargeSession | None) -> bool:
-        if self._sent_at is None:
+        """Whether to send again, given a poll; the one right after a stop shows nothing of it yet."""
+        if not self._has_waited:
+            return False
+        if not self._sent:
             return True
         if shown is None:
             return False
         if shown.state is SessionState.FAILED_TO_STOP:
             return True
-        return shown.state is SessionState.STARTED and self._timers.time() - self._sent_at >= _RESTOP_AFTER
+        return shown.state is SessionState.STARTED and self._timers.time() >= self._resend_at
 
     async def _send(self) -> None:
-        self._refusal = self._trouble = None
+        self._refusal = self._last_error = None
+        self._has_waited = False
         try:
-            await self._charging.stop(self._charge.session_id, timeout=self._watch.patience())
+            await self._charging.stop(self._charge.session_id, timeout=self._poller.request_timeout())
         except ShellEVError as error:
-            self._watch.report(error)
+            self._poller.pacer.report(error)
             if error.outcome_unknown:
-                self._sent_at = self._timers.time()
-            elif not (isinstance(error, NotFoundError) or is_transient(error) or is_refused_token(error)):
-                # Not found is "already stopped" as well as "not shown yet": the look that follows tells which.
+                self._sent = True
+                # A status other than a success says that something failed: sent again as soon as the service shows
+                # the charge started. Silence may be an acceptance.
+                answered = isinstance(error, ApiError)
+                self._resend_at = self._timers.time() + (retry_after_of(error) if answered else _RESTOP_AFTER)
+            elif not (isinstance(error, NotFoundError) or is_transient(error) or are_credentials_refused(error)):
+                # Not found is "already stopped" as well as "not shown yet": the poll that follows shows which.
                 self._refusal = error
-            self._trouble = error
+            self._last_error = error
         else:
-            self._sent_at = self._timers.time()
-            self._accepted = True
+            self._sent = self._accepted = True
+            self._resend_at = self._timers.time() + _RESTOP_AFTER
 
-    async def _look(self) -> ChargeSession | None:
+    async def _look_up(self) -> ChargeSession | None:
         try:
-            return await self._watch.look()
+            return await self._poll()
         except ShellEVError as error:
             raise self._not_stopped(f"its state cannot be read: {error}") from error
 
@@ -101,7 +125,7 @@ class Stopping:
 
 
 def not_stopped(charge: Stoppable, reason: str) -> ChargeNotStoppedError:
-    """The error for a charge that may run on, and why it was not stopped."""
+    """The error for a charge that may run on, with the reason why it was not stopped."""
     session = charge.session
     shown = session.state.value if session is not None and session.state is not None else "not seen"
     return ChargeNotStoppedError(

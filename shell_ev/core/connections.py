@@ -114,6 +114,7 @@ class Connections:
 
     async def aclose(self) -> None:
         """Close the connections of the running loop and abandon those of closed loops. Idempotent."""
+        running = running_loop()
         self._closed = True
         if self._forks != _forks:
             # Closing would write a TLS alert into sockets that the parent process uses.
@@ -123,7 +124,6 @@ class Connections:
             return
         if isinstance(self.source, TokenCache):
             await self.source.aclose()
-        running = asyncio.get_running_loop()
         self._forget_dead_loops()
         for loop, resources in list(self._by_loop.items()):
             if loop is running:

@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from ..errors import ConfigurationError
 from .connections import fork_count
+from .runtime import CANCEL_NOW
 
 R = TypeVar("R")
 
@@ -130,8 +131,13 @@ class _LoopThread:
                 self._calls.remove(call)
                 call.coroutine.close()
             return
-        # A second interrupt breaks out of this wait: the user has the last word.
-        call.wind_up(grace)
+        try:
+            call.wind_up(grace)
+        except BaseException:
+            # A second interrupt ends the clean-up at once, however soon it comes.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._cancel, call)
+            raise
 
     def _begin(self, call: _Call[Any]) -> None:
         if not call.wanted or self._ending:
@@ -166,7 +172,7 @@ class _LoopThread:
             if not call.done:
                 self._finish(call)  # interrupted on its way here; nobody looks at the outcome
         elif call.begun:
-            call.task.cancel()
+            call.task.cancel(CANCEL_NOW)
 
     def _finish(self, call: _Call[Any], error: BaseException | None = None) -> None:
         self._calls.discard(call)
@@ -226,7 +232,7 @@ class _LoopThread:
 
 async def _cancel(tasks: set[Any], grace: float) -> None:
     for task in tasks:
-        task.cancel()
+        task.cancel(CANCEL_NOW)
     if tasks:
         await asyncio.wait(tasks, timeout=grace)
 

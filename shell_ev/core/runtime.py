@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from .call import Sender
 
 
+#: Message for ``task.cancel(...)`` that makes the cancellation a wish of its own, however soon it follows another:
+#: the second one ends a clean-up at once. For signal handlers.
+CANCEL_NOW = "shell_ev: cancel now"
+
+
 class Timer(Protocol):
     """Something that is going to be called."""
 

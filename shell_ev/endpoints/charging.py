@@ -9,7 +9,7 @@ from ..core.call import CallOptions
 from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
 from ..dialects import ApiVersion
-from ..identifiers import EMA_ID_LENGTHS, EmaId, EvseId
+from ..identifiers import EMA_ID_LENGTHS, EVSE_ID_LENGTHS, EmaId, EvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..options import Timeout
@@ -28,11 +28,16 @@ def prepare_start(
 ) -> tuple[dict[str, str], CallOptions]:
     """The checked arguments and options of a start; raises ValidationError with every fault."""
     checks = Checks(START.name)
-    arguments = {
-        "ev_charge_number": checks.text("ev_charge_number", ev_charge_number, 1, 50),
-        "evse_id": checks.text("evse_id", evse_id, 18, 36),
-    }
+    arguments = start_arguments(checks, ev_charge_number, evse_id)
     return arguments, checks.options(request_id, timeout, max_retries, headers)
+
+
+def start_arguments(checks: Checks, ev_charge_number: str | EmaId, evse_id: str | EvseId) -> dict[str, str]:
+    """The arguments of a start; their faults are added to ``checks``."""
+    return {
+        "ev_charge_number": checks.text("ev_charge_number", ev_charge_number, 1, 50),
+        "evse_id": checks.text("evse_id", evse_id, *EVSE_ID_LENGTHS),
+    }
 
 
 def _prepare_session(

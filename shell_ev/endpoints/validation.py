@@ -12,7 +12,7 @@ from uuid import UUID
 
 from ..core.call import NO_OPTIONS, CallOptions
 from ..dialects import ApiVersion
-from ..errors import ConfigurationError, ValidationError, one_line, shown
+from ..errors import ConfigurationError, ValidationError, shown
 from ..identifiers import EmaId, EvseId
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus, OpenEnum
 from ..options import Timeout, retries_faults
@@ -169,7 +169,7 @@ class LocationChecks(Checks):
                 arguments[name] = self._countries(name, value)
             elif name in _FLAGS:
                 if not isinstance(value, bool):
-                    self.faults.append(f"{name} must be True or False, not {one_line(repr(value), 60)}")
+                    self.faults.append(f"{name} must be True or False, not {shown(value)}")
                 arguments[name] = value
             elif name in _TIMES:
                 arguments[name] = self._time(name, value)
@@ -213,7 +213,7 @@ class LocationChecks(Checks):
         member = enum(value)
         if not member.is_known:
             known = ", ".join(choice.value for choice in enum)
-            self.faults.append(f"{name} must be one of {known}, not {one_line(repr(value), 60)}")
+            self.faults.append(f"{name} must be one of {known}, not {shown(value)}")
         return member.value
 
     def _countries(self, name: str, value: object) -> tuple[str, ...]:
@@ -222,9 +222,7 @@ class LocationChecks(Checks):
             if isinstance(item, str) and _ALPHA_3.fullmatch(item):
                 codes.append(item.upper())
             else:
-                self.faults.append(
-                    f"{name} must be ISO 3166-1 alpha-3 codes such as 'NLD', not {one_line(repr(item), 60)}"
-                )
+                self.faults.append(f"{name} must be ISO 3166-1 alpha-3 codes such as 'NLD', not {shown(item)}")
         return tuple(codes)
 
     def _time(self, name: str, value: object) -> object:
@@ -250,7 +248,7 @@ class LocationChecks(Checks):
             arguments[name] = float(value) if isinstance(value, float) else int(cast("int", value))
             return
         wanted = f"from {low:g} to {high:g}" if high is not None else f"of at least {low:g}"
-        self.faults.append(f"{name} must be a number {wanted} ({unit}), not {one_line(repr(value), 60)}")
+        self.faults.append(f"{name} must be a number {wanted} ({unit}), not {shown(value)}")
 
     def later(self, bound: int) -> int | None:
         """A bound that V1_PASCAL does not document."""
@@ -268,7 +266,7 @@ class LocationChecks(Checks):
             arguments[name] = value
             return
         wanted = f"from {low} to {high}" if high is not None else f"of at least {low}"
-        self.faults.append(f"{name} must be a whole number {wanted}, not {one_line(repr(value), 60)}")
+        self.faults.append(f"{name} must be a whole number {wanted}, not {shown(value)}")
 
     def south_of(self, arguments: dict[str, Any]) -> None:
         """The bounds of a view must not be upside down."""
@@ -282,9 +280,7 @@ class LocationChecks(Checks):
         if isinstance(text, str) and text in _ZOOMS:
             arguments["zoom"] = text
             return
-        self.faults.append(
-            f"zoom must be a whole number from 1 (world) to 20 (buildings), not {one_line(repr(value), 60)}"
-        )
+        self.faults.append(f"zoom must be a whole number from 1 (world) to 20 (buildings), not {shown(value)}")
 
     def path_segment(self, name: str, value: object) -> str:
         """A text that becomes one segment of the path: not empty, and none that leads to something else.

@@ -92,7 +92,7 @@ def scripted(*outcomes: Any, always: Any = None, **options: Any) -> tuple[AsyncS
 
 
 class Problems(list[tuple[str | None, ShellEVError]]):
-    """A callback for what is ridden out, that remembers."""
+    """A callback for errors that polling tolerates, that remembers."""
 
     def __call__(self, session_id: str | None, error: ShellEVError) -> None:
         self.append((session_id, error))

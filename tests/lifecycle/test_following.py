@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -171,7 +175,7 @@ class TestFollowing:
         assert await collect(fleet.client.follow([gone, other], on_problem=problems)) == {other: ["started", "stopped"]}
         assert 300 <= fleet.times[-1] <= 340
         assert {session_id for session_id, _ in problems} == {gone}
-        assert "is gone" in caplog.text
+        assert "is not known to the service any more" in caplog.text
 
     @virtual_time
     async def test_a_session_gone_now_and_then_is_followed_on(self) -> None:
@@ -305,7 +309,39 @@ class TestTheBudget:
         assert most_in_a_window(fleet.times, 1.0) <= 6
 
 
+#: A program that ends inside a follow() on a loop of its own, which nothing shuts down.
+_ABANDONED = """
+import asyncio
+from fakes import FakeSender, client_over
+from stages import shows
+
+async def main():
+    client = client_over(FakeSender(always=lambda request: shows("started")))
+    changes = client.follow(["c3e332f0-1bb2-4f50-a96b-e075bbb71e68"], budget=100.0)
+    print((await anext(changes))[1].state.value)
+    await asyncio.sleep(0.05)
+    return changes
+
+loop = asyncio.new_event_loop()
+changes = loop.run_until_complete(main())
+loop.close()
+"""
+
+
 class TestErrors:
+    @virtual_time
+    async def test_an_absurd_retry_after_is_cut_to_a_quarter_of_an_hour_and_reported(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (session_id,) = session_ids(1)
+        fleet = Fleet(lambda _, at: reply(503, Retry_After="999999999") if at < 1 else "stopped")
+        problems = Problems()
+        assert await collect(fleet.client.follow([session_id], on_problem=problems)) == {session_id: ["stopped"]}
+        assert [round(at) for at in fleet.times] == [0, 900]
+        [(_, error)] = problems
+        assert "cut to 900 s" in error.__notes__[0]
+        assert "Retry-After of 1e+09 s" in caplog.text
+
     @virtual_time
     async def test_of_single_looks_are_ridden_out_and_told(self) -> None:
         bad, good = session_ids(2)
@@ -411,6 +447,31 @@ class TestLeavingEarly:
         changes: Any = fleet.client.follow(session_ids(4))
         await changes.aclose()
         assert fleet.looks == []
+
+    @virtual_time
+    async def test_a_consumer_that_stalls_holds_up_the_polls_and_loses_nothing(self) -> None:
+        everyone = session_ids(500)
+        fleet = Fleet(lambda _, at: "started" if int(at) % 2 else "start-requested")
+        async with aclosing(fleet.client.follow(everyone, budget=500.0)) as changes:
+            await anext(changes)
+            await asyncio.sleep(3600)
+            # One poll of each, and no more than the queue and the polls under way hold.
+            assert len(fleet.looks) <= 100
+            seen = {(await anext(changes))[0] for _ in range(499)}
+        assert len(seen) >= 499 - 1
+        await settled()
+        assert tasks_left() == set()
+
+    def test_abandoned_with_its_loop_prints_nothing(self) -> None:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", _ABANDONED],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")
 
     @virtual_time
     async def test_a_slow_consumer_loses_nothing(self) -> None:

@@ -42,7 +42,8 @@ said = [ODD]
 HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n"
 
 def ours():
-    return {{name for name in sys.modules if name.partition(".")[0] in ("shell_ev", "cattrs", "msgspec", "click", "rich")}}
+    rooms = ("shell_ev", "cattrs", "msgspec", "click", "rich")
+    return {{name for name in sys.modules if name.partition(".")[0] in rooms}}
 
 async def answer(reader, writer):
     while await reader.readuntil(b"\\r\\n\\r\\n"):
