@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .core.auth import ClientCredentials as ClientCredentials
     from .core.auth import StaticToken as StaticToken
     from .core.auth import TokenSource as TokenSource
+    from .core.runtime import CANCEL_NOW as CANCEL_NOW
     from .dialects import ApiVersion as ApiVersion
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .errors import ChargePendingError as ChargePendingError
     from .errors import ConfigurationError as ConfigurationError
     from .errors import ConnectError as ConnectError
+    from .errors import CredentialsRefusedError as CredentialsRefusedError
     from .errors import ErrorDetail as ErrorDetail
     from .errors import ForbiddenError as ForbiddenError
     from .errors import InternalServerError as InternalServerError
@@ -93,9 +95,10 @@ _ROOMS = {
     "dialects": "ApiVersion",
     "options": "ClientConfig Environment Timeout",
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
+    "core.runtime": "CANCEL_NOW",
     "errors": (
         "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeNotStoppedError ChargePendingError "
-        "ConfigurationError ConnectError ErrorDetail ForbiddenError "
+        "ConfigurationError ConnectError CredentialsRefusedError ErrorDetail ForbiddenError "
         "InternalServerError MethodNotAllowedError NotFoundError OutcomeUnknownError RequestFailedError "
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"

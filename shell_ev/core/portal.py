@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from ..errors import ConfigurationError
 from .connections import fork_count
-from .runtime import DELIBERATE
+from .runtime import CANCEL_NOW
 
 R = TypeVar("R")
 
@@ -172,7 +172,7 @@ class _LoopThread:
             if not call.done:
                 self._finish(call)  # interrupted on its way here; nobody looks at the outcome
         elif call.begun:
-            call.task.cancel(DELIBERATE)
+            call.task.cancel(CANCEL_NOW)
 
     def _finish(self, call: _Call[Any], error: BaseException | None = None) -> None:
         self._calls.discard(call)
@@ -232,7 +232,7 @@ class _LoopThread:
 
 async def _cancel(tasks: set[Any], grace: float) -> None:
     for task in tasks:
-        task.cancel(DELIBERATE)
+        task.cancel(CANCEL_NOW)
     if tasks:
         await asyncio.wait(tasks, timeout=grace)
 

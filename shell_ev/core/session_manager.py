@@ -269,6 +269,7 @@ class SessionManager:
             max_retries=call.max_retries,
             remaining=call.deadline.when - resources.timers.time(),
             jitter=self.hooks.jitter,
+            policy=self.hooks.retry,
         )
         if decision.wait is None or call.progress.abandoned:
             return self._final_error(call, outcome, failure, decision)

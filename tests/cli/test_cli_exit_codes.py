@@ -32,6 +32,7 @@ CODES: list[tuple[errors.ShellEVError, ExitCode]] = [
     (errors.ConfigurationError("x"), ExitCode.CONFIGURATION),
     (errors.ValidationError(["x"]), ExitCode.USAGE),
     (errors.AuthenticationError("x"), ExitCode.AUTHENTICATION),
+    (errors.CredentialsRefusedError("x"), ExitCode.AUTHENTICATION),
     (errors.TransportError("x"), ExitCode.NO_ANSWER),
     (errors.ConnectError("x"), ExitCode.NO_ANSWER),
     (errors.RequestTimeoutError("x"), ExitCode.NO_ANSWER),

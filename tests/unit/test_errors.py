@@ -40,6 +40,7 @@ from shell_ev import (
     ClientCredentials,
     ConfigurationError,
     ConnectError,
+    CredentialsRefusedError,
     ErrorDetail,
     ForbiddenError,
     InternalServerError,
@@ -64,6 +65,7 @@ from shell_ev.models.response import Headers
 
 BY_STATUS: dict[int, type[ApiError]] = {
     302: ApiError,
+    402: ApiError,
     400: BadRequestError,
     401: UnauthorizedError,
     403: ForbiddenError,
@@ -79,7 +81,7 @@ BY_STATUS: dict[int, type[ApiError]] = {
     504: InternalServerError,
     599: InternalServerError,
 }
-UNKNOWN_AFTER_A_POST = {500, 502, 504, 599}
+UNKNOWN_AFTER_A_POST = {302, 402, 418, 500, 502, 503, 504, 599}
 
 BODIES: dict[str, bytes] = {
     "empty": b"",
@@ -260,13 +262,67 @@ def test_the_tree_is_the_designs() -> None:
     def bases(cls: type) -> set[str]:
         return {base.__name__ for base in cls.__mro__} - {cls.__name__, "object", "BaseException", "Exception"}
 
-    assert bases(RequestTimeoutError) == {"TransportError", "ShellEVError", "TimeoutError", "OSError"}
-    assert bases(OutcomeUnknownError) == bases(ConnectError) == {"TransportError", "ShellEVError"}
-    assert bases(ServiceUnavailableError) == {"InternalServerError", "ApiError", "ShellEVError"}
+    assert bases(RequestTimeoutError) == {"TransportError", "CallError", "ShellEVError", "TimeoutError", "OSError"}
+    assert bases(OutcomeUnknownError) == bases(ConnectError) == {"TransportError", "CallError", "ShellEVError"}
+    assert bases(ServiceUnavailableError) == {"InternalServerError", "ApiError", "CallError", "ShellEVError"}
     assert bases(ValidationError) == {"ShellEVError", "ValueError"}
-    for name in ("ConfigurationError", "AuthenticationError", "TransportError", "ApiError", "ResponseDecodeError"):
+    assert bases(CredentialsRefusedError) == {"AuthenticationError", "ShellEVError"}
+    for name in ("ConfigurationError", "AuthenticationError"):
         assert bases(getattr(shell_ev, name)) == {"ShellEVError"}
+    for name in ("TransportError", "ApiError", "ResponseDecodeError"):
+        assert bases(getattr(shell_ev, name)) == {"CallError", "ShellEVError"}
     assert issubclass(RequestFailedError, ApiError)
+
+
+def every_class(base: type[ShellEVError] = ShellEVError) -> list[type[ShellEVError]]:
+    below = [cls for cls in base.__subclasses__() if cls.__module__.startswith("shell_ev")]
+    return [base, *(cls for child in below for cls in every_class(child))]
+
+
+@pytest.mark.parametrize("cls", dict.fromkeys(every_class()), ids=lambda cls: cls.__name__)
+def test_every_class_can_be_made_from_its_text_and_from_its_args(cls: type[ShellEVError]) -> None:
+    for error in (cls("no\nluck"), cls("no luck", True), cls("no luck", False), cls()):
+        # As a JSON result backend does it.
+        again = cls(*json.loads(json.dumps(error.args)))
+        assert type(again) is cls
+        assert str(again) == str(error)
+        assert again.outcome_unknown is error.outcome_unknown
+        assert again == error
+    assert str(cls("no\nluck")) == "no luck"
+    assert cls("no luck", True).outcome_unknown
+    assert not cls("no luck", False).outcome_unknown
+    assert "no luck" in repr(cls("no luck"))
+
+
+@pytest.mark.parametrize("error", some_of_every_class(), ids=lambda error: type(error).__name__)
+def test_the_args_of_a_full_error_give_its_text_and_outcome(error: ShellEVError) -> None:
+    again = type(error)(*error.args)
+    assert (str(again), again.outcome_unknown) == (str(error), error.outcome_unknown)
+    error.outcome_unknown = not error.outcome_unknown
+    again = type(error)(*error.args)
+    assert (str(again), again.outcome_unknown) == (str(error), error.outcome_unknown)
+    assert pickle.loads(pickle.dumps(error)).outcome_unknown is error.outcome_unknown
+
+
+def test_an_error_pickled_by_an_earlier_version_comes_back() -> None:
+    from shell_ev.errors import _rebuild
+
+    error = _rebuild(InternalServerError, ("status 500",), {"status_code": 500, "outcome_unknown": True})
+    assert error.outcome_unknown
+    assert str(error) == "status 500"
+    assert _rebuild(OutcomeUnknownError, ("lost",), {}).outcome_unknown
+
+
+def test_made_from_its_text_an_error_has_the_status_of_its_class() -> None:
+    assert [cls("x").status_code for cls in (shell_ev.NotFoundError, ServiceUnavailableError, ApiError)] == [
+        404,
+        503,
+        0,
+    ]
+
+
+def test_a_text_as_faults_is_one_fault() -> None:
+    assert ValidationError("evse_id must be text").faults == ("evse_id must be text",)
 
 
 def test_a_validation_error_lists_its_faults() -> None:
