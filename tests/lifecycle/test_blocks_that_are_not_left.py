@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socketserver
 import subprocess
 import sys
 import textwrap
@@ -12,8 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-
-SESSION = "c3e332f0-1bb2-4f50-a96b-e075bbb71e68"
+from raw_servers import SESSION, RawService
 
 LINES = """
 import asyncio, atexit, gc, logging, sys, threading
@@ -26,46 +23,9 @@ logging.basicConfig(format="%(levelname)s %(message)s")
 """
 
 
-class Service(socketserver.ThreadingTCPServer):
-    """A raw server: every start is accepted, every session runs until its stop."""
-
-    allow_reuse_address = daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.paths: list[str] = []
-        self.hang_on = "nothing"
-        self.hanging = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(socketserver.StreamRequestHandler):
-    server: Service
-
-    def handle(self) -> None:
-        while line := self.rfile.readline():
-            path = line.split()[1].decode()
-            length = 0
-            while (header := self.rfile.readline()) not in (b"\r\n", b""):
-                if header.lower().startswith(b"content-length:"):
-                    length = int(header.split(b":")[1])
-            self.rfile.read(length)
-            if path == "/until-a-request-hangs":
-                self.server.hanging.wait(10)
-            self.server.paths.append(path.partition("?")[0].rpartition("/")[2])
-            if self.server.hang_on in path:
-                self.server.hanging.set()
-                self.rfile.read()
-                return
-            state = "Stopped" if "stop" in self.server.paths else "Started"
-            session = {"sessionId": SESSION, "id": SESSION, "sessionState": {"status": state}}
-            body = json.dumps({"status": "SUCCESS", "data": [session]}).encode()
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-
-
 @pytest.fixture
-def service() -> Iterator[Service]:
-    with Service() as server:
+def service() -> Iterator[RawService]:
+    with RawService() as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
@@ -75,7 +35,7 @@ Run = Callable[[str], str]
 
 
 @pytest.fixture
-def run(service: Service) -> Run:
+def run(service: RawService) -> Run:
     """Runs a script to its end and gives its standard error."""
 
     def run(source: str) -> str:
@@ -116,7 +76,7 @@ async def until_entered():
     ["loop.close(); del task; gc.collect()", "loop.close()", "del task, loop; gc.collect()", ""],
     ids=["closed and collected", "closed", "collected", "neither"],
 )
-def test_a_loop_that_is_closed_over_an_open_block(run: Run, service: Service, ending: str) -> None:
+def test_a_loop_that_is_closed_over_an_open_block(run: Run, service: RawService, ending: str) -> None:
     err = run(f"""
         {textwrap.indent(INSIDE, " " * 8).strip()}
         loop = asyncio.new_event_loop()
@@ -129,7 +89,7 @@ def test_a_loop_that_is_closed_over_an_open_block(run: Run, service: Service, en
     assert "stop" not in service.paths
 
 
-def test_a_loop_in_a_daemon_thread_at_the_end_of_the_interpreter(run: Run, service: Service) -> None:
+def test_a_loop_in_a_daemon_thread_at_the_end_of_the_interpreter(run: Run, service: RawService) -> None:
     err = run(f"""
         {textwrap.indent(INSIDE, " " * 8).strip()}
         threading.Thread(target=lambda: asyncio.run(sit()), daemon=True).start()
@@ -139,7 +99,7 @@ def test_a_loop_in_a_daemon_thread_at_the_end_of_the_interpreter(run: Run, servi
     assert "stop" not in service.paths
 
 
-def test_a_blocking_block_in_a_daemon_thread_at_the_end_of_the_interpreter(run: Run, service: Service) -> None:
+def test_a_blocking_block_in_a_daemon_thread_at_the_end_of_the_interpreter(run: Run, service: RawService) -> None:
     err = run("""
         ev = ShellEV(**OPTIONS)
         entered = threading.Event()
@@ -157,7 +117,7 @@ def test_a_blocking_block_in_a_daemon_thread_at_the_end_of_the_interpreter(run: 
 
 
 @pytest.mark.parametrize("how", ["keep_running", "stopped", "left"])
-def test_a_block_that_leaves_nothing_behind_is_silent(run: Run, service: Service, how: str) -> None:
+def test_a_block_that_leaves_nothing_behind_is_silent(run: Run, service: RawService, how: str) -> None:
     err = run(f"""
         {textwrap.indent(INSIDE, " " * 8).strip()}
         async def stop_and_sit():
@@ -178,7 +138,7 @@ def test_a_block_that_leaves_nothing_behind_is_silent(run: Run, service: Service
     assert errors_of(err) == []
 
 
-def test_a_loop_that_is_closed_while_a_block_is_being_entered(service: Service, run: Run) -> None:
+def test_a_loop_that_is_closed_while_a_block_is_being_entered(service: RawService, run: Run) -> None:
     """The start was accepted and its session never seen started."""
     service.hang_on = "retrieve"
     err = run(f"""
@@ -191,7 +151,7 @@ def test_a_loop_that_is_closed_while_a_block_is_being_entered(service: Service, 
     assert len(errors_of(err)) == 1, err
 
 
-def test_a_loop_that_is_closed_over_a_start_without_an_answer(service: Service, run: Run) -> None:
+def test_a_loop_that_is_closed_over_a_start_without_an_answer(service: RawService, run: Run) -> None:
     service.hang_on = "start"
     err = run(f"""
         {textwrap.indent(INSIDE, " " * 8).strip()}
@@ -204,7 +164,7 @@ def test_a_loop_that_is_closed_over_a_start_without_an_answer(service: Service, 
     assert len(lines) == 1, err
 
 
-def test_asyncio_run_still_stops_the_charge_of_a_block_it_cancels(service: Service, run: Run) -> None:
+def test_asyncio_run_still_stops_the_charge_of_a_block_it_cancels(service: RawService, run: Run) -> None:
     err = run(f"""
         {textwrap.indent(INSIDE, " " * 8).strip()}
         async def main():
