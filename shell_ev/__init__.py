@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .core.auth import ClientCredentials as ClientCredentials
     from .core.auth import StaticToken as StaticToken
     from .core.auth import TokenSource as TokenSource
+    from .core.runtime import CANCEL_NOW as CANCEL_NOW
     from .dialects import ApiVersion as ApiVersion
     from .errors import ApiError as ApiError
     from .errors import AuthenticationError as AuthenticationError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .errors import ChargePendingError as ChargePendingError
     from .errors import ConfigurationError as ConfigurationError
     from .errors import ConnectError as ConnectError
+    from .errors import CredentialsRefusedError as CredentialsRefusedError
     from .errors import ErrorDetail as ErrorDetail
     from .errors import ForbiddenError as ForbiddenError
     from .errors import InternalServerError as InternalServerError
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from .errors import ValidationError as ValidationError
     from .identifiers import EmaId as EmaId
     from .identifiers import EvseId as EvseId
+    from .identifiers import IdForm as IdForm
     from .models.charging import ChargeSession as ChargeSession
     from .models.charging import SessionError as SessionError
     from .models.charging import StartedSession as StartedSession
@@ -81,6 +84,7 @@ if TYPE_CHECKING:
     from .models.tariffs import TariffAltText as TariffAltText
     from .models.tariffs import TariffElement as TariffElement
     from .models.tariffs import TariffRestrictions as TariffRestrictions
+    from .options import ENVIRONMENT_VARIABLES as ENVIRONMENT_VARIABLES
     from .options import AsyncClientOptions as AsyncClientOptions
     from .options import ClientConfig as ClientConfig
     from .options import ClientOptions as ClientOptions
@@ -95,16 +99,20 @@ _ROOMS = {
     "client": "AsyncShellEV",
     "sync": "Charge ShellEV",
     "dialects": "ApiVersion",
-    "options": "AsyncClientOptions ClientConfig ClientOptions Environment LocationFilters RequestOptions Timeout",
+    "options": (
+        "ENVIRONMENT_VARIABLES AsyncClientOptions ClientConfig ClientOptions Environment LocationFilters "
+        "RequestOptions Timeout"
+    ),
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
+    "core.runtime": "CANCEL_NOW",
     "errors": (
         "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeNotStoppedError ChargePendingError "
-        "ConfigurationError ConnectError ErrorDetail ForbiddenError "
+        "ConfigurationError ConnectError CredentialsRefusedError ErrorDetail ForbiddenError "
         "InternalServerError MethodNotAllowedError NotFoundError OutcomeUnknownError RequestFailedError "
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"
     ),
-    "identifiers": "EmaId EvseId",
+    "identifiers": "EmaId EvseId IdForm",
     "charges.charge": "AsyncCharge",
     "charges.poller": "Polling",
     "models.charging": "ChargeSession SessionError StartedSession",

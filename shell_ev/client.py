@@ -19,7 +19,8 @@ from .core.call import Sender
 from .core.connections import not_pickled
 from .core.ownership import Claims
 from .core.session_manager import SessionManager
-from .endpoints.charging import AsyncCharging
+from .dialects import ApiVersion
+from .endpoints.charging import AsyncCharging, checked_ema_id, start_arguments
 from .endpoints.validation import Checks
 from .errors import ConfigurationError, ShellEVError
 from .identifiers import EmaId, EvseId
@@ -35,6 +36,7 @@ from .options import (
     option_names,
     options_from_env,
 )
+from .wire.operations import START
 
 if TYPE_CHECKING:
     from .endpoints.locations import AsyncLocations
@@ -264,11 +266,34 @@ class AsyncShellEV:
         return ChargeOptions(
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
-            ema_id=None if ema_id is None else str(ema_id),
+            ema_id=str(ema_id) if isinstance(ema_id, EmaId) else ema_id,
             keep_running=keep_running,
             polling=Polling() if polling is None else polling,
             on_problem=on_problem,
         )
+
+    def validate_start(
+        self,
+        ev_charge_number: str | EmaId,
+        evse_id: str | EvseId,
+        *,
+        ema_id: str | EmaId | None = None,
+    ) -> None:
+        """Check the arguments of a start. Nothing is sent.
+
+        Args:
+            ev_charge_number: Number of the charge card, 1 to 50 characters.
+            evse_id: Id of the EVSE, 18 to 36 characters.
+            ema_id: EMA-ID of the card if ``ev_charge_number`` is not one, 14 to 19 characters in V1 and V2.
+
+        Raises:
+            ValidationError: Lists every fault of the arguments.
+        """
+        checks = Checks(START.name)
+        start_arguments(checks, ev_charge_number, evse_id)
+        if ema_id is not None:
+            checked_ema_id(checks, ema_id, ApiVersion(self.config.api_version))
+        checks.raise_if_any()
 
     def attach(
         self,

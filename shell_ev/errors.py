@@ -1,14 +1,13 @@
-"""Every way a call can fail, as one tree under :class:`ShellEVError`.
+"""The errors of the library, one tree under :class:`ShellEVError`.
 
-Holds what happened, never how to react to it: decisions live in ``core/retry.py``. Building an error never raises,
-every error pickles and unpickles equal, and its text is one line that holds no secret.
+Every error can be made from its text alone, pickles and unpickles equal, and has a text of one line without a secret.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 import attrs
 
@@ -19,18 +18,28 @@ if TYPE_CHECKING:
 _TEXT_LIMIT = 300
 
 
-def one_line(text: object, limit: int = _TEXT_LIMIT) -> str:
-    """Fold a text to one printable line of at most ``limit`` characters."""
+def one_line(text: object, limit: int | None = _TEXT_LIMIT) -> str:
+    """A text as one printable line.
+
+    Args:
+        text: Anything; ``str`` is taken of it.
+        limit: Longest result in characters; None keeps the whole text.
+
+    Returns:
+        The text without line breaks, escape sequences and other unprintable characters. Never raises.
+    """
     try:
         plain = str(text)
     except Exception:
         plain = f"<unprintable {type(text).__name__}>"
-    folded = " ".join("".join(c if c.isprintable() else " " for c in plain[: limit * 4]).split())
-    return folded if len(folded) <= limit else folded[: limit - 1] + "…"
+    if limit is not None:
+        plain = plain[: limit * 4]
+    folded = " ".join("".join(c if c.isprintable() else " " for c in plain).split())
+    return folded if limit is None or len(folded) <= limit else folded[: limit - 1] + "…"
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """A value as a fault quotes it: its ``repr``, if it has one, on one short line."""
+    """The ``repr`` of a value as one short printable line. Never raises."""
     try:
         return one_line(repr(value), limit)
     except Exception:
@@ -54,7 +63,7 @@ class ErrorDetail:
 
 
 def _rebuild(cls: type[ShellEVError], args: tuple[Any, ...], state: dict[str, Any]) -> ShellEVError:
-    # The way back from a pickle: straight to the object, past any constructor and its required keywords.
+    # Pickles name this function. The constructor is passed by: its keywords are in the state already.
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
@@ -62,13 +71,31 @@ def _rebuild(cls: type[ShellEVError], args: tuple[Any, ...], state: dict[str, An
 
 
 class ShellEVError(Exception):
-    """Base of everything this library raises on purpose."""
+    """Base of all errors of this library.
 
-    #: True when a start or stop may have taken effect all the same. Look before you send another.
-    outcome_unknown: bool = False
+    ``args`` is ``(text, outcome_unknown)``, and every class can be made from it: ``type(error)(*error.args)``.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(one_line(message, 1000))
+    Args:
+        message: What happened, in one line.
+        outcome_unknown: Whether a start or stop may have taken effect; None for what the class stands for.
+    """
+
+    _unknown: ClassVar[bool] = False
+
+    def __init__(self, message: str = "", outcome_unknown: bool | None = None) -> None:
+        text = one_line(message, 1000)
+        super().__init__(text)
+        # After the constructor of the base: OSError reads two arguments as a number and its words.
+        self.args = (text, self._unknown if outcome_unknown is None else bool(outcome_unknown))
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """True when a start or stop may have taken effect all the same: look it up, never send another blindly."""
+        return bool(self.args[1]) if len(self.args) > 1 else self.__dict__.get("outcome_unknown", self._unknown)
+
+    @outcome_unknown.setter
+    def outcome_unknown(self, value: bool) -> None:
+        self.args = (str(self), value)
 
     @property
     def message(self) -> str | None:
@@ -77,6 +104,9 @@ class ShellEVError(Exception):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else type(self).__name__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__.copy())
@@ -95,56 +125,104 @@ class ConfigurationError(ShellEVError):
 
 
 class ValidationError(ShellEVError, ValueError):
-    """Arguments the contract refuses. Raised before anything is sent; ``faults`` lists every one of them."""
+    """Arguments that the service would refuse. Raised before anything is sent.
 
-    def __init__(self, faults: Sequence[str], operation: str | None = None) -> None:
-        self.faults: tuple[str, ...] = tuple(one_line(fault) for fault in faults)  #: Every fault, one line each.
-        self.operation = operation  #: Operation such as ``charging.start``; None outside a call.
-        where = f"{operation}: " if operation else ""
-        super().__init__(f"{where}{'; '.join(self.faults)}")
-
-
-class AuthenticationError(ShellEVError):
-    """The token endpoint refused the credentials, or answered something that is no token."""
+    Args:
+        faults: Every fault, one line each; a text is one fault.
+        outcome_unknown: False: nothing was sent.
+        operation: Operation such as ``charging.start``; None outside a call.
+    """
 
     def __init__(
         self,
-        message: str,
+        faults: Sequence[str] = (),
+        outcome_unknown: bool | str | None = None,
+        *,
+        operation: str | None = None,
+    ) -> None:
+        if isinstance(outcome_unknown, str):
+            # The second argument was the operation once.
+            operation, outcome_unknown = outcome_unknown, None
+        if isinstance(faults, str):
+            # Perhaps the text of an error with many faults: as long as that may be.
+            self.faults: tuple[str, ...] = (one_line(faults, 1000),) if faults else ()
+        else:
+            self.faults = tuple(one_line(fault) for fault in faults)  #: Every fault, one line each.
+        self.operation = operation  #: Operation such as ``charging.start``; None outside a call.
+        where = f"{operation}: " if operation else ""
+        super().__init__(f"{where}{'; '.join(self.faults)}", outcome_unknown)
+
+
+class AuthenticationError(ShellEVError):
+    """There is no token. It may pass by itself, unless it is a :class:`CredentialsRefusedError`."""
+
+    def __init__(
+        self,
+        message: str = "",
+        outcome_unknown: bool | None = None,
         *,
         error: str | None = None,
         error_description: str | None = None,
         status_code: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, outcome_unknown)
         self.error = error  #: OAuth error code such as ``invalid_client``; None when there was none.
         self.error_description = error_description  #: The endpoint's own words.
         self.status_code = status_code  #: HTTP status; None when a token source failed without one.
-        #: Those of the answer, empty when there was none: what kind of body came, from whom, where a redirect led.
+        #: Headers of the answer, empty when there was none.
         self.headers: Mapping[str, str] = headers if headers is not None else {}
 
 
 class CredentialsRefusedError(AuthenticationError):
-    """The token endpoint refused the credentials themselves: waiting does not mend it."""
+    """The token endpoint refused the credentials themselves: the same credentials will be refused again."""
 
 
-class TransportError(ShellEVError):
-    """No answer came. ``request_sent`` tells whether the request may have left this machine."""
+class CallDetails(TypedDict, total=False):
+    """What every error of a call says of it, see :class:`CallError`."""
+
+    operation: str | None
+    request_id: str | None
+    attempts: int
+    arguments: Mapping[str, Any] | None
+    sent_at: datetime | None
+
+
+class CallError(ShellEVError):
+    """Base of the errors of one call: which call it was, and what it sent."""
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
+        outcome_unknown: bool | None = None,
         *,
         operation: str | None = None,
         request_id: str | None = None,
         attempts: int = 0,
-        request_sent: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        sent_at: datetime | None = None,
     ) -> None:
-        super().__init__(message)
-        self.operation = operation  #: Operation such as ``charging.start``; ``token`` for a token call.
-        self.request_id = request_id  #: RequestId of the call, the same on every try.
-        self.attempts = attempts  #: How many tries were made.
-        self.request_sent = request_sent  #: Whether the last try may have left this machine.
+        super().__init__(message, outcome_unknown)
+        self.operation = operation  #: Operation such as ``charging.start``; ``token`` for a token request.
+        self.request_id = request_id  #: RequestId of the call, the same on every attempt.
+        self.attempts = attempts  #: Number of attempts that were made.
+        self.arguments: dict[str, Any] = dict(arguments or {})  #: Arguments of the call.
+        self.sent_at = sent_at  #: When the last attempt of a start or stop was sent (UTC); None for other operations.
+
+
+class TransportError(CallError):
+    """No whole answer came. ``request_sent`` says whether the request may have left this machine."""
+
+    def __init__(
+        self,
+        message: str = "",
+        outcome_unknown: bool | None = None,
+        *,
+        request_sent: bool = False,
+        **call: Unpack[CallDetails],
+    ) -> None:
+        super().__init__(message, outcome_unknown, **call)
+        self.request_sent = request_sent  #: Whether the last attempt may have left this machine.
 
 
 class ConnectError(TransportError):
@@ -156,34 +234,38 @@ class RequestTimeoutError(TransportError, TimeoutError):
 
 
 class OutcomeUnknownError(TransportError):
-    """A start or stop may have left this machine and no answer came. It may have taken effect: look, never repeat.
+    """A start or stop left this machine and what came of it is not known. Look it up, never repeat it blindly.
 
-    ``arguments`` are the call's own, ``sent_at`` the time (UTC) of the try that got no answer: what is needed to look
-    a started session up through ``active``.
+    ``arguments`` and ``sent_at`` are what a look-up of the session needs; ``ev.reconcile(error)`` does it.
     """
 
-    outcome_unknown = True
+    _unknown = True
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
+        outcome_unknown: bool | None = None,
         *,
-        operation: str,
-        request_id: str | None = None,
-        attempts: int = 0,
-        arguments: Mapping[str, Any] | None = None,
-        sent_at: datetime | None = None,
+        request_sent: bool = True,
+        sent_at_error: float | None = None,
         lookups: int = 0,
+        lookups_answered: int = 0,
         seen: Sequence[Any] = (),
+        reasons: Mapping[str, str] | None = None,
+        baseline: Sequence[str] | None = None,
+        **call: Unpack[CallDetails],
     ) -> None:
-        super().__init__(message, operation=operation, request_id=request_id, attempts=attempts, request_sent=True)
-        self.arguments: dict[str, Any] = dict(arguments or {})  #: The call's own arguments.
-        self.sent_at = sent_at  #: When the try that got no answer was sent (UTC).
+        super().__init__(message, outcome_unknown, request_sent=request_sent, **call)
+        self.sent_at_error = sent_at_error  #: By how many seconds ``sent_at`` may differ from the service's clock.
         self.lookups = lookups  #: How often the service was asked for the session.
+        self.lookups_answered = lookups_answered  #: How many of these were answered.
         self.seen: tuple[Any, ...] = tuple(seen)  #: The card's sessions as the service showed them last.
+        self.reasons: dict[str, str] = dict(reasons or {})  #: Why each session was not adopted, by session id.
+        #: Ids of the sessions that ran before the start, with ``baseline=True``; None without.
+        self.baseline: tuple[str, ...] | None = None if baseline is None else tuple(baseline)
 
 
-class ApiError(ShellEVError):
+class ApiError(CallError):
     """An answer that is a failure. Subclasses name the status; this class itself stands for any other."""
 
     #: The status a subclass stands for; None where it is not one status.
@@ -191,36 +273,27 @@ class ApiError(ShellEVError):
 
     def __init__(
         self,
-        text: str,
+        text: str = "",
+        outcome_unknown: bool | None = None,
         *,
-        status_code: int,
-        operation: str | None = None,
+        status_code: int | None = None,
         code: str | None = None,
         message: str | None = None,
         errors: Sequence[ErrorDetail] = (),
-        request_id: str | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-        attempts: int = 1,
         retry_after: float | None = None,
-        outcome_unknown: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-        sent_at: datetime | None = None,
+        **call: Unpack[CallDetails],
     ) -> None:
-        super().__init__(text)
-        self.arguments: dict[str, Any] = dict(arguments or {})  #: The call's own arguments.
-        self.sent_at = sent_at  #: When a start or stop was sent (UTC); None for other operations.
-        self.status_code = status_code  #: HTTP status.
-        self.operation = operation  #: Operation such as ``charging.start``; ``token`` for a token call.
+        super().__init__(text, outcome_unknown, **call)
+        #: HTTP status. Made from its text alone, an error has that of its class, or 0.
+        self.status_code: int = (self.for_status or 0) if status_code is None else status_code
         self.code = code  #: The first code in the body, such as ``E0001``. Decide by the status, not by this.
         self._message = message
         self.errors: tuple[ErrorDetail, ...] = tuple(errors)  #: What the body said, entry by entry.
-        self.request_id = request_id  #: As the service echoed it, else as it was sent.
         self.headers: Mapping[str, str] = headers if headers is not None else {}  #: Response headers.
         self.body = body  #: The body as it was received, with tokens and secrets masked.
-        self.attempts = attempts  #: How many tries were made.
         self.retry_after = retry_after  #: Seconds the service asked to wait; None when it did not.
-        self.outcome_unknown = outcome_unknown  #: Whether a start or stop may have taken effect all the same.
 
     @property
     def message(self) -> str | None:
@@ -280,81 +353,72 @@ class RequestFailedError(ApiError):
     """A 2xx answer whose envelope says FAILED."""
 
 
-class ResponseDecodeError(ShellEVError):
+class ResponseDecodeError(CallError):
     """A 2xx answer that cannot be read. ``problems`` are JSON paths with what was wrong at each."""
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
+        outcome_unknown: bool | None = None,
         *,
-        status_code: int,
-        operation: str | None = None,
-        request_id: str | None = None,
+        status_code: int = 0,
         content_type: str | None = None,
         excerpt: str = "",
         problems: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-        attempts: int = 1,
-        outcome_unknown: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-        sent_at: datetime | None = None,
+        **call: Unpack[CallDetails],
     ) -> None:
-        super().__init__(message)
-        self.arguments: dict[str, Any] = dict(arguments or {})  #: The call's own arguments.
-        self.sent_at = sent_at  #: When a start or stop was sent (UTC); None for other operations.
-        self.status_code = status_code  #: HTTP status.
-        self.operation = operation  #: Operation such as ``charging.start``.
-        self.request_id = request_id  #: RequestId as it was sent.
-        self.content_type = content_type  #: What the answer called itself.
+        super().__init__(message, outcome_unknown, **call)
+        self.status_code = status_code  #: HTTP status; 0 when the error was made from its text alone.
+        self.content_type = content_type  #: The answer's own Content-Type.
         self.excerpt = excerpt  #: The first 200 characters of the body, on one line.
         self.problems: tuple[str, ...] = tuple(problems)  #: JSON paths, each with what was wrong there.
         self.headers: Mapping[str, str] = headers if headers is not None else {}  #: Response headers.
         self.body = body  #: The body as it was received, with tokens and secrets masked.
-        self.attempts = attempts  #: How many tries were made.
-        self.outcome_unknown = outcome_unknown  #: Whether a start or stop may have taken effect all the same.
 
 
-class ChargeFailedError(ShellEVError):
-    """The charge did not start, and the service says so: ``code`` names the reason, ``session`` is its last word."""
+class ChargeError(ShellEVError):
+    """Base of the errors of one charge."""
 
-    def __init__(self, message: str, *, session_id: str, session: ChargeSession) -> None:
-        super().__init__(message)
-        self.session_id = session_id  #: UUID of the session.
-        self.session = session  #: The session as the service showed it.
+    def __init__(
+        self,
+        message: str = "",
+        outcome_unknown: bool | None = None,
+        *,
+        session_id: str = "",
+        session: ChargeSession | None = None,
+    ) -> None:
+        super().__init__(message, outcome_unknown)
+        self.session_id = session_id  #: Id of the session; empty when the error was made from its text alone.
+        self.session = session  #: The session as it was last seen; None before the first look-up.
+
+
+class ChargeFailedError(ChargeError):
+    """The charge did not start, and the service says so: ``code`` is the reason, ``session`` its last state."""
 
     @property
     def code(self) -> SessionErrorCode | None:
         """The service's reason, to compare by member: ``error.code is SessionErrorCode.EVSE_IN_USE``."""
-        return self.session.error.code if self.session.error is not None else None
+        return self.session.error.code if self.session is not None and self.session.error is not None else None
 
 
-class ChargePendingError(ShellEVError, TimeoutError):
+class ChargePendingError(ChargeError, TimeoutError):
     """Accepted, and neither started nor failed within the time given. It may start yet.
 
     Nothing was changed on the server: ``client.attach(error.session_id)`` waits on, or stops it.
     """
 
-    outcome_unknown = True
-
-    def __init__(self, message: str, *, session_id: str, session: ChargeSession | None) -> None:
-        super().__init__(message)
-        self.session_id = session_id  #: UUID of the session.
-        self.session = session  #: The session as it was last seen; None before the first look.
+    _unknown = True
 
 
-class ChargeNotStoppedError(ShellEVError):
-    """The charge could not be stopped, or it could not be seen to have stopped: the car may still be charging.
+class ChargeNotStoppedError(ChargeError):
+    """The charge could not be stopped, or was not seen stopped: the car may still be charging.
 
     ``client.attach(error.session_id).stop()`` tries again.
     """
 
-    outcome_unknown = True
-
-    def __init__(self, message: str, *, session_id: str, session: ChargeSession | None) -> None:
-        super().__init__(message)
-        self.session_id = session_id  #: UUID of the session.
-        self.session = session  #: The session as it was last seen; None before the first look.
+    _unknown = True
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

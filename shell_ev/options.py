@@ -369,6 +369,8 @@ ENV_OPTIONS = {
     "SHELL_EV_MAX_RETRIES": "max_retries",
 }
 ENV_CREDENTIALS = {"SHELL_EV_CLIENT_ID": "client_id", "SHELL_EV_CLIENT_SECRET": "client_secret"}
+ENVIRONMENT_VARIABLES: tuple[str, ...] = (*ENV_CREDENTIALS, *ENV_OPTIONS)
+"""Names of the variables that ``from_env`` reads."""
 
 
 def given_credentials(client_id: str | None, client_secret: str | None) -> dict[str, str]:

@@ -8,17 +8,16 @@ from __future__ import annotations
 import atexit
 import functools
 import inspect
-import os
 import re
-import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, Unpack
 from uuid import UUID
 
+from .charges import open_blocks
 from .charges.block import AsyncChargeBlock, not_entered
 from .charges.charge import DEFAULT_STOP_TIMEOUT, AsyncCharge
-from .charges.cleanup import cleanup_during, log_failed
+from .charges.cleanup import cleanup_during
 from .charges.follow import DEFAULT_BUDGET, is_many
 from .charges.poller import OnProblem, Polling
 from .client import AsyncShellEV
@@ -136,6 +135,10 @@ def blocking_wrapped(
     return _named(call, method)
 
 
+def _nothing(portal: Portal, result: None) -> None:
+    """The result of a plain method that returns None."""
+
+
 class Charging(Blocking):
     """Start, stop and look up charge sessions, blocking. Reached as ``client.charging``."""
 
@@ -194,12 +197,6 @@ class Charge(Blocking):
         return repr(self.original).removeprefix("Async")
 
 
-#: Blocks that were entered and not left, to be named if the interpreter ends with them open.
-_open_blocks: weakref.WeakSet[ChargeBlock] = weakref.WeakSet()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_open_blocks.clear)  # the parent's are the parent's to leave
-
-
 class ChargeBlock(Blocking):
     """``with client.charge(...) as charge:`` - started on entry, stopped on the way out, Ctrl-C included."""
 
@@ -214,7 +211,6 @@ class ChargeBlock(Blocking):
     def __enter__(self) -> Charge:
         try:
             charge = Charge(self._portal, self._portal.run(self.original.__aenter__(), self.original.longest_cleanup))
-            _open_blocks.add(self)
         except BaseException as error:
             # An interrupt between two steps: the charge was entered and never reached the block.
             if self.original.held is not None:
@@ -226,7 +222,6 @@ class ChargeBlock(Blocking):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self.original.keeps_running:
-            _open_blocks.discard(self)
             return
         try:
             self._leave(self.original.__aexit__(exc_type, exc, traceback), exc)
@@ -245,18 +240,10 @@ class ChargeBlock(Blocking):
             if charge is None:
                 raise
             self.original.give_up(charge, error, reason)
-        finally:
-            if self.original.held is None:
-                _open_blocks.discard(self)
 
 
-# Registered after the portal's, so it runs before that: a block a daemon thread sits in is one that nobody leaves.
-@atexit.register
-def _name_open_blocks() -> None:
-    for block in list(_open_blocks):
-        charge = block.original.held
-        if charge is not None and not block.original.keeps_running and not charge.is_over:
-            log_failed(f"session {charge.session_id}", ConfigurationError("the interpreter ended inside the block"))
+# After the portal's hook is registered, so this one runs before it: a block that a daemon thread is in is never left.
+atexit.register(open_blocks.report_all)
 
 
 class ShellEV(Blocking):
@@ -319,6 +306,7 @@ class ShellEV(Blocking):
 
     charge = wrapped(AsyncShellEV.charge, ChargeBlock)
     start_charge = blocking_wrapped(AsyncShellEV.start_charge, Charge, AsyncCharge.stopping, _CHARGE_GRACE)
+    validate_start = wrapped(AsyncShellEV.validate_start, _nothing)
     attach = wrapped(AsyncShellEV.attach, Charge)
     reconcile = blocking_wrapped(AsyncShellEV.reconcile, Charge)
 

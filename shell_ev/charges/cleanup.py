@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from ..core.runtime import DELIBERATE
+from ..core.runtime import CANCEL_NOW
 from ..errors import one_line
 
 logger = logging.getLogger("shell_ev")
@@ -37,7 +37,7 @@ class Cancellations:
         is_new = self._timer is None
         self.forget()
         self._timer = asyncio.get_running_loop().call_later(SAME_WISH, self.forget)
-        return is_new or (cancelled is not None and DELIBERATE in cancelled.args)
+        return is_new or (cancelled is not None and CANCEL_NOW in cancelled.args)
 
     def forget(self) -> None:
         """The next cancellation is a new wish."""
@@ -79,7 +79,7 @@ async def cleanup_during(error: BaseException, cleanup: Coroutine[Any, Any, Any]
                     if not wishes.is_new(cancelled):
                         continue
                     if leaving:
-                        task.cancel(DELIBERATE)
+                        task.cancel(CANCEL_NOW)
                     else:
                         leaving, seen = True, cancelled
     finally:

@@ -56,6 +56,11 @@ class Starter:
         self._call = attrs.evolve(call, request_id=self._request_id, progress=self._progress)
         self._what = f"start on {self._arguments['evse_id']} (request {self._request_id})"
 
+    @property
+    def unsettled(self) -> str | None:
+        """The start in words while it may be on its way; None when nothing was sent."""
+        return self._what if self._progress.sent else None
+
     async def start(self) -> AsyncCharge:
         """The accepted charge, found again if its answer was lost. When cancelled, stops what it may have started."""
         starting = running_loop().create_task(self._start())

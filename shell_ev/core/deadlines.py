@@ -12,6 +12,7 @@ import math
 from types import TracebackType
 from typing import Any
 
+from ..errors import ConfigurationError
 from .runtime import Timer, Timers
 
 
@@ -42,7 +43,7 @@ class Deadline:
     def __enter__(self) -> Deadline:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("a call needs a running task")
+            raise ConfigurationError("a call needs a task of asyncio: await it in a coroutine that asyncio runs")
         self.task = task
         self._cancelling = task.cancelling()
         self._sweeper.add(self)

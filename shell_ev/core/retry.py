@@ -1,4 +1,4 @@
-"""After a failed try: raise, or wait how long? Pure functions; the table is design section 5."""
+"""What follows a failed attempt: an error, or a wait and another attempt. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,44 +7,64 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import attrs
 import backoff
-
-FLOOR = 0.1
-FACTOR = 0.5
-CEILING = 8.0
-#: With less time than this a try is not begun: it would end between connecting and sending, nobody could tell where.
-SHORTEST_TRY = 0.05
 
 Jitter = Callable[[float], float]
 
-#: Answers after which a repeatable call is worth another try.
-_TRANSIENT = frozenset({500, 502, 503, 504})
-#: Server errors that say the request was not carried out.
-_NOT_CARRIED_OUT = frozenset({501, 503, 505})
+#: Statuses after which a request that may be repeated is sent again.
+_REPEATED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+#: The closed list of statuses that say a start or stop was not carried out. 503 is not one: gateways answer it after
+#: the effect as well as before.
+CLEAR_REFUSALS: Final = frozenset(
+    {400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 417, 421, 422, 426, 428, 429, 431, 451, 501, 505}
+)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RetryPolicy:
+    """Lengths of the waits between attempts, in seconds."""
+
+    floor: float = 0.1
+    """The shortest wait."""
+    factor: float = 0.5
+    """The first wait before jitter; each further one is twice as long."""
+    ceiling: float = 8.0
+    """The longest wait before jitter."""
+    shortest_attempt: float = 0.05
+    """With less time left no attempt begins: it would end between connecting and sending."""
+
+
+DEFAULT_POLICY: Final = RetryPolicy()
 
 
 class Failure(NamedTuple):
-    """What a try came to: ``status`` is None when no answer came."""
+    """What a failed attempt came to."""
 
     sent: bool = True
+    """False only where the request surely did not leave this machine."""
     status: int | None = None
+    """HTTP status; None without a whole answer."""
     retry_after: float | None = None
+    """Seconds the service asked to wait; None without a usable Retry-After header."""
+    unreadable: bool = False
+    """A 2xx answer that cannot be read."""
 
 
 class Decision(NamedTuple):
-    """Wait ``wait`` seconds and try again, or raise if it is None."""
+    """What follows a failed attempt."""
 
     wait: float | None
+    """Seconds until the next attempt; None raises the error."""
     outcome_unknown: bool
+    """Whether a start or stop may have taken effect although the attempt failed."""
 
 
 def outcome_is_unknown(failure: Failure, *, repeatable: bool) -> bool:
-    """Whether a start or stop may have taken effect although this try failed."""
-    if repeatable or not failure.sent:
-        return False
-    return failure.status is None or (500 <= failure.status <= 599 and failure.status not in _NOT_CARRIED_OUT)
+    """Whether a start or stop may have taken effect although this attempt failed."""
+    return not repeatable and failure.sent and failure.status not in CLEAR_REFUSALS
 
 
 def decide(
@@ -55,40 +75,35 @@ def decide(
     max_retries: int,
     remaining: float = math.inf,
     jitter: Jitter = backoff.full_jitter,
+    policy: RetryPolicy = DEFAULT_POLICY,
 ) -> Decision:
-    """What to do after a failed try. ``remaining`` is what is left of the call's time, in seconds."""
+    """What to do after a failed attempt. ``remaining`` is what is left of the call's time, in seconds."""
     unknown = outcome_is_unknown(failure, repeatable=repeatable)
-    if retries_done >= max_retries or not _worth_another(failure, repeatable=repeatable):
+    if retries_done >= max_retries or not _is_worth_another(failure, repeatable=repeatable):
         return Decision(None, unknown)
-    wait = pause(retries_done, jitter)
-    if failure.retry_after is not None:
-        # As told, never less: jitter may spread a wait, not cut one short.
-        wait = failure.retry_after if failure.retry_after > 0 else wait
-    return Decision(None if wait + SHORTEST_TRY >= remaining else wait, unknown)
+    # Retry-After is never shortened; zero says nothing about how long to wait.
+    wait = failure.retry_after or pause(retries_done, jitter, policy)
+    return Decision(None if wait + policy.shortest_attempt >= remaining else wait, unknown)
 
 
-def _worth_another(failure: Failure, *, repeatable: bool) -> bool:
-    if not failure.sent:
+def _is_worth_another(failure: Failure, *, repeatable: bool) -> bool:
+    if not failure.sent or failure.status == 429:
         return True
-    if failure.status is None:
-        return repeatable
-    if failure.status == 429 or (failure.status == 503 and failure.retry_after is not None):
-        return True
-    return repeatable and failure.status in _TRANSIENT
+    return repeatable and (failure.status is None or failure.status in _REPEATED or failure.unreadable)
 
 
-def pause(retries_done: int, jitter: Jitter = backoff.full_jitter) -> float:
-    """Seconds before the next try: exponential, fully jittered, never below the floor."""
-    waits = backoff.expo(base=2, factor=FACTOR, max_value=CEILING)
-    next(waits)  # backoff's generators yield nothing of use before the first send
-    return max(FLOOR, jitter(next(islice(waits, min(retries_done, 32), None))))
+def pause(retries_done: int, jitter: Jitter = backoff.full_jitter, policy: RetryPolicy = DEFAULT_POLICY) -> float:
+    """Seconds before the next attempt: exponential, with full jitter, never below the floor."""
+    waits = backoff.expo(base=2, factor=policy.factor, max_value=policy.ceiling)
+    next(waits)  # backoff's generators give None before the first value
+    return max(policy.floor, jitter(next(islice(waits, min(retries_done, 32), None))))
 
 
 def parse_retry_after(value: str | None, date: str | None = None, now: datetime | None = None) -> float | None:
-    """Seconds out of a Retry-After header: a number or an HTTP date; nonsense is None.
+    """Seconds out of a Retry-After header: a number or an HTTP date. Anything else is None.
 
-    A date is taken against the answer's own ``Date`` header when there is one, so that a clock that is off, ours or
-    theirs, does not stretch or swallow the wait.
+    A date counts from the answer's own ``Date`` header where there is one, so that a wrong clock on either side does
+    not change the wait.
     """
     if value is None:
         return None
@@ -105,7 +120,7 @@ def parse_retry_after(value: str | None, date: str | None = None, now: datetime 
 
 
 def http_date(text: str | None) -> datetime | None:
-    """The moment an HTTP date names, None for anything else."""
+    """The moment an HTTP date names. Anything else is None."""
     if not text:
         return None
     try:

@@ -13,14 +13,15 @@ import attrs
 import backoff
 
 from ..errors import ConfigurationError
-from .retry import Jitter
+from .retry import DEFAULT_POLICY, Jitter, RetryPolicy
 
 if TYPE_CHECKING:
     from .call import Sender
 
 
-#: Message of a cancellation that is a wish of its own, however soon it follows another: a signal, or a close.
-DELIBERATE = "shell_ev: cancelled deliberately"
+#: Message for ``task.cancel(...)`` that makes the cancellation a wish of its own, however soon it follows another:
+#: the second one ends a clean-up at once. For signal handlers.
+CANCEL_NOW = "shell_ev: cancel now"
 
 
 class Timer(Protocol):
@@ -80,6 +81,7 @@ class Hooks:
 
     utcnow: Callable[[], datetime] = lambda: datetime.now(UTC)
     jitter: Jitter = backoff.full_jitter
+    retry: RetryPolicy = DEFAULT_POLICY
     clock: Callable[[], float] = time.monotonic
     timers: Callable[[asyncio.AbstractEventLoop], Timers] = LoopTimers
     sender: Callable[[Sender], Sender] = _as_it_is

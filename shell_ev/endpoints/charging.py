@@ -10,7 +10,7 @@ from ..core.call import CallOptions
 from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
 from ..dialects import DIALECTS, ApiVersion
-from ..identifiers import EmaId, EvseId
+from ..identifiers import EVSE_ID_LENGTHS, EmaId, EvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..options import RequestOptions
@@ -23,7 +23,7 @@ def start_arguments(checks: Checks, ev_charge_number: str | EmaId, evse_id: str 
     """The arguments of a start. Their faults are added to ``checks``."""
     return {
         "ev_charge_number": checks.text("ev_charge_number", ev_charge_number, 1, 50),
-        "evse_id": checks.text("evse_id", evse_id, 18, 36),
+        "evse_id": checks.text("evse_id", evse_id, *EVSE_ID_LENGTHS),
     }
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from .._option_values import retries_faults
 from ..core.call import NO_OPTIONS, CallOptions
 from ..dialects import DIALECTS, ApiVersion
-from ..errors import ConfigurationError, ValidationError, one_line, shown
+from ..errors import ConfigurationError, ValidationError, shown
 from ..identifiers import EmaId, EvseId
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus, OpenEnum
 from ..options import RequestOptions, Timeout, check_names, option_names
@@ -202,7 +202,7 @@ class LocationChecks(Checks):
                 self.whole_number(arguments, name, value, 1, self.dialect.max_per_page if name == "per_page" else None)
             elif name.startswith("with_"):
                 if not isinstance(value, bool):
-                    self.faults.append(f"{name} must be True or False, not {one_line(repr(value), 60)}")
+                    self.faults.append(f"{name} must be True or False, not {shown(value)}")
                 arguments[name] = value
             elif name.endswith("_power"):
                 self._number(arguments, name, value, 0, None, "kW")
@@ -248,7 +248,7 @@ class LocationChecks(Checks):
         member = enum(value)
         if not member.is_known:
             known = ", ".join(choice.value for choice in enum)
-            self.faults.append(f"{name} must be one of {known}, not {one_line(repr(value), 60)}")
+            self.faults.append(f"{name} must be one of {known}, not {shown(value)}")
         return member.value
 
     def _countries(self, name: str, value: object) -> tuple[str, ...]:
@@ -257,9 +257,7 @@ class LocationChecks(Checks):
             if isinstance(item, str) and _ALPHA_3.fullmatch(item):
                 codes.append(item.upper())
             else:
-                self.faults.append(
-                    f"{name} must be ISO 3166-1 alpha-3 codes such as 'NLD', not {one_line(repr(item), 60)}"
-                )
+                self.faults.append(f"{name} must be ISO 3166-1 alpha-3 codes such as 'NLD', not {shown(item)}")
         return tuple(codes)
 
     def _time(self, name: str, value: object) -> object:
@@ -285,7 +283,7 @@ class LocationChecks(Checks):
             arguments[name] = float(value) if isinstance(value, float) else int(cast("int", value))
             return
         wanted = f"from {low:g} to {high:g}" if high is not None else f"of at least {low:g}"
-        self.faults.append(f"{name} must be a number {wanted} ({unit}), not {one_line(repr(value), 60)}")
+        self.faults.append(f"{name} must be a number {wanted} ({unit}), not {shown(value)}")
 
     def degrees(self, arguments: dict[str, Any], name: str, value: object, bound: float) -> None:
         """A latitude or longitude in degrees, from ``-bound`` to ``bound``."""
@@ -299,7 +297,7 @@ class LocationChecks(Checks):
             arguments[name] = value
             return
         wanted = f"from {low} to {high}" if high is not None else f"of at least {low}"
-        self.faults.append(f"{name} must be a whole number {wanted}, not {one_line(repr(value), 60)}")
+        self.faults.append(f"{name} must be a whole number {wanted}, not {shown(value)}")
 
     def south_of(self, arguments: dict[str, Any]) -> None:
         """The bounds of a view must not be upside down."""
@@ -313,9 +311,7 @@ class LocationChecks(Checks):
         if isinstance(text, str) and text in _ZOOMS:
             arguments["zoom"] = text
             return
-        self.faults.append(
-            f"zoom must be a whole number from 1 (world) to 20 (buildings), not {one_line(repr(value), 60)}"
-        )
+        self.faults.append(f"zoom must be a whole number from 1 (world) to 20 (buildings), not {shown(value)}")
 
     def path_segment(self, name: str, value: object) -> str:
         """A text that becomes one segment of the path: not empty, and none that leads to something else.

@@ -26,6 +26,7 @@ CASES = [
     (shell_ev.ConfigurationError("said"), 500),
     (shell_ev.ValidationError(["one", "two"]), 422),
     (shell_ev.AuthenticationError("said"), 502),
+    (shell_ev.CredentialsRefusedError("said"), 502),
     (shell_ev.TransportError("said"), 502),
     (shell_ev.ConnectError("said"), 502),
     (shell_ev.RequestTimeoutError("said"), 504),

@@ -11,7 +11,7 @@ from stages import Stage, errors_logged, settled, tasks_left
 from virtual_time import VirtualTimeLoop, virtual_time
 
 from shell_ev.charges.cleanup import cleanup_during
-from shell_ev.core.runtime import DELIBERATE
+from shell_ev.core.runtime import CANCEL_NOW
 from shell_ev.sandbox import SessionState as TrueState
 
 
@@ -67,7 +67,7 @@ async def test_a_deliberate_cancellation_ends_the_cleanup_however_soon_it_comes(
     await entered.wait()
     task.cancel()
     await asyncio.sleep(0.01)
-    task.cancel(DELIBERATE)
+    task.cancel(CANCEL_NOW)
     await settled()
     assert task.cancelled()
     assert stage.only_charge.session_id in errors_logged(caplog)[0]

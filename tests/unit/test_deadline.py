@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakes import (
     CALLS,
+    GETS,
     LOST,
     NO_CONNECTION,
     NOW,
@@ -139,8 +140,8 @@ class TestProgress:
 
     @pytest.mark.parametrize(
         ("outcome", "sent"),
-        [(never, True), (REFUSED, False), (reply(429), False), (reply(503, Retry_After="5"), False)],
-        ids=["under way", "refused", "429", "503"],
+        [(never, True), (REFUSED, False), (reply(429), False)],
+        ids=["under way", "refused", "429"],
     )
     @virtual_time
     async def test_whether_the_request_is_on_its_way_is_known_at_every_moment(self, outcome: Any, sent: bool) -> None:
@@ -173,10 +174,8 @@ class TestWaits:
         ("status", "header", "wait"),
         [
             (429, "17", 17.0),
-            (503, "17", 17.0),
             (429, "2.5", 2.5),
             (429, "Wed, 19 Jun 2024 07:37:17 GMT", 20.0),
-            (503, "Wed, 19 Jun 2024 07:37:17 GMT", 20.0),
             (429, "nonsense", 0.5),
             (429, "-5", 0.5),
             (429, "nan", 0.5),
@@ -192,6 +191,17 @@ class TestWaits:
             response = await call(ev, operation)
         assert sender.waits == pytest.approx([wait])
         assert response.attempts == 2
+
+    @pytest.mark.parametrize(("header", "wait"), [("17", 17.0), ("Wed, 19 Jun 2024 07:37:17 GMT", 20.0)])
+    @pytest.mark.parametrize("operation", GETS)
+    @virtual_time
+    async def test_the_retry_after_of_a_503_is_waited_for_by_a_get(
+        self, operation: str, header: str, wait: float
+    ) -> None:
+        sender = FakeSender(reply(503, Retry_After=header), good(operation))
+        async with client_over(sender) as ev:
+            await call(ev, operation)
+        assert sender.waits == pytest.approx([wait])
 
     @virtual_time
     async def test_a_date_is_taken_against_the_answers_own_clock(self) -> None:
@@ -213,7 +223,7 @@ class TestWaits:
         assert now() == began
         assert caught.value.retry_after == 61
         assert caught.value.attempts == 1
-        assert not caught.value.outcome_unknown
+        assert caught.value.outcome_unknown is (operation in POSTS and status == 503)
 
     @virtual_time
     async def test_the_budget_counts_what_earlier_tries_took(self) -> None:

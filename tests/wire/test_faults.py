@@ -28,6 +28,7 @@ from shell_ev import (
     TransportError,
     UnauthorizedError,
 )
+from shell_ev.core.retry import RetryPolicy
 from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.core.transport import Transport
 from shell_ev.options import make_config
@@ -45,20 +46,14 @@ ARGUMENTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These tests are about whether there is another try; how long the pauses are is shown elsewhere."""
-    monkeypatch.setattr("shell_ev.core.retry.FLOOR", 0.005)
-
-
 def arrived(sandbox: Sandbox, operation: str) -> int:
     return sum(request.operation == f"charging.{operation}" for request in sandbox.requests)
 
 
 def over_sockets(base_url: str, *, source: Any = None, http_session: Any = None, **options: Any) -> AsyncShellEV:
-    """A client whose waits between tries are as short as they get."""
+    """A client with the shortest waits between attempts."""
     config = make_config(base_url=base_url, **options)
-    hooks = Hooks(jitter=lambda _: 0.0)
+    hooks = Hooks(jitter=lambda _: 0.0, retry=RetryPolicy(floor=0.005))
     manager = SessionManager(config, source or StaticToken("t"), lambda: Transport(config, http_session), hooks=hooks)
     return AsyncShellEV._over(manager)
 
@@ -303,9 +298,11 @@ class TestARequestThatIsRefusedBeforeItIsSent:
 
 
 class TestAnAnswerThatAsksToWait:
-    @pytest.mark.parametrize("operation", CALLS)
-    @pytest.mark.parametrize("fault", [Fault.rate_limit(0.1), Fault.unavailable(0.1)], ids=["429", "503"])
-    async def test_a_retry_after_is_obeyed(
+    @pytest.mark.parametrize(
+        ("operation", "fault"),
+        [*((operation, Fault.rate_limit(0.1)) for operation in CALLS), ("active", Fault.unavailable(0.1))],
+    )
+    async def test_retry_after_is_obeyed(
         self, sandbox: Sandbox, hasty: AsyncShellEV, operation: str, fault: Fault
     ) -> None:
         started = await hasty.charging.start(CARD, EVSE)
@@ -317,13 +314,14 @@ class TestAnAnswerThatAsksToWait:
         assert response.elapsed >= 0.1
         assert arrived(sandbox, operation) == 2
 
-    @pytest.mark.parametrize("operation", CALLS)
     @pytest.mark.parametrize(
-        ("fault", "kind"),
-        [(Fault.rate_limit(30), TooManyRequestsError), (Fault.unavailable(30), ServiceUnavailableError)],
-        ids=["429", "503"],
+        ("operation", "fault", "kind"),
+        [
+            *((operation, Fault.rate_limit(30), TooManyRequestsError) for operation in CALLS),
+            ("active", Fault.unavailable(30), ServiceUnavailableError),
+        ],
     )
-    async def test_a_retry_after_beyond_the_time_left_is_raised_at_once(
+    async def test_retry_after_beyond_the_time_left_is_raised_at_once(
         self, sandbox: Sandbox, hasty: AsyncShellEV, operation: str, fault: Fault, kind: type[ApiError]
     ) -> None:
         sandbox.faults.always(f"charging.{operation}", fault)
@@ -337,18 +335,27 @@ class TestAnAnswerThatAsksToWait:
 
 class TestServerErrors:
     @pytest.mark.parametrize("operation", POSTS)
-    @pytest.mark.parametrize(("status", "unknown"), [(500, True), (502, True), (504, True), (503, False)])
-    async def test_a_post_is_not_repeated(
-        self, sandbox: Sandbox, hasty: AsyncShellEV, operation: str, status: int, unknown: bool
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            *(Fault.status(code, after_effect=True) for code in (500, 502, 504)),
+            *(Fault.unavailable(wait, after_effect=True) for wait in (None, 0, 0.1)),
+        ],
+        ids=["500", "502", "504", "503", "503 with Retry-After 0", "503 with Retry-After"],
+    )
+    async def test_a_start_or_stop_is_sent_once_and_its_outcome_is_unknown(
+        self, sandbox: Sandbox, hasty: AsyncShellEV, operation: str, fault: Fault
     ) -> None:
-        sandbox.faults.always(f"charging.{operation}", Fault.status(status))
-        with pytest.raises(InternalServerError) as caught:
-            await call(hasty, operation)
-        assert caught.value.outcome_unknown is unknown
+        sandbox.faults.always(f"charging.{operation}", fault)
+        with pytest.raises(InternalServerError, match="it may have taken effect") as caught:
+            await call(hasty, operation, max_retries=5)
+        assert caught.value.outcome_unknown
+        assert caught.value.sent_at is not None
         assert arrived(sandbox, operation) == 1
+        assert len(sandbox.charges) == (operation == "start")
 
     @pytest.mark.parametrize("operation", GETS)
-    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])
     async def test_a_look_up_is_repeated(
         self, sandbox: Sandbox, hasty: AsyncShellEV, operation: str, status: int
     ) -> None:
