@@ -96,13 +96,59 @@ async def test_a_bad_argument_is_named(operation: str, arguments: tuple[Any, ...
         assert words in str(error)
 
 
-@pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize(("options", "named"), BAD_OPTIONS)
 @virtual_time
-async def test_a_bad_option_is_named_on_every_call(operation: str, options: dict[str, Any], named: list[str]) -> None:
-    error = await refused(operation, CALLS[operation], **options)
+async def test_a_bad_option_is_named(options: dict[str, Any], named: list[str]) -> None:
+    error = await refused("start", CALLS["start"], **options)
     assert len(error.faults) == len(named)
     assert all(words in fault for words, fault in zip(named, error.faults, strict=True))
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@virtual_time
+async def test_every_call_checks_its_options(operation: str) -> None:
+    error = await refused(
+        operation, CALLS[operation], request_id="x", timeout=-1, max_retries=-1, headers={"Host": "x"}
+    )
+    assert len(error.faults) == 4
+
+
+OTHER = "78b5d7a3-bdba-43d7-9851-1c84fcddb782"
+
+
+@pytest.mark.parametrize("operation", ["stop", "retrieve"])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@virtual_time
+async def test_an_id_in_the_path_is_refused_where_there_is_none(operation: str, version: str) -> None:
+    sender = FakeSender()
+    async with client_over(sender, api_version=version) as ev:
+        with pytest.raises(ValidationError) as caught:
+            await getattr(ev.charging, operation)(SESSION, uuid=OTHER)
+    assert caught.value.faults == (f"uuid does not exist in {version}; v1-pascal has it",)
+    assert not sender.requests
+
+
+@pytest.mark.parametrize(("operation", "key"), [("stop", '{"SesssionId":"%s"}'), ("retrieve", "?SessionId=%s")])
+@pytest.mark.parametrize("other", [None, OTHER, uuid.UUID(OTHER)])
+@virtual_time
+async def test_in_v1_pascal_the_id_in_the_path_may_be_another(operation: str, key: str, other: Any) -> None:
+    sender = FakeSender(good(operation))
+    async with client_over(sender, api_version="v1-pascal") as ev:
+        await getattr(ev.charging, operation)(SESSION, uuid=other)
+    (request,) = sender.requests
+    path, mark, query = request.url.partition("?")
+    assert path.endswith(f"/charge-session/{operation}/{other or SESSION}")
+    assert (mark + query or (request.body or b"").decode()) == key % SESSION
+
+
+@virtual_time
+async def test_an_id_in_the_path_is_checked() -> None:
+    sender = FakeSender()
+    async with client_over(sender, api_version="v1-pascal") as ev:
+        with pytest.raises(ValidationError) as caught:
+            await ev.charging.stop(SESSION, uuid="")
+    assert len(caught.value.faults) == 1
+    assert caught.value.faults[0].startswith("uuid must")
 
 
 @virtual_time
