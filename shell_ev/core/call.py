@@ -29,6 +29,14 @@ class Progress:
     abandoned: bool = False
     """Set by the caller: finish the try under way, begin no other."""
 
+    def begin(self, now: float) -> None:
+        """An attempt begins: from here on the request may be on its way.
+
+        Args:
+            now: Seconds on the loop's clock.
+        """
+        self.sent = True
+
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class CallOptions:

@@ -33,8 +33,10 @@ from .connections import Connections, LoopResources
 from .deadlines import Deadline, DeadlineSweeper
 from .failures import api_error, decode_error, unanswered
 from .notify import CallNotifier, notifier_for
+from .ownership import Ownership
 from .retry import Decision, Failure, decide, outcome_is_unknown, parse_retry_after
 from .runtime import Hooks, Timers, ambient_hooks, running_loop
+from .service_clock import ServiceClock
 
 T = TypeVar("T")
 
@@ -58,6 +60,9 @@ class SessionManager:
         self.hooks = hooks = hooks or ambient_hooks()
         self._connections = Connections(source, lambda: hooks.sender(make_sender()), self._cache, hooks.timers)
         self._credentials = source if isinstance(source, ClientCredentials) else None
+        #: Sessions held and starts in flight.
+        self.ownership = Ownership(hooks.clock)
+        self.service_clock = ServiceClock()
         self._broken_hooks: set[str] = set()
         #: What every request says beyond what the connections say of themselves.
         self._headers: dict[str, str] = {}
@@ -67,6 +72,8 @@ class SessionManager:
         self.config = config
         self._codec = Codec(config.api_version)
         self._api_url = config.api_url
+        # A token endpoint elsewhere has a clock of its own.
+        self._is_token_dated = config.oauth_url.startswith(config.api_url)
 
     def with_config(self, config: ClientConfig) -> SessionManager:
         """A copy with another configuration over the same connections and token."""
@@ -192,6 +199,8 @@ class SessionManager:
                         except BaseException as error:
                             self._cut_short(call, began_at, error)
                             raise
+                        if isinstance(outcome, Reply) and (source is not None or self._is_token_dated):
+                            self.service_clock.note(outcome.headers, began_at, resources.timers.time())
                         if call.notifier is not None:
                             call.notifier.attempt_ended(call, began_at, outcome)
                         if isinstance(outcome, Reply) and 200 <= outcome.status <= 299:
@@ -223,7 +232,7 @@ class SessionManager:
         call.attempts += 1
         if not call.repeatable:
             call.sent_at = self.hooks.utcnow()
-        call.progress.sent = True
+        call.progress.begin(now)
         # Getting a connection may take what is left and no more: then running out of time there is known to
         # have happened before anything was sent. The deadline itself follows a moment later.
         remaining = call.deadline.when - now

@@ -14,7 +14,8 @@ from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..options import Timeout
 from ..wire.operations import ACTIVE, RETRIEVE, START, STOP, Operation
-from ..wire.results import NOTHING, SESSION, SESSIONS, STARTED
+from ..wire.results import NOTHING, SESSION
+from .sending import list_active, own_start, send_start
 from .validation import Checks
 
 
@@ -50,7 +51,7 @@ def _prepare_session(
 ) -> tuple[dict[str, str], CallOptions]:
     """The same of a stop or a look-up. Apart from the coroutine: what checks is not held while it waits."""
     checks = Checks(operation.name)
-    arguments = {"session_id": checks.uuid("session_id", session_id)}
+    arguments = {"session_id": checks.session_id("session_id", session_id)}
     return arguments, checks.options(request_id, timeout, max_retries, headers)
 
 
@@ -88,7 +89,8 @@ class AsyncCharging:
         error's ``outcome_unknown`` is True the charge may run all the same. Contract section 4, start.
         """
         arguments, options = prepare_start(ev_charge_number, evse_id, request_id, timeout, max_retries, headers)
-        return await self._manager.call(START, arguments, STARTED, options)
+        start = own_start(self._manager, arguments, options.request_id)
+        return await send_start(self._manager, arguments, options, start)
 
     async def stop(
         self,
@@ -139,6 +141,6 @@ class AsyncCharging:
         Contract section 4, active.
         """
         checks = Checks(ACTIVE.name)
-        arguments = {"ema_id": checked_ema_id(checks, ema_id, self._manager.version)}
+        checked = checked_ema_id(checks, ema_id, self._manager.version)
         options = checks.options(request_id, timeout, max_retries, headers)
-        return await self._manager.call(ACTIVE, arguments, SESSIONS, options)
+        return await list_active(self._manager, checked, options)
