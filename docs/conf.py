@@ -15,9 +15,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import aiohttp
+from sphinx.ext.napoleon import Config, GoogleDocstring
 
 import shell_ev
-from shell_ev import client, errors, sync
+from shell_ev import client, errors, observing, sync
 from shell_ev import options as config
 from shell_ev.core import auth
 
@@ -50,8 +51,10 @@ autodoc_inherit_docstrings = False
 # annotations, and link them.
 for module in (client, config, sync):
     vars(module).update(_ssl=ssl, aiohttp=aiohttp)
-vars(sync).update(
-    ClientCredentials=auth.ClientCredentials, TokenSource=auth.TokenSource
+vars(config).update(
+    ClientCredentials=auth.ClientCredentials,
+    TokenSource=auth.TokenSource,
+    Observer=observing.Observer,
 )
 vars(errors).update(
     ChargeSession=shell_ev.ChargeSession, SessionErrorCode=shell_ev.SessionErrorCode
@@ -117,6 +120,20 @@ def as_users_see_it(
     return None
 
 
+def with_sections(
+    app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Render the sections Args, Returns and Raises of a docstring.
+
+    Not the extension napoleon itself: it takes "word: text" in the docstring of an
+    attribute for a type.
+    """
+    if what in ("function", "method", "class", "exception"):
+        config = Config(napoleon_use_rtype=False)
+        lines[:] = str(GoogleDocstring(lines, config, app, what, name, obj)).split("\n")
+
+
 def setup(app: Any) -> None:
     """Hook into autodoc."""
+    app.connect("autodoc-process-docstring", with_sections)
     app.connect("autodoc-process-signature", as_users_see_it)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .errors import ValidationError as ValidationError
     from .identifiers import EmaId as EmaId
     from .identifiers import EvseId as EvseId
+    from .identifiers import IdForm as IdForm
     from .models.charging import ChargeSession as ChargeSession
     from .models.charging import SessionError as SessionError
     from .models.charging import StartedSession as StartedSession
@@ -84,8 +85,13 @@ if TYPE_CHECKING:
     from .models.tariffs import TariffAltText as TariffAltText
     from .models.tariffs import TariffElement as TariffElement
     from .models.tariffs import TariffRestrictions as TariffRestrictions
+    from .options import ENVIRONMENT_VARIABLES as ENVIRONMENT_VARIABLES
+    from .options import AsyncClientOptions as AsyncClientOptions
     from .options import ClientConfig as ClientConfig
+    from .options import ClientOptions as ClientOptions
     from .options import Environment as Environment
+    from .options import LocationFilters as LocationFilters
+    from .options import RequestOptions as RequestOptions
     from .options import Timeout as Timeout
     from .sync import Charge as Charge
     from .sync import ShellEV as ShellEV
@@ -94,7 +100,10 @@ _ROOMS = {
     "client": "AsyncShellEV",
     "sync": "Charge ShellEV",
     "dialects": "ApiVersion",
-    "options": "ClientConfig Environment Timeout",
+    "options": (
+        "ENVIRONMENT_VARIABLES AsyncClientOptions ClientConfig ClientOptions Environment LocationFilters "
+        "RequestOptions Timeout"
+    ),
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
     "core.runtime": "CANCEL_NOW",
     "errors": (
@@ -104,7 +113,7 @@ _ROOMS = {
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"
     ),
-    "identifiers": "EmaId EvseId",
+    "identifiers": "EmaId EvseId IdForm",
     "charges.charge": "AsyncCharge",
     "charges.poller": "Polling",
     "models.charging": "ChargeSession SessionError StartedSession",

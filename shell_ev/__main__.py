@@ -1,19 +1,16 @@
-"""``python -m shell_ev`` and the script ``shell-ev``: the command line, or how to get it.
-
-Knows the names of what the extra ``cli`` installs and nothing of commands.
-"""
+"""``python -m shell_ev`` and the script ``shell-ev``: the command line, or how to install it."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 
-#: ConfigurationError's exit code: ``shell_ev.cli.exit_codes`` has them all.
+#: ExitCode.CONFIGURATION of ``shell_ev.cli.reporting``, which needs the extra.
 _NOT_INSTALLED = 3
 
 
 def main() -> int:
-    """Run the command line; the exit code. Without click and rich one line on stderr says how to get them."""
+    """Run the command line; the exit code. Without click and rich, one line on stderr says how to install them."""
     missing = [name for name in ("click", "rich") if importlib.util.find_spec(name) is None]
     if missing:
         print(f"shell-ev: the command line needs {' and '.join(missing)}: pip install 'shell_ev[cli]'", file=sys.stderr)

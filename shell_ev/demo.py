@@ -19,6 +19,7 @@ import attrs
 from shell_ev import (
     AsyncShellEV,
     ChargeSession,
+    EmaId,
     Evse,
     Location,
     Polling,
@@ -26,7 +27,6 @@ from shell_ev import (
     ShellEV,
     ShellEVError,
 )
-from shell_ev.identifiers import EMA_ID_LENGTHS
 from shell_ev.sandbox import Sandbox
 
 _DAM_SQUARE = (52.3731, 4.8932)
@@ -177,10 +177,8 @@ async def main(arguments: argparse.Namespace) -> int:
 
 def ema_id(text: str) -> str:
     """A card as ``active`` takes it: better refused here than with a charge running."""
-    shortest, longest = EMA_ID_LENGTHS
-    if not shortest <= len(text) <= longest:
-        wanted = f"an EMA-ID of {shortest} to {longest} characters"
-        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}, such as {_SANDBOX_CARD}")
+    if not EmaId.has_valid_length(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an EMA-ID of 14 to 19 characters, such as {_SANDBOX_CARD}")
     return text
 
 

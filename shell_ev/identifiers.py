@@ -1,8 +1,8 @@
-"""EMA-IDs (who pays) and EVSE ids (which charger): parse, verify, compute the check digit, convert and print.
+"""EMA-IDs (contracts) and EVSE ids (charging points): parse, verify, compute the check digit, convert and print.
 
-The rules are those of ISO 15118-1 / 15118-2 Annex H, eMI3 v1.0 part 2 and DIN SPEC 91286, as Shell Recharge's own
-mobilityid applies them. An object of these classes is always valid: every way in goes through the same checks, and the
-only error is :class:`~shell_ev.errors.ValidationError`. Whether an id exists is for the service to say.
+The rules are those of ISO 15118-1 / 15118-2 Annex H, eMI3 v1.0 part 2 and DIN SPEC 91286, as in Shell Recharge's own
+mobilityid. An object of these classes is always valid; invalid input raises
+:class:`~shell_ev.errors.ValidationError`. Only the service knows whether an id exists.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import attrs
 from ._check_digits import din_check_digit, iso_check_digit
 from .errors import ValidationError
 
-# Patterns name their characters one by one and run on ASCII only: \d, \w and IGNORECASE would let Arabic digits, the
-# Kelvin sign or a long s through, and upper() would turn them into legal letters. As text: ``re`` compiles them when an
-# id is first read, 0.5 ms that a program without one need not wait for.
+# Explicit ASCII ranges: \d, \w and IGNORECASE would accept Arabic digits or the Kelvin sign. Patterns are strings, so
+# that ``re`` compiles them at the first use and not at import.
 _COUNTRY = r"[A-Za-z]{2}"
 _PARTY = r"[A-Za-z0-9]{3}"
 _EMA_INSTANCE = r"[A-Za-z0-9]{9}|[A-Za-z0-9]{6}"
+#: Country, party and instance with optional separators and check digit, as :meth:`EmaId.looks_like` accepts them.
+_EMA_LIKE = r"[A-Za-z]{2}[-*]?[0-9A-Za-z]{3}[-*]?[0-9A-Za-z]{6,9}(?:[-*]?[0-9A-Za-z])?"
 _EMA = r"([A-Z]{2})([*-]?)([A-Z0-9]{3})([*-]?)([A-Z0-9]{9}|[A-Z0-9]{6})(?:([*-]?)([A-Z0-9]))?"
 
 _PHONE_COUNTRY = r"\+?[0-9]{1,3}"
@@ -31,31 +32,33 @@ _DIN_OUTLET = r"[0-9][0-9*]*"
 _ISO_EVSE = r"([A-Z]{2})\*?([A-Z0-9]{3})\*?E(.+)"
 _DIN_EVSE = r"(\+?[0-9]{1,3})\*([0-9]{3,6})\*(.+)"
 
-#: Characters of an EMA-ID, at least and at most, as V1 and V2 take it for a card's active sessions (contract 4).
+#: Minimum and maximum length of an EMA-ID in ``charging.active`` (V1 and V2).
 EMA_ID_LENGTHS: Final = (14, 19)
+#: Minimum and maximum length of an EVSE id in ``charging.start``.
+EVSE_ID_LENGTHS: Final = (18, 36)
 _ISO_OUTLET_LIMIT = 31
 _DIN_OUTLET_LIMIT = 32
-# No legal id is longer than 44 (a DIN EVSE id); beyond this a text is refused by its length, unread.
+# The longest valid id, a DIN EVSE id, has 44 characters. A longer text than this limit is not parsed.
 _TEXT_LIMIT = 64
 
 
 class IdForm(StrEnum):
-    """The scheme an id is written in."""
+    """The scheme of an id."""
 
     ISO = "ISO"
-    """ISO 15118-1: an EMA-ID with 9 characters of instance; an EVSE id with a two-letter country and an ``E``."""
+    """ISO 15118-1: an EMA-ID with an instance of 9 characters; an EVSE id with a two-letter country and an ``E``."""
     EMI3 = "eMI3"
-    """eMI3 v1.0: an ISO EMA-ID whose instance is the id type ``C`` (contract) and 8 characters."""
+    """eMI3 v1.0: an ISO EMA-ID with an instance of the id type ``C`` (contract) and 8 characters."""
     DIN = "DIN"
-    """DIN SPEC 91286: an EMA-ID (there EVCO-ID) with 6 characters of instance; an EVSE id in digits only."""
+    """DIN SPEC 91286: an EMA-ID (there EVCO-ID) with an instance of 6 characters; an EVSE id of digits only."""
 
 
 @attrs.frozen(order=True)
 class EmaId:
-    """An e-mobility account id, also called eMAID, EVCO-ID or contract id: whose contract pays for a charge.
+    """An e-mobility account id, also called eMAID, EVCO-ID or contract id: the contract that pays for a charge.
 
-    Read one with :meth:`parse`, or build one from its parts: the check digit is then computed. Two are equal when they
-    are the same text in canonical form; the DIN and eMI3 forms of one contract differ until one of them is converted.
+    Use :meth:`parse` for a text, or the constructor for the parts; it computes the check digit. Two ids are equal if
+    their canonical texts are equal. The DIN and eMI3 forms of one contract are not equal: convert one of them first.
 
     >>> ema_id = EmaId.parse("nltnmc00122045")
     >>> str(ema_id), ema_id.compact, ema_id.check_digit
@@ -65,15 +68,15 @@ class EmaId:
     """
 
     country: str
-    """Two letters, upper case (ISO 3166-1 alpha-2). Not looked up: roaming uses codes that are on no list (``XK``)."""
+    """Two letters, upper case (ISO 3166-1 alpha-2). Not verified: roaming uses unassigned codes, too (``XK``)."""
     party_id: str
-    """Three letters or digits naming the provider within the country, upper case (OCPI ``party_id``): ``TNM``."""
+    """The provider within the country: three letters or digits, upper case (OCPI ``party_id``): ``TNM``."""
     instance: str
-    """The contract at that provider: 9 letters or digits (eMI3: the first is ``C``), in DIN form 6; upper case."""
+    """The contract at the provider: 9 letters or digits (eMI3: the first is ``C``), in DIN form 6; upper case."""
     form: IdForm = attrs.field(init=False, eq=False, repr=False)
-    """The scheme, seen from the instance."""
+    """The scheme, derived from the instance."""
     check_digit: str = attrs.field(init=False, eq=False)
-    """One character over all that stands before it: ISO 15118-2 Annex H a letter or digit, DIN a digit or ``X``."""
+    """Computed from all characters before it: a letter or digit (ISO 15118-2 Annex H), in DIN a digit or ``X``."""
 
     def __attrs_post_init__(self) -> None:
         faults = _ema_part_faults(self.country, self.party_id, self.instance)
@@ -91,10 +94,17 @@ class EmaId:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read an EMA-ID in any of the three forms and in either case.
+        """Parse an EMA-ID in any of the three forms.
 
-        Each separator may be left out: ``-`` in every form, ``*`` in DIN form only. So may the check digit; one that is
-        there must be right. Raises ValidationError, which says which part is wrong and what the check digit should be.
+        Args:
+            text: The id, in upper or lower case. Separators are optional: ``-`` in every form, ``*`` in DIN form only.
+                The check digit is optional, too; if present it must be correct.
+
+        Returns:
+            The id.
+
+        Raises:
+            ValidationError: Names the wrong part, and the correct check digit.
         """
         upper = _legal_upper(text, "EMA-ID", "-*")
         match = re.fullmatch(_EMA, upper)
@@ -118,7 +128,7 @@ class EmaId:
 
     @classmethod
     def try_parse(cls, text: str) -> Self | None:
-        """Like :meth:`parse`, with None for a text that is no EMA-ID."""
+        """Parse an EMA-ID; None if the text is not valid."""
         try:
             return cls.parse(text)
         except ValidationError:
@@ -126,23 +136,40 @@ class EmaId:
 
     @classmethod
     def is_valid(cls, text: str) -> bool:
-        """Whether :meth:`parse` would accept the text."""
+        """Whether the text is a valid EMA-ID."""
         return cls.try_parse(text) is not None
 
+    @staticmethod
+    def has_valid_length(text: str) -> bool:
+        """Whether the text has the length that ``charging.active`` requires in V1 and V2: 14 to 19 characters."""
+        return _has_length(text, EMA_ID_LENGTHS)
+
+    @classmethod
+    def looks_like(cls, text: str) -> bool:
+        """Whether the text has the length and the form of an EMA-ID. The check digit is not verified.
+
+        Use it to find out whether a charge card number is an EMA-ID: printed numbers may have a wrong check digit.
+        """
+        return cls.has_valid_length(text) and re.fullmatch(_EMA_LIKE, text) is not None
+
     def __str__(self) -> str:
-        """The canonical text, check digit included: ``NL-TNM-C00122045-K``, 18 characters (DIN form 15)."""
+        """The canonical text with check digit: ``NL-TNM-C00122045-K``, 18 characters (DIN form 15)."""
         return f"{self.country}-{self.party_id}-{self.instance}-{self.check_digit}"
 
     @property
     def compact(self) -> str:
-        """The text without separators, check digit included: ``NLTNMC00122045K``, 15 characters (DIN form 12)."""
+        """The text without separators, with check digit: ``NLTNMC00122045K``, 15 characters (DIN form 12)."""
         return f"{self.country}{self.party_id}{self.instance}{self.check_digit}"
 
     def to_din(self) -> Self:
-        """The same contract in DIN SPEC 91286 form.
+        """Convert to DIN SPEC 91286 form.
 
-        Raises ValidationError when this id carries no DIN id. One that does has an instance of ``C0`` (eMI3) or ``00``
-        (ISO), the 6 characters of the DIN instance, and the DIN check digit.
+        Returns:
+            The id of the same contract in DIN form.
+
+        Raises:
+            ValidationError: This id contains no DIN id. One that does has an instance of ``C0`` (eMI3) or ``00``
+                (ISO), the 6 characters of the DIN instance, and the DIN check digit.
         """
         if self.form is IdForm.DIN:
             return self
@@ -160,23 +187,31 @@ class EmaId:
         return din
 
     def to_emi3(self) -> Self:
-        """The same contract in eMI3 form: ``C0``, the DIN instance and the DIN check digit, under a new check digit.
+        """Convert to eMI3 form: ``C0``, the DIN instance and the DIN check digit, with a new check digit.
 
-        Raises ValidationError for an ISO id that carries no DIN id: there is no rule that makes it an eMI3 id.
+        Returns:
+            The id of the same contract in eMI3 form.
+
+        Raises:
+            ValidationError: This is an ISO id that contains no DIN id. No rule converts such an id.
         """
         return self if self.form is IdForm.EMI3 else self._around_din("C0")
 
     def to_iso(self) -> Self:
-        """The same contract in the older ISO form: ``00``, the DIN instance and the DIN check digit.
+        """Convert to the older ISO form: ``00``, the DIN instance and the DIN check digit.
 
-        An eMI3 id is a valid ISO 15118-1 id as it stands and rarely needs this.
+        Rarely needed: an eMI3 id is a valid ISO 15118-1 id.
 
-        Raises ValidationError for an eMI3 id that carries no DIN id: there is no other ISO form of it.
+        Returns:
+            The id of the same contract in ISO form.
+
+        Raises:
+            ValidationError: This is an eMI3 id that contains no DIN id. It has no other ISO form.
         """
         return self if self.form is IdForm.ISO else self._around_din("00")
 
     def _around_din(self, prefix: str) -> Self:
-        # The DIN check digit becomes the last character of the instance; X is as legal there as any letter.
+        # The DIN check digit becomes the last character of the instance, where X is valid, too.
         din = self.to_din()
         return type(self)(din.country, din.party_id, f"{prefix}{din.instance}{din.check_digit}")
 
@@ -187,11 +222,11 @@ def _without_separators(text: str) -> str:
 
 @attrs.frozen(order=True)
 class EvseId:
-    """The id of one EVSE: one place at a charger where one vehicle can charge.
+    """The id of one EVSE: a charging point that charges one vehicle at a time.
 
-    Read one with :meth:`parse`, or build one from its parts. The text keeps the separators inside the outlet id, as the
-    operator wrote them, but they carry no meaning (eMI3: optional): ``DE*AB7*E840*6487`` equals ``DEAB7E8406487``.
-    There is no check digit, and no conversion between the forms: their operators are numbered independently.
+    Use :meth:`parse` for a text, or the constructor for the parts. Separators inside the outlet id are kept, but have
+    no meaning (eMI3: optional): ``DE*AB7*E840*6487`` equals ``DEAB7E8406487``. There is no check digit. ISO and DIN
+    forms cannot be converted into each other: they number operators independently.
 
     >>> evse_id = EvseId.parse("nl*tnm*e02003451*0")
     >>> str(evse_id), evse_id.compact
@@ -199,13 +234,13 @@ class EvseId:
     """
 
     country: str
-    """ISO: two letters, upper case (not looked up). DIN: ``+`` and the 1 to 3 digits of the telephone country code."""
+    """ISO: two letters, upper case (not verified). DIN: ``+`` and the 1 to 3 digits of the telephone country code."""
     party_id: str
     """The operator within the country. ISO: three letters or digits, upper case. DIN: 3 to 6 digits."""
     power_outlet_id: str = attrs.field(eq=_without_separators)
-    """What follows the id type ``E``: ISO up to 31 letters, digits and ``*``; DIN up to 32 digits and ``*``."""
+    """The part after the id type ``E``: ISO up to 31 letters, digits and ``*``; DIN up to 32 digits and ``*``."""
     form: IdForm = attrs.field(init=False, eq=False, repr=False)
-    """The scheme, ISO (which eMI3 shares) or DIN, seen from the country."""
+    """The scheme, ISO (also for eMI3) or DIN, derived from the country."""
 
     def __attrs_post_init__(self) -> None:
         faults = _evse_part_faults(self.country, self.party_id, self.power_outlet_id)
@@ -219,9 +254,17 @@ class EvseId:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read an EVSE id in ISO form (either case, separators optional) or DIN form (separators required, ``+`` not).
+        """Parse an EVSE id in ISO or DIN form.
 
-        Raises ValidationError, which says which part is wrong.
+        Args:
+            text: The id, in upper or lower case. ISO form: separators are optional. DIN form: separators are required,
+                the ``+`` is optional.
+
+        Returns:
+            The id.
+
+        Raises:
+            ValidationError: Names the wrong part.
         """
         upper = _legal_upper(text, "EVSE id", "*+")
         match = re.fullmatch(_ISO_EVSE if upper[0].isalpha() else _DIN_EVSE, upper)
@@ -232,7 +275,7 @@ class EvseId:
 
     @classmethod
     def try_parse(cls, text: str) -> Self | None:
-        """Like :meth:`parse`, with None for a text that is no EVSE id."""
+        """Parse an EVSE id; None if the text is not valid."""
         try:
             return cls.parse(text)
         except ValidationError:
@@ -240,8 +283,13 @@ class EvseId:
 
     @classmethod
     def is_valid(cls, text: str) -> bool:
-        """Whether :meth:`parse` would accept the text."""
+        """Whether the text is a valid EVSE id."""
         return cls.try_parse(text) is not None
+
+    @staticmethod
+    def has_valid_length(text: str) -> bool:
+        """Whether the text has the length that ``charging.start`` requires: 18 to 36 characters."""
+        return _has_length(text, EVSE_ID_LENGTHS)
 
     def __str__(self) -> str:
         """The canonical text: ``NL*TNM*E02003451*0``, in DIN form ``+49*810*000*438``."""
@@ -250,20 +298,25 @@ class EvseId:
 
     @property
     def compact(self) -> str:
-        """The text without the separators that can be left out: ``NLTNME020034510``, in DIN form ``+49*810*000438``."""
+        """The text without optional separators: ``NLTNME020034510``, in DIN form ``+49*810*000438``."""
         outlet = _without_separators(self.power_outlet_id)
         if self.form is IdForm.DIN:
-            # Country and operator have no fixed length here: without separators nobody could tell them apart.
+            # Country and operator have no fixed length here, so their separators are required.
             return f"{self.country}*{self.party_id}*{outlet}"
         return f"{self.country}{self.party_id}E{outlet}"
 
 
 def _set(instance: EmaId | EvseId, name: str, value: str) -> None:
-    object.__setattr__(instance, name, value)  # the one way to finish a frozen instance
+    object.__setattr__(instance, name, value)  # the class is frozen
+
+
+def _has_length(text: str, lengths: tuple[int, int]) -> bool:
+    shortest, longest = lengths
+    return shortest <= len(text) <= longest
 
 
 def _legal_upper(text: object, what: str, separators: str) -> str:
-    """The text in upper case, once it is known to hold nothing but ASCII letters, digits and separators."""
+    """The text in upper case. Raises ValidationError for characters other than letters, digits and separators."""
     if not isinstance(text, str):
         raise ValidationError([f"{what} must be text, not {type(text).__name__}"])
     if not text:
@@ -282,7 +335,7 @@ def _legal_upper(text: object, what: str, separators: str) -> str:
 
 
 def _shown(part: object) -> str:
-    """A part as an error shows it, whatever it is, in bounded length."""
+    """A part as errors show it, shortened; it may be an object of any type."""
     if not isinstance(part, str):
         return type(part).__name__
     count = f" ({len(part)} characters)" if len(part) > 4 else ""
@@ -305,12 +358,12 @@ def _ema_part_faults(country: object, party_id: object, instance: object) -> lis
 
 
 def _explain_ema(upper: str) -> list[str]:
-    """Why a text of legal characters is no EMA-ID: cut it up as its writer most likely meant it, and name the part."""
+    """Why a text of valid characters is not an EMA-ID: split it at its most likely parts and name the wrong ones."""
     parts = re.split("[*-]", upper)
     if len(parts) > 4:
         return [f"EMA-ID {upper!r} has {len(parts)} parts, only country-party-instance-check digit are allowed"]
     if len(parts) < 3 or len(parts[0]) > 4 or (len(parts) == 3 and len(parts[2]) == 1):
-        country, party_id, rest = _by_position(upper)  # too few separators to go by
+        country, party_id, rest = _by_position(upper)  # too few separators
         parts = [country, party_id, *re.split("[*-]", rest)]
     country, party_id, instance, *check = parts
     if not check and len(instance) in (7, 10):
@@ -323,7 +376,7 @@ def _explain_ema(upper: str) -> list[str]:
 
 
 def _by_position(text: str) -> list[str]:
-    """Country, party and the rest of an id in which separators may be missing: the first two have a fixed length."""
+    """Split an id with missing separators: country and party have a fixed length."""
     country, rest = text[:2], _past_separator(text[2:])
     return [country, rest[:3], _past_separator(rest[3:])]
 
@@ -349,18 +402,18 @@ def _evse_part_faults(country: object, party_id: object, outlet: object) -> list
 
 
 def _explain_evse(upper: str) -> list[str]:
-    """Why a text of legal characters is no EVSE id."""
+    """Why a text of valid characters is not an EVSE id."""
     parts = upper.split("*", 2)
     if not upper[0].isalpha():
         if len(parts) < 3:
             return [f"EVSE id {upper!r} in DIN form must be country*operator*outlet, with both separators"]
         return _evse_part_faults(*parts)
     if len(parts) < 3 or len(parts[0]) > 4:
-        parts = _by_position(upper)  # too few separators to go by
+        parts = _by_position(upper)  # too few separators
     country, party_id, outlet = parts
     if outlet.startswith("E"):
         return _evse_part_faults(country, party_id, outlet[1:])
-    # Without its id type the outlet id cannot be judged: a valid one stands in for it.
+    # Without the id type the outlet id cannot be checked: a valid one is used in its place.
     found = f"not {outlet[0]!r}" if outlet else "and an outlet id after it"
     return [
         *_evse_part_faults(country, party_id, "1"),

@@ -6,7 +6,6 @@ Knows how a session is recognised as ours; knows nothing of what is then done wi
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -25,7 +24,7 @@ from ..errors import (
     ValidationError,
     shown,
 )
-from ..identifiers import EMA_ID_LENGTHS, EvseId
+from ..identifiers import EmaId, EvseId
 from ..models.charging import ChargeSession
 from ..models.response import ApiResponse
 from ..wire.operations import START, STOP
@@ -36,16 +35,11 @@ logger = logging.getLogger("shell_ev")
 
 #: How far the service's clock may be from its own Date header, and our sending from its receiving.
 _TOLERANCE = timedelta(seconds=60)
-#: Country, party and instance, with or without separators: what can be asked for as an EMA-ID. Check digits are not
-#: looked at, real cards are messy.
-_EMA_ID = re.compile(r"[A-Za-z]{2}[-*]?[0-9A-Za-z]{3}[-*]?[0-9A-Za-z]{6,9}(?:[-*]?[0-9A-Za-z])?", re.ASCII)
 
 
 def ema_id_of(ev_charge_number: str) -> str | None:
     """The card number as the EMA-ID to look active sessions up by; None when it is not one."""
-    shortest, longest = EMA_ID_LENGTHS
-    fits = shortest <= len(ev_charge_number) <= longest and _EMA_ID.fullmatch(ev_charge_number)
-    return ev_charge_number if fits else None
+    return ev_charge_number if EmaId.looks_like(ev_charge_number) else None
 
 
 def check_ema_id(ema_id: str | None, version: ApiVersion) -> None:

@@ -47,7 +47,9 @@ class Starter:
         self.manager = manager
         self._claims = claims
         self.options = options
-        self._arguments, call = prepare_start(ev_charge_number, evse_id, request_id, timeout, None, headers)
+        self._arguments, call = prepare_start(
+            ev_charge_number, evse_id, {"request_id": request_id, "timeout": timeout, "headers": headers}
+        )
         check_ema_id(options.ema_id, manager.version)
         self._request_id = call.request_id or mint_request_id()
         self._progress = Progress()

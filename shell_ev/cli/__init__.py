@@ -1,4 +1,4 @@
-"""The command line ``shell-ev``: the only place that imports click and rich. Knows the public names of the library.
+"""The command line ``shell-ev``, on the public API. The modules of the commands are imported on use.
 
-A command is a module of its own, imported when it is called; see ``main.COMMANDS``.
+Only this package imports click and rich. ``main.COMMANDS`` lists the commands.
 """

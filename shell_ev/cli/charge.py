@@ -1,4 +1,4 @@
-"""``charge``: start a charge, show it while it runs, stop it on the way out. Only puts the pieces together."""
+"""``charge``: start a charge, show it while it runs, stop it at the end."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ import contextlib
 
 import click
 
-from .command import command
-from .exit_codes import ExitCode
+from .command import command, duration
+from .reporting import ExitCode
 from .running import Run, run
 from .settings import Settings
-from .values import duration
 
 
 @command("charge")
 @click.argument("card", metavar="CARD")
 @click.argument("evse_id", metavar="EVSE")
-@click.option("--stop-after", type=duration, metavar="TIME", help="Stop when it has charged so long: 45s, 30m, 1h30m.")
-@click.option("--keep-running", is_flag=True, help="Ctrl-C, an error or a closed terminal leave the charge running.")
+@click.option("--stop-after", type=duration, metavar="TIME", help="Stop after this time: 45s, 30m, 1h30m.")
+@click.option("--keep-running", is_flag=True, help="Do not stop the charge on Ctrl-C, an error or a closed terminal.")
 @click.option("--ema-id", metavar="EMA_ID", help="The card's EMA-ID, if CARD is not one: finds a lost start.")
 @click.option(
-    "--start-timeout", type=duration, metavar="TIME", default="3m", show_default=True, help="To see it start."
+    "--start-timeout", type=duration, metavar="TIME", default="3m", show_default=True, help="Limit for the start."
 )
-@click.option("--stop-timeout", type=duration, metavar="TIME", default="2m", show_default=True, help="To be stopped.")
-@click.option("--every", type=duration, metavar="TIME", default="30s", show_default=True, help="How often to look.")
+@click.option(
+    "--stop-timeout", type=duration, metavar="TIME", default="2m", show_default=True, help="Limit for the stop."
+)
+@click.option("--every", type=duration, metavar="TIME", default="30s", show_default=True, help="Poll interval.")
 @click.pass_obj
 def charge(
     settings: Settings,
@@ -37,18 +38,18 @@ def charge(
     stop_timeout: float,
     every: float,
 ) -> ExitCode:
-    """Start a charge, follow it, and stop it on the way out.
+    """Start a charge, follow it, and stop it at the end.
 
-    CARD is the number of the charge card, EVSE the id on the charger, such as NL*TNM*E02003451*0 (quote it: the shell
-    knows the asterisk too).
+    CARD is the number of the charge card, EVSE the id on the charger, such as NL*TNM*E02003451*0 (quote it: the
+    asterisk is special in the shell).
 
-    Ctrl-C stops the charge and waits until it is seen stopped; so do SIGTERM, a closed terminal, and any error. A
-    second Ctrl-C gives up on that, loudly: the car may then still be charging.
+    Ctrl-C stops the charge and waits until the service shows it stopped; so do SIGTERM, a closed terminal, and any
+    error. A second Ctrl-C ends this at once: the car may then still be charging.
     """
-    from .charge_flow import ChargeFlow, Wish, check
+    from .charge_flow import ChargeFlow, ChargeRequest
     from .charge_views import viewed
 
-    wish = Wish(
+    request = ChargeRequest(
         card=card,
         evse_id=evse_id,
         ema_id=ema_id,
@@ -60,16 +61,17 @@ def charge(
     )
 
     async def work(run: Run) -> ExitCode:
-        check(run.ev, wish)
-        with viewed(run.out, wish) as (show, panel):
-            flow = ChargeFlow(run, wish, show)
-            fresh = asyncio.ensure_future(panel.keep_fresh(flow)) if panel is not None else None
+        # Before the first line of output.
+        run.client.validate_start(card, evse_id, ema_id=ema_id)
+        with viewed(run.out, request) as (show, panel):
+            flow = ChargeFlow(run, request, show)
+            redrawing = asyncio.ensure_future(panel.keep_redrawing(flow)) if panel is not None else None
             try:
-                return await flow.go()
+                return await flow.run()
             finally:
-                if fresh is not None:
-                    fresh.cancel()
+                if redrawing is not None:
+                    redrawing.cancel()
                     with contextlib.suppress(asyncio.CancelledError):
-                        await fresh
+                        await redrawing
 
     return run(settings, work)

@@ -1,7 +1,4 @@
-"""The course of ``shell-ev charge``: start, follow, and stop whatever happens. Knows the library; knows no screen.
-
-Starting, finding a lost start again, and stopping are the library's; here is decided when.
-"""
+"""The course of ``shell-ev charge``: start, follow, stop. Events go to a view; see ``charge_views``."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import signal
 import stat
 import sys
 from collections.abc import Callable, Generator
@@ -17,25 +15,26 @@ from typing import Any
 
 import attrs
 
-from ..charges.charge import AsyncCharge
-from ..charges.poller import Polling
-from ..charges.reconcile import check_ema_id
-from ..client import AsyncShellEV
-from ..dialects import ApiVersion
-from ..endpoints.charging import prepare_start
-from ..errors import ChargeFailedError, ChargeNotStoppedError, ChargePendingError, ShellEVError
+from .. import (
+    AsyncCharge,
+    ChargeFailedError,
+    ChargeNotStoppedError,
+    ChargePendingError,
+    OutcomeUnknownError,
+    Polling,
+    ShellEVError,
+)
 from ..observing import CallEnded, CallInfo, CallObserver, Observer
-from ..wire.operations import START
-from .charge_events import Event
-from .exit_codes import ExitCode
-from .output import say
-from .running import Run, raise_if_open
+from .charge_views import Event
+from .output import print_error
+from .reporting import ExitCode
+from .running import Abandoned, Run, raise_if_unknown
 from .settings import PROGRAM
 
 
 @attrs.frozen(kw_only=True)
-class Wish:
-    """What the command line asks for; lengths of time in seconds."""
+class ChargeRequest:
+    """The charge that the command line asks for; durations in seconds."""
 
     card: str
     evse_id: str
@@ -48,7 +47,7 @@ class Wish:
 
     @property
     def polling(self) -> Polling:
-        """How often to look: no less often while something is pending than once it runs."""
+        """The library's intervals, none longer than ``every``; ``every`` while the charge runs."""
         usual = Polling()
         return attrs.evolve(
             usual,
@@ -59,105 +58,147 @@ class Wish:
         )
 
 
-def check(ev: AsyncShellEV, wish: Wish) -> None:
-    """Raise ValidationError for what a start would refuse, before a word is said of it."""
-    prepare_start(wish.card, wish.evse_id, None, None, None, None)
-    check_ema_id(wish.ema_id, ApiVersion(ev.config.api_version))
-
-
-class _Starts(Observer, CallObserver):
-    """Learns whether a start may have left this machine."""
+class _StartObserver(Observer, CallObserver):
+    """Records whether a start may have been sent."""
 
     def __init__(self) -> None:
-        self.sent = False
+        self.may_be_sent = False
 
     def call_began(self, call: CallInfo) -> CallObserver | None:
-        return self if call.operation == START.name else None
+        if call.operation != "charging.start":
+            return None
+        self.may_be_sent = True
+        return self
 
     def ended(self, event: CallEnded) -> None:
-        self.sent = self.sent or event.outcome != "cancelled"
+        self.may_be_sent = event.outcome != "cancelled"
+
+
+class StartInterrupted(Exception):
+    """A signal ended a start, and nothing is left running."""
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__(sent)
+        self.sent = sent
+        """Whether the start may have been sent; its charge was stopped then."""
+
+
+async def start_charge(run: Run, card: str, evse_id: str, **options: Any) -> AsyncCharge:
+    """Start a charge. A signal stops the charge that may have started, a second one ends that at once.
+
+    Args:
+        run: Context of the command.
+        card: Number of the charge card.
+        evse_id: Id of the EVSE.
+        options: Other arguments of the client's ``start_charge``.
+
+    Returns:
+        The accepted charge.
+
+    Raises:
+        StartInterrupted: A signal came, and nothing is left running.
+        OutcomeUnknownError: A charge may run: its clean-up failed, or a second signal ended it.
+        ShellEVError: The start failed.
+    """
+    observer = _StartObserver()
+    client = run.client.with_options(observer=(*run.client.config.observers, observer))
+    arguments = {"ev_charge_number": card, "evse_id": evse_id}
+    try:
+        return await run.interrupts.run_to_end(client.start_charge(card, evse_id, **options))
+    except Abandoned:
+        if observer.may_be_sent:
+            raise OutcomeUnknownError(
+                f"start on {evse_id}: interrupted again before its charge was stopped",
+                operation="charging.start",
+                arguments=arguments,
+            ) from None
+        raise StartInterrupted(sent=False) from None
+    except asyncio.CancelledError as cancelled:
+        raise_if_unknown(cancelled, **arguments)
+        raise StartInterrupted(sent=observer.may_be_sent) from cancelled
 
 
 class ChargeFlow:
     """One charge from start to end."""
 
-    def __init__(self, run: Run, wish: Wish, show: Callable[[Event], None]) -> None:
+    def __init__(self, run: Run, request: ChargeRequest, show: Callable[[Event], None]) -> None:
         self._run = run
-        self._wish = wish
+        self._request = request
         self._show = show
-        self._signals = run.interrupts.received
         self._loop = asyncio.get_running_loop()
         self._charge: AsyncCharge | None = None
-        self._running_since: float | None = None
-        self._unwritten: OSError | None = None
+        self._started_at: float | None = None
+        self._output_error: OSError | None = None
         self._following: asyncio.Task[Any] | None = None
-        """The task to wake while the charge is followed."""
+        """The task that follows the charge, to be cancelled when the output breaks."""
         run.interrupts.on_signal = self._on_signal
 
     @property
     def elapsed(self) -> float | None:
         """Seconds since the charge was seen started."""
-        return None if self._running_since is None else self._loop.time() - self._running_since
+        return None if self._started_at is None else self._loop.time() - self._started_at
 
     @property
     def charge(self) -> AsyncCharge | None:
-        """The charge, once it is accepted."""
+        """The charge; None until it is accepted."""
         return self._charge
 
-    async def go(self) -> ExitCode:
-        """Start and follow. Raises what the charge came to when it is not a good end; it is stopped before that."""
-        wish, starts = self._wish, _Starts()
-        ev = self._run.ev.with_options(observer=(*self._run.ev.config.observers, starts))
-        self._tell("starting")
-        self._raise_unwritten()
-        try:
-            charge = self._charge = await ev.start_charge(
-                wish.card,
-                wish.evse_id,
-                start_timeout=wish.start_timeout,
-                stop_timeout=wish.stop_timeout,
-                ema_id=wish.ema_id,
-                polling=wish.polling,
-                on_problem=self._on_problem,
-            )
-        except asyncio.CancelledError as cancelled:
-            raise_if_open(cancelled, ev_charge_number=wish.card, evse_id=wish.evse_id)
-            if starts.sent:
-                self._tell("stopped", message="interrupted on the way; nothing is left running")
-            else:
-                self._tell("not-started", message="interrupted before the start was sent")
-            raise
+    async def run(self) -> ExitCode:
+        """Start, follow and stop the charge. Raises the error that the charge ends with, after it was stopped."""
+        self._emit("starting")
+        self._raise_output_error()
+        charge = self._charge = await self._start()
         self._following = asyncio.current_task()
         try:
-            with self._reader_watched():
+            with self._output_watched():
                 reason = await self._follow(charge)
         except (ChargeFailedError, ChargePendingError) as error:
-            self._tell("failed" if isinstance(error, ChargeFailedError) else "pending", message=str(error))
+            self._emit("failed" if isinstance(error, ChargeFailedError) else "pending", message=str(error))
             raise
         except BaseException as error:
             await self._leave(charge, error)
-            self._raise_unwritten()
+            self._raise_output_error()
             raise
         finally:
             self._following = None
         if reason is None:
-            self._tell("ended")
+            self._emit("ended")
         else:
             await self._stop(charge, reason)
         return ExitCode.OK
 
+    async def _start(self) -> AsyncCharge:
+        request = self._request
+        try:
+            return await start_charge(
+                self._run,
+                request.card,
+                request.evse_id,
+                start_timeout=request.start_timeout,
+                stop_timeout=request.stop_timeout,
+                ema_id=request.ema_id,
+                polling=request.polling,
+                on_problem=self._on_problem,
+            )
+        except StartInterrupted as interrupted:
+            if interrupted.sent:
+                self._emit("stopped", message="interrupted during the start; nothing is left running")
+            else:
+                self._emit("not-started", message="interrupted before the start was sent")
+            raise asyncio.CancelledError from None
+
     async def _follow(self, charge: AsyncCharge) -> str | None:
-        """Until the charge is over (None), or there is a reason to stop it."""
-        self._tell("accepted")
+        """Follow the charge until it is over (None) or has to be stopped (the reason)."""
+        self._emit("accepted")
         await charge.wait_started()
-        self._running_since = self._loop.time()
-        self._tell("state")
-        limit = asyncio.timeout(self._wish.stop_after)
+        self._started_at = self._loop.time()
+        self._emit("state")
+        limit = asyncio.timeout(self._request.stop_after)
         try:
             async with limit:
                 async for _ in charge.changes():
                     if not charge.is_over:
-                        self._tell("state")
+                        self._emit("state")
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -165,62 +206,61 @@ class ChargeFlow:
         return None if charge.is_over else "gone"
 
     async def _leave(self, charge: AsyncCharge, error: BaseException) -> None:
-        """See to the charge on the way out with an error or a signal."""
+        """Stop the charge, or leave it running on purpose, after an error or a signal."""
         reason = "error"
-        if isinstance(error, asyncio.CancelledError) and self._signals:
-            reason = self._signals[0].name
-        elif self._unwritten is not None:
+        signals = self._run.interrupts.received
+        if isinstance(error, asyncio.CancelledError) and signals:
+            reason = signals[0].name
+        elif self._output_error is not None:
             reason = "output"
         elif isinstance(error, ShellEVError):
-            self._tell("problem", message=str(error))
+            self._emit("problem", message=str(error))
         if charge.is_over:
-            self._tell("ended")
-        elif self._wish.keep_running:
-            self._tell(
-                "left-running", reason=reason, stop_command=self._run.settings.command("stop", charge.session_id)
-            )
-            if self._unwritten is not None:
-                say(f"{PROGRAM}: left running on purpose: session {charge.session_id}")
+            self._emit("ended")
+        elif self._request.keep_running:
+            command = self._run.settings.session_command("stop", charge.session_id)
+            self._emit("left-running", reason=reason, stop_command=command)
+            if self._output_error is not None:
+                print_error(f"{PROGRAM}: left running on purpose: session {charge.session_id}")
         else:
             await self._stop(charge, reason)
 
     async def _stop(self, charge: AsyncCharge, reason: str) -> None:
-        """Stop the charge and see it stopped. One signal while it does is too few to give up, two are not."""
-        self._tell("stopping", reason=reason)
-        stopping = asyncio.ensure_future(charge.stopping(timeout=self._wish.stop_timeout))
+        """Stop the charge and wait until it is stopped. One signal does not end this, the second does."""
+        self._emit("stopping", reason=reason)
+        stopping = asyncio.ensure_future(charge.stop(shield=False, timeout=self._request.stop_timeout))
         while not stopping.done():
-            try:
+            if self._run.interrupts.ends_at_once:
+                stopping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([stopping])
-            except asyncio.CancelledError:
-                if len(self._signals) > 1:
-                    stopping.cancel()
         try:
             if stopping.cancelled():
-                raise _gave_up(charge)
+                raise _stop_abandoned(charge)
             stopping.result()
         except ShellEVError as error:
-            self._tell("not-stopped", message=str(error))
+            self._emit("not-stopped", message=str(error))
             raise
-        self._tell("stopped")
+        self._emit("stopped")
 
-    def _on_signal(self, number: Any) -> None:
-        if len(self._signals) > 1:
-            self._tell("signal", reason=number.name, message="giving up")
-        elif self._wish.keep_running and self._charge is not None:
-            return  # told once it is left
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._run.interrupts.ends_at_once:
+            self._emit("signal", reason=number.name, message="ending at once")
+        elif self._request.keep_running and self._charge is not None:
+            return  # left-running is the event for it
         else:
-            self._tell("signal", reason=number.name, message="stopping the charge, wait; once more gives up on it")
+            self._emit("signal", reason=number.name, message="stopping the charge, please wait; again ends at once")
 
     def _on_problem(self, session_id: str | None, error: ShellEVError) -> None:
-        self._tell("problem", message=f"{error}; going on")
+        self._emit("problem", message=f"{error}; trying again")
 
-    def _tell(self, name: str, **more: Any) -> None:
+    def _emit(self, name: str, **more: Any) -> None:
         charge = self._charge
         event = Event(
             name=name,
             at=datetime.now().astimezone(),
-            card=self._wish.card,
-            evse_id=self._wish.evse_id,
+            card=self._request.card,
+            evse_id=self._request.evse_id,
             session_id=charge.session_id if charge is not None else None,
             session=charge.session if charge is not None else None,
             elapsed=self.elapsed,
@@ -229,28 +269,29 @@ class ChargeFlow:
         try:
             self._show(event)
         except OSError as error:
-            self._gone(error)
+            self._on_output_error(error)
 
-    def _raise_unwritten(self) -> None:
-        if self._unwritten is not None and not self._signals:
-            raise self._unwritten
+    def _raise_output_error(self) -> None:
+        if self._output_error is not None and not self._run.interrupts.received:
+            raise self._output_error
 
-    def _gone(self, error: OSError) -> None:
-        """Nobody reads any more: that must not leave a charge running, nor keep it from being stopped."""
-        if self._unwritten is None:
-            self._unwritten = error
-            if self._following is not None and not self._signals:
+    def _on_output_error(self, error: OSError) -> None:
+        """The output is broken: end the following, and with it the charge."""
+        if self._output_error is None:
+            self._output_error = error
+            if self._following is not None and not self._run.interrupts.received:
                 self._following.cancel()
 
     @contextlib.contextmanager
-    def _reader_watched(self) -> Generator[None]:
-        """Notice at once when the other end of a pipe is closed, not hours later with the next event."""
+    def _output_watched(self) -> Generator[None]:
+        """Notice a closed pipe at once and not with the next event, which may be hours later."""
         try:
             pipe = sys.stdout.fileno()
             if not stat.S_ISFIFO(os.fstat(pipe).st_mode):
                 raise OSError
-            # Nothing can be read from this end: that it is ready means that it is broken.
-            self._loop.add_reader(pipe, lambda: self._gone(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))))
+            # The writing end of a pipe is ready for reading only when it is broken.
+            broken = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            self._loop.add_reader(pipe, self._on_output_error, broken)
         except (OSError, ValueError, NotImplementedError):
             yield
             return
@@ -260,10 +301,10 @@ class ChargeFlow:
             self._loop.remove_reader(pipe)
 
 
-def _gave_up(charge: AsyncCharge) -> ChargeNotStoppedError:
+def _stop_abandoned(charge: AsyncCharge) -> ChargeNotStoppedError:
     state = charge.state.value if charge.state is not None else "not seen"
     return ChargeNotStoppedError(
-        f"the car may still be charging: gave up before session {charge.session_id} ({state}) was seen to stop",
+        f"the car may still be charging: interrupted again before session {charge.session_id} ({state}) was stopped",
         session_id=charge.session_id,
         session=charge.session,
     )

@@ -1,26 +1,26 @@
-"""What every command has in common: the shared options, help in sections, numbers that may be negative.
-
-Knows click; knows no command.
-"""
+"""The building blocks of commands: shared options, help in sections, types of values, location filters."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from enum import Enum
+from typing import Any, TypeVar
 
 import click
 
-from ..dialects import ApiVersion
-from ..options import Environment
+from .. import ApiVersion, AuthorizationMethod, ConnectorType, EmaId, Environment, EvseStatus
 from .settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _NEGATIVE = re.compile(r"-\.?[0-9].*")
 _MOST_RETRIES = 100
 
 
 class SharedOption(click.Option):
-    """An option of every command: it goes into the context's Settings, wherever on the command line it stands."""
+    """An option of every command. Its value is stored in the context's Settings."""
 
     def __init__(self, *names: str, section: str, **attributes: Any) -> None:
         super().__init__(list(names), expose_value=False, callback=_into_settings, **attributes)
@@ -28,18 +28,22 @@ class SharedOption(click.Option):
 
 
 def _into_settings(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    # Only what was written: an option left out after the command's name must not undo the one before it.
+    # Defaults are not stored: they would undo an option given before the command's name.
     given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
     if given and not context.resilient_parsing:
         setattr(context.ensure_object(Settings), parameter.name or "", value)
     return value
 
 
+def _choice(members: Iterable[Enum]) -> click.Choice[str]:
+    return click.Choice([str(member.value) for member in members], case_sensitive=False)
+
+
 def _output_options() -> list[click.Parameter]:
     section = "Output"
     return [
-        SharedOption("--json", is_flag=True, section=section, help="For machines: JSON, errors on stderr too."),
-        SharedOption("-v", "--verbose", count=True, section=section, help="Show the log on stderr; -vv every request."),
+        SharedOption("--json", is_flag=True, section=section, help="JSON for programs, errors on stderr too."),
+        SharedOption("-v", "--verbose", count=True, section=section, help="Log to stderr; -vv logs every request."),
         SharedOption("--no-color", is_flag=True, section=section, help="No colours; NO_COLOR does the same."),
     ]
 
@@ -51,50 +55,40 @@ def _connection_options() -> list[click.Parameter]:
             "--env-file",
             metavar="FILE",
             section=section,
-            help="Read SHELL_EV_* variables from FILE; those the environment has already win.",
+            help="Read SHELL_EV_* variables from FILE; the environment takes precedence.",
         ),
-        SharedOption("--sandbox", is_flag=True, section=section, help="Try it: run against an embedded sandbox."),
-        SharedOption("--ask", is_flag=True, section=section, help="Ask for credentials that are not set."),
-        SharedOption(
-            "--environment",
-            type=click.Choice([member.value for member in Environment], case_sensitive=False),
-            section=section,
-            help="Where the service runs.",
-        ),
-        SharedOption(
-            "--api-version",
-            type=click.Choice([member.value for member in ApiVersion], case_sensitive=False),
-            section=section,
-            help="Which dialect to speak.",
-        ),
+        SharedOption("--sandbox", is_flag=True, section=section, help="Run against an embedded sandbox."),
+        SharedOption("--ask", is_flag=True, section=section, help="Prompt for missing credentials."),
+        SharedOption("--environment", type=_choice(Environment), section=section, help="Environment of the service."),
+        SharedOption("--api-version", type=_choice(ApiVersion), section=section, help="Version of the API."),
         SharedOption("--base-url", metavar="URL", section=section, help="Scheme and host of API and token calls."),
         SharedOption(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
             section=section,
-            help="For each whole call, retries included.",
+            help="Limit for each whole call, retries included.",
         ),
         SharedOption(
             "--max-retries",
             type=click.IntRange(0, _MOST_RETRIES),
             metavar="NUMBER",
             section=section,
-            help="Tries after the first one.",
+            help="Attempts after the first one.",
         ),
     ]
 
 
 def shared_options(*, connects: bool) -> list[click.Parameter]:
-    """The shared options of a command that does, or does not, talk to the service."""
+    """The shared options; ``connects`` includes those of the connection to the service."""
     return [*(_connection_options() if connects else []), *_output_options()]
 
 
 class Sectioned(click.Command):
-    """Help with the shared options in sections of their own, below what the command itself takes."""
+    """A command with its shared options in separate sections of the help."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, by section."""
+        """Write the options by section."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
@@ -107,7 +101,7 @@ class Sectioned(click.Command):
 
 
 class SectionedGroup(Sectioned, click.Group):
-    """A group with such help, its commands first: they are what somebody is looking for."""
+    """A group with the commands first in its help."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, then the options."""
@@ -119,22 +113,134 @@ class Command(Sectioned):
     """A command of shell-ev."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take ``-0.12`` for a number and not for a cluster of options."""
-        # No short option is a digit: what looks like a negative number is none of ours.
+        """Parse ``-0.12`` as a number and not as options."""
+        # No short option is a digit, so a negative number cannot be an option.
         ctx.ignore_unknown_options = any(_NEGATIVE.fullmatch(word) for word in args)
         return super().parse_args(ctx, args)
 
 
 def command(name: str, *, connects: bool = True) -> Callable[[Callable[..., Any]], Command]:
-    """Make a function a command; ``connects`` says whether it takes the connection options.
+    """Make a function a command.
 
     The function gets its Settings with ``@click.pass_obj`` and returns an ExitCode, or None for OK.
+
+    Args:
+        name: Name on the command line.
+        connects: Whether the command has the connection options.
     """
 
     def make(function: Callable[..., Any]) -> Command:
         made = click.command(name, cls=Command)(function)
-        # --help stays the last of the command's own.
         made.params += shared_options(connects=connects)
         return made
 
     return make
+
+
+# Types of values
+
+_NUMBER = r"([0-9]{1,8}(?:\.[0-9]{1,3})?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.IGNORECASE)
+_ZONE_NAME = re.compile(r"\[[^\[\]]*\]\Z")
+_LONGEST = 30 * 24 * 3600.0
+
+
+def duration(text: str) -> float:
+    """Seconds of ``45s``, ``30m``, ``1h``, ``1h30m``, ``1.5h``. A number without a unit is an error."""
+    match = _DURATION.fullmatch(text)
+    hours, minutes, seconds = (float(part or 0) for part in (match.groups() if match else ()) or (0, 0, 0))
+    total = hours * 3600 + minutes * 60 + seconds
+    if not 0 < total <= _LONGEST:
+        raise click.BadParameter(f"{text!r} is not a duration such as 45s, 30m or 1h30m (30 days at most)")
+    return total
+
+
+def degrees(text: str) -> float:
+    """A latitude or longitude. A comma at the end is ignored: maps copy one between the two."""
+    try:
+        return float(text.strip().removesuffix(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a number of degrees such as 52.3731") from None
+
+
+def ema_id(text: str) -> str:
+    """The EMA-ID of a card, of the length that ``charging.active`` requires."""
+    if not EmaId.has_valid_length(text):
+        raise click.BadParameter(f"{text!r} is not an EMA-ID of 14 to 19 characters, such as NL-TNM-C00122045-K")
+    return text
+
+
+def moment(text: str) -> str:
+    """An ISO 8601 date or time, unchanged."""
+    try:
+        # The service writes zone names in brackets; fromisoformat does not parse them.
+        datetime.fromisoformat(_ZONE_NAME.sub("", text))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not an ISO 8601 time such as 2026-11-01T00:00:00Z") from None
+    return text
+
+
+# Location filters
+
+FORMAT_HELP = "Output format; --json is --format json."
+_FILTERS: dict[str, Callable[[Any], Any]] = {
+    "evse_status": click.option(
+        "--status", "evse_status", multiple=True, type=_choice(EvseStatus), help="Status of an EVSE."
+    ),
+    "connector_types": click.option(
+        "--connector",
+        "connector_types",
+        multiple=True,
+        type=_choice(ConnectorType),
+        metavar="TYPE",
+        help="Such as Type2, Type2Combo (CCS), TepcoCHAdeMO.",
+    ),
+    "connector_min_power": click.option(
+        "--min-power", "connector_min_power", type=float, metavar="KW", help="Minimum power of a connector."
+    ),
+    "authorization_methods": click.option(
+        "--authorization",
+        "authorization_methods",
+        multiple=True,
+        type=_choice(AuthorizationMethod),
+        metavar="METHOD",
+        help="NewMotionApp, RFIDToken or PnC.",
+    ),
+    "country": click.option("--country", multiple=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as NLD."),
+    "exclude_country": click.option("--exclude-country", multiple=True, metavar="CODE", help="All but this one."),
+    "operator_name": click.option("--operator", "operator_name", metavar="NAME", help="Name of the operator."),
+    "evse_id": click.option("--evse", "evse_id", metavar="EVSE", help="The location of this EVSE."),
+    "location_external_id": click.option(
+        "--external-id", "location_external_id", metavar="ID", help="The operator's id of the location."
+    ),
+    "evse_external_id": click.option("--evse-external-id", metavar="ID", help="The operator's id of an EVSE."),
+    "updated_since": click.option("--updated-since", type=moment, metavar="TIME", help="ISO 8601, with a time zone."),
+}
+#: The filters that every location command has.
+COMMON_FILTERS = (
+    "evse_status",
+    "connector_types",
+    "connector_min_power",
+    "authorization_methods",
+    "country",
+    "exclude_country",
+    "evse_id",
+    "location_external_id",
+    "evse_external_id",
+)
+
+
+def filter_options(*names: str) -> Callable[[F], F]:
+    """Add filters to a command. Those that take types, states and countries may be repeated."""
+
+    def add(function: F) -> F:
+        for name in reversed(names):
+            function = _FILTERS[name](function)
+        return function
+
+    return add
+
+
+def given_filters(filters: dict[str, Any]) -> dict[str, Any]:
+    """The filters that are on the command line, as arguments of the library."""
+    return {name: value for name, value in filters.items() if value is not None and value != ()}

@@ -1,4 +1,4 @@
-"""``doctor``: what keeps the library from working, and what to do about it. Shows what ``shell_ev.doctor`` found."""
+"""``doctor``: find the faults of a set-up, with ``shell_ev.doctor``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command import command
-from .env_file import read_env_file
-from .exit_codes import ExitCode
+from .command import command, ema_id
 from .output import Output, is_terminal
-from .running import Interrupts, run_alone
-from .settings import Settings
-from .values import ema_id
+from .reporting import ExitCode
+from .running import Interrupts, run_without_client
+from .settings import Settings, read_env_file
 
 if TYPE_CHECKING:
     from ..doctor import Diagnosis
@@ -27,27 +25,30 @@ _COLOURS = {"ok": "green", "warn": "yellow", "failed": "bold red", "skipped": "d
 
 @command("doctor")
 @click.option(
-    "--card", type=ema_id, metavar="EMA_ID", help="Ask for the active sessions of this card, not of one nobody has."
+    "--card",
+    type=ema_id,
+    metavar="EMA_ID",
+    help="List the active sessions of this card; default: a card that does not exist.",
 )
-@click.option("--report", is_flag=True, help="Markdown to paste into an issue; nothing private in it.")
+@click.option("--report", is_flag=True, help="Print Markdown for an issue, without private data.")
 @click.pass_obj
 def doctor(settings: Settings, card: str | None, report: bool) -> ExitCode:
-    """Say what is broken, and what to do about it.
+    """Find the faults of a set-up and what to do about them.
 
-    Looks at settings, proxy, DNS, TCP, TLS, HTTP, clock, token and every operation that reads.
-    Starts and stops nothing; takes half a minute at most. Exit code 0 when nothing is broken, 1 when something is.
+    Checks settings, proxy, DNS, TCP, TLS, HTTP, clock, token and every operation that reads. Nothing is started or
+    stopped; it takes half a minute at most. The exit code is 0 if no check failed, else 1.
     """
     if report and settings.json:
-        raise click.UsageError("--json and --report ask for two things")
+        raise click.UsageError("--json and --report exclude each other")
 
     async def work(interrupts: Interrupts) -> ExitCode:
-        # Here and not above: it takes the whole library along.
+        # Imported late: the doctor imports the whole library.
         from ..doctor import as_markdown, diagnose
 
         out = Output(settings)
         async with AsyncExitStack() as stack:
-            options, places = await _asked_for(settings, stack)
-            with _patience(out):
+            options, places = await _options(settings, stack)
+            with _status(out):
                 diagnosis = await diagnose(options, variables=places, card=card)
         if out.json:
             out.document({**diagnosis.as_dict(), "exit_code": diagnosis.exit_code})
@@ -57,14 +58,14 @@ def doctor(settings: Settings, card: str | None, report: bool) -> ExitCode:
             _print(out, diagnosis)
         return ExitCode.OK if diagnosis.healthy else ExitCode.NO
 
-    return run_alone(settings, work)
+    return run_without_client(settings, work)
 
 
 Places = list[tuple[str, Mapping[str, str]]]
 
 
-async def _asked_for(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str, Any], Places]:
-    """The options of the client to look at, and where its variables are."""
+async def _options(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str, Any], Places]:
+    """The options of the client to check, and the places of its variables."""
     if settings.sandbox:
         from ..sandbox import Sandbox
 
@@ -75,14 +76,14 @@ async def _asked_for(settings: Settings, stack: AsyncExitStack) -> tuple[dict[st
     places: Places = [("environment", os.environ)]
     if settings.env_file is not None:
         places.append((f"env file {settings.env_file}", read_env_file(settings.env_file)))
-    # Missing credentials are for the doctor to tell, beside what the network is like.
-    return settings.client_options() if settings.ask else settings.options_beside_credentials(), places
+    # Missing credentials are a finding of the doctor, beside those of the network.
+    return settings.client_options() if settings.ask else settings.options_without_credentials(), places
 
 
-def _patience(out: Output) -> contextlib.AbstractContextManager[object]:
+def _status(out: Output) -> contextlib.AbstractContextManager[object]:
     if out.json or not is_terminal(sys.stderr):
         return contextlib.nullcontext()
-    return out.console(sys.stderr).status("looking, half a minute at most")
+    return out.console(sys.stderr).status("checking, half a minute at most")
 
 
 def _print(out: Output, diagnosis: Diagnosis) -> None:
@@ -91,16 +92,16 @@ def _print(out: Output, diagnosis: Diagnosis) -> None:
     from ..doctor import as_text
 
     console = out.console()
-    lines = as_text(diagnosis, ascii_only=not _can_write("\u2713\u2717\u2026")).split("\n")
+    lines = as_text(diagnosis, ascii_only=not _can_encode("\u2713\u2717\u2026")).split("\n")
     for number, line in enumerate(lines):
         text = Text(line)
         if number < len(diagnosis.findings):
             text.stylize(_COLOURS[diagnosis.findings[number].outcome], 0, 2)
-        # Not cut and not folded: a line is a finding, and may be copied.
+        # Neither cut nor folded: each finding is one line.
         console.print(text, soft_wrap=True)
 
 
-def _can_write(text: str) -> bool:
+def _can_encode(text: str) -> bool:
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -1,7 +1,4 @@
-"""``id check``: what is in an EMA-ID or EVSE id, part by part, and what is wrong with it. Nothing is sent.
-
-The rules are ``shell_ev.identifiers``'; here is only how they read.
-"""
+"""``id check``: the parts of EMA-IDs and EVSE ids, and their faults. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -13,22 +10,21 @@ from typing import Any
 import attrs
 import click
 
-from ..errors import ValidationError
-from ..identifiers import EmaId, EvseId, IdForm
+from .. import EmaId, EvseId, IdForm, ValidationError
 from .command import SectionedGroup, command, shared_options
-from .exit_codes import ExitCode
 from .output import Output, printable
+from .reporting import ExitCode
 from .settings import Settings
 
 _EVSE_LIKE = re.compile(r"[+0-9].*|[A-Z]{2}\*?[A-Z0-9]{3}\*?E[^-]*")
 
-#: Of any kind, without separators: an EVSE id such as NL TNM E 1, or +49 810 0.
+#: Length of the shortest id of any kind without separators: NLTNME1, +498100.
 _SHORTEST = 7
 
 
 @attrs.frozen(kw_only=True)
 class Reading:
-    """A text read as one kind of id."""
+    """A text parsed as one kind of id."""
 
     kind: str
     """``ema_id`` or ``evse_id``."""
@@ -36,11 +32,11 @@ class Reading:
     evse_id: EvseId | None = None
     faults: tuple[str, ...] = ()
     suggestion: str | None = None
-    """The same id with the right check digit, when that is all that is wrong."""
+    """The id with the correct check digit, if nothing else is wrong."""
 
     @property
     def valid(self) -> bool:
-        """Whether it is one."""
+        """Whether the text is a valid id of this kind."""
         return not self.faults
 
 
@@ -56,29 +52,29 @@ def group(context: click.Context) -> None:
 
 @command("check", connects=False)
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
-@click.option("--kind", type=click.Choice(["ema", "evse"]), help="What it should be; told from the text if left out.")
+@click.option("--kind", type=click.Choice(["ema", "evse"]), help="Kind of id; default: derived from the text.")
 @click.pass_obj
 def check(settings: Settings, texts: tuple[str, ...], kind: str | None) -> ExitCode:
-    """Explain ids part by part, and what is wrong.
+    """Show the parts of ids and their faults.
 
     TEXT is an EMA-ID (the number of a charge card, also called contract id or EVCO-ID) or an EVSE id. - reads ids from
-    stdin, one a line. A wrong check digit is told with the right one. Ends with 1 if an id is not valid.
+    stdin, one a line. For a wrong check digit the correct one is shown. The exit code is 1 if an id is not valid.
     """
     out = Output(settings)
-    every, first = True, True
+    all_valid, first = True, True
     for text in _texts(texts):
-        readings = read(text, kind)
+        readings = readings_of(text, kind)
         valid = any(reading.valid for reading in readings)
-        every = every and valid
+        all_valid = all_valid and valid
         if out.json:
-            out.document(_shape(text, valid, readings))
+            out.document(_to_json(text, valid, readings))
             continue
         if not first:
             out.line("")
         first = False
         for line in _lines(printable(text), readings):
             out.line(line)
-    return ExitCode.OK if every else ExitCode.NO
+    return ExitCode.OK if all_valid else ExitCode.NO
 
 
 group.add_command(check)
@@ -90,13 +86,13 @@ def _texts(texts: Iterable[str]) -> Iterator[str]:
         if text != "-":
             yield text
             continue
-        for line in sys.stdin or ():  # closed
+        for line in sys.stdin or ():  # None if it is closed
             if stripped := line.strip():
                 yield stripped
 
 
-def read(text: str, kind: str | None) -> list[Reading]:
-    """The readings of a text: those that are valid, or else the one that comes closest."""
+def readings_of(text: str, kind: str | None) -> list[Reading]:
+    """The valid readings of a text, or else the closest one."""
     readings: list[Reading] = []
     if kind != "evse":
         readings.append(_as_ema(text))
@@ -122,7 +118,7 @@ def _as_ema(text: str) -> Reading:
     try:
         return Reading(kind="ema_id", ema_id=EmaId.parse(text))
     except ValidationError as error:
-        # Without its last character it may be an id whose check digit that was.
+        # The text without its last character may be a valid id: then only the check digit is wrong.
         bare = EmaId.try_parse(text[:-1].rstrip("-*"))
         only_the_digit = bare is not None and len(error.faults) == 1 and "check digit" in error.faults[0]
         return Reading(kind="ema_id", faults=error.faults, suggestion=str(bare) if only_the_digit else None)
@@ -136,7 +132,7 @@ def _as_evse(text: str) -> Reading:
 
 
 def _converted(ema_id: EmaId) -> dict[str, str | None]:
-    """The same contract in the three forms; None where it has none."""
+    """The contract in the three forms; None for a form that it does not have."""
     found: dict[str, str | None] = {}
     for name, convert in (("din", ema_id.to_din), ("emi3", ema_id.to_emi3), ("iso", ema_id.to_iso)):
         try:
@@ -146,11 +142,11 @@ def _converted(ema_id: EmaId) -> dict[str, str | None]:
     return found
 
 
-def _shape(text: str, valid: bool, readings: list[Reading]) -> dict[str, Any]:
-    return {"text": text, "valid": valid, "readings": [_reading_shape(reading) for reading in readings]}
+def _to_json(text: str, valid: bool, readings: list[Reading]) -> dict[str, Any]:
+    return {"text": text, "valid": valid, "readings": [_reading_json(reading) for reading in readings]}
 
 
-def _reading_shape(reading: Reading) -> dict[str, Any]:
+def _reading_json(reading: Reading) -> dict[str, Any]:
     ema_id, evse_id = reading.ema_id, reading.evse_id
     parsed: EmaId | EvseId | None = ema_id or evse_id
     return {
@@ -183,7 +179,7 @@ def _lines(text: str, readings: list[Reading]) -> Iterator[str]:
             if reading.suggestion is not None:
                 yield f"  did you mean {reading.suggestion}?"
     if len(readings) > 1:
-        yield "Both readings are valid: without separators the text does not tell which one is meant."
+        yield "Both readings are valid: without separators the text is ambiguous."
 
 
 def _ema_lines(text: str, ema_id: EmaId) -> Iterator[str]:
@@ -194,7 +190,7 @@ def _ema_lines(text: str, ema_id: EmaId) -> Iterator[str]:
     yield _fact("country", ema_id.country, "two letters")
     yield _fact("provider", ema_id.party_id, "party id, within the country")
     yield _fact("contract", ema_id.instance, shape)
-    yield _fact("check digit", ema_id.check_digit, "right" if given else "left out in the text; this is what it is")
+    yield _fact("check digit", ema_id.check_digit, "correct" if given else "computed; the text has none")
     yield _fact("in full", str(ema_id))
     yield _fact("compact", ema_id.compact)
     for name, title in (("din", "DIN form"), ("emi3", "eMI3 form"), ("iso", "ISO form")):

@@ -1,4 +1,4 @@
-"""``sandbox`` and ``demo``: what runs without an account. The sandbox and the demo are the library's own."""
+"""``sandbox`` and ``demo``: the commands that need no account."""
 
 from __future__ import annotations
 
@@ -9,23 +9,19 @@ from typing import Any
 
 import click
 
-from ..charges.poller import Polling
-from ..errors import ConfigurationError
-from ..options import options_from_env
-from .command import command
-from .exit_codes import ExitCode
+from .. import ConfigurationError
+from .command import command, ema_id
 from .output import Output
-from .reporting import tell
-from .running import Interrupts, run_alone
+from .reporting import ExitCode, report_failure
+from .running import Interrupts, run_without_client
 from .settings import Settings
-from .values import ema_id
 
 _CARD = "NL-TNM-C00122045-K"
 
 
 @command("sandbox", connects=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 picks a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 selects a free port.")
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
@@ -33,14 +29,14 @@ _CARD = "NL-TNM-C00122045-K"
     show_default=True,
     help="Sandbox seconds per second.",
 )
-@click.option("--seed", type=int, default=2026, show_default=True, help="Of everything random.")
-@click.option("--stations", type=click.IntRange(0), default=3000, show_default=True, help="Stations it makes up.")
+@click.option("--seed", type=int, default=2026, show_default=True, help="Seed of the random data.")
+@click.option("--stations", type=click.IntRange(0), default=3000, show_default=True, help="Number of random stations.")
 @click.pass_obj
 def sandbox(settings: Settings, host: str, port: int, speed: float, seed: int, stations: int) -> ExitCode:
     """Run a sandbox of the service until Ctrl-C.
 
-    What it prints is an env file: `shell-ev sandbox > sandbox.env`, and in another terminal
-    `shell-ev --env-file sandbox.env nearby 52.37 4.89`. The credentials are made up and open nothing else.
+    The output is an env file: `shell-ev sandbox > sandbox.env`, and in another terminal
+    `shell-ev --env-file sandbox.env nearby 52.37 4.89`. The credentials are valid for the sandbox only.
     """
 
     async def work(interrupts: Interrupts) -> None:
@@ -66,26 +62,33 @@ def sandbox(settings: Settings, host: str, port: int, speed: float, seed: int, s
         finally:
             await running.close()
 
-    return run_alone(settings, work)
+    return run_without_client(settings, work)
 
 
 @command("demo")
-@click.option("--card", type=ema_id, metavar="CARD", help="EMA-ID of the charge card; needed with real credentials.")
+@click.option("--card", type=ema_id, metavar="CARD", help="EMA-ID of the charge card; required with real credentials.")
 @click.option("--near", nargs=2, type=float, metavar="LAT LON", default=(52.3731, 4.8932), show_default=True)
 @click.pass_obj
 def demo(settings: Settings, card: str | None, near: tuple[float, float]) -> ExitCode:
-    """Find, start, follow and stop: the library at work.
+    """Find a charger, start a charge, follow it and stop it.
 
-    Once with await and once blocking, against an embedded sandbox, unless credentials are set: then it starts and stops
-    a real charge, on --card.
+    Once with await and once blocking. Without credentials it runs against an embedded sandbox; with credentials it
+    starts and stops a real charge, on --card.
     """
     variables = ("SHELL_EV_CLIENT_ID", "SHELL_EV_CLIENT_SECRET")
     real = not settings.sandbox and (settings.ask or all(settings.environ.get(name) for name in variables))
     if real and card is None:
-        raise click.UsageError("with real credentials the demo starts a real charge: say on which --card")
-    given = options_from_env(settings.environ, settings.client_options()) if real else None
+        raise click.UsageError("with real credentials the demo starts a real charge: --card is required")
+    given: dict[str, Any] | None = None
+    if real:
+        from .. import AsyncShellEV
+
+        given = {"environ": settings.environ, **settings.client_options()}
+        # Raises ConfigurationError before the first line of output; nothing is connected.
+        AsyncShellEV.from_env(**given)
 
     async def work(interrupts: Interrupts) -> ExitCode:
+        from .. import Polling
         from ..demo import DemoFailed, Setting
         from ..demo import run as run_demo
 
@@ -93,13 +96,13 @@ def demo(settings: Settings, card: str | None, near: tuple[float, float]) -> Exi
         async with contextlib.AsyncExitStack() as stack:
             if settings.json:
                 stack.enter_context(contextlib.redirect_stdout(lines))
-            options = given if given is not None else await _sandboxed(settings, stack)
-            # The sandbox's hours pass in seconds: it has to be looked at accordingly often.
+            options = given if given is not None else await _sandbox_options(settings, stack)
+            # Charges of the sandbox last seconds, so it is polled more often.
             polling = Polling() if given is not None else Polling(eager=0.1, steady=0.1, patient=0.1, started=0.1)
             try:
                 await run_demo(Setting(card=card or _CARD, near=near, polling=polling, options=options))
             except DemoFailed as failure:
-                tell(settings, ExitCode.NO, kind="DemoFailed", message=f"the demo failed: {failure}")
+                report_failure(settings, ExitCode.NO, kind="DemoFailed", message=f"the demo failed: {failure}")
                 return ExitCode.NO
         if settings.json:
             Output(settings).document({"ok": True, "lines": lines.getvalue().splitlines()})
@@ -107,10 +110,10 @@ def demo(settings: Settings, card: str | None, near: tuple[float, float]) -> Exi
             print("All well: both charges were started, seen running, and stopped.")
         return ExitCode.OK
 
-    return run_alone(settings, work)
+    return run_without_client(settings, work)
 
 
-async def _sandboxed(settings: Settings, stack: contextlib.AsyncExitStack) -> dict[str, Any]:
+async def _sandbox_options(settings: Settings, stack: contextlib.AsyncExitStack) -> dict[str, Any]:
     from ..sandbox import Sandbox
 
     sandbox = await stack.enter_async_context(Sandbox())

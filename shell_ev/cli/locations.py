@@ -1,4 +1,4 @@
-"""``locations``: every location that matches, as they come in, in bounded memory."""
+"""``locations`` lists all matching locations as they arrive, ``markers`` the contents of a map view."""
 
 from __future__ import annotations
 
@@ -10,43 +10,40 @@ from typing import Any, Protocol
 
 import click
 
-from .. import geojson
-from ..models.locations import Location
-from .command import command
-from .exit_codes import ExitCode
-from .filters import COMMON, FORMAT_HELP, filter_options, given
-from .location_lines import Lines
-from .output import dumps, is_terminal, reconfigure
-from .places import CSV_COLUMNS, csv_row, csv_writer, location_shape
+from .. import Coordinates, Location, LocationMarker, MultiLocationMarker, SingleLocationMarker, geojson
+from .command import COMMON_FILTERS, FORMAT_HELP, command, filter_options, given_filters
+from .location_views import CSV_COLUMNS, LocationLines, csv_row, csv_writer, location_json, power
+from .output import Column, dumps, is_terminal, json_value, print_table, reconfigure_stdout
+from .reporting import ExitCode
 from .running import Run, run
 from .settings import Settings
 
-#: A pull that lasts longer than this gets a progress bar.
+#: Seconds until the progress display appears.
 _LONG = 1.0
 _REFRESH = 0.2
 
 
 @command("locations")
-@filter_options(*COMMON, "updated_since")
-@click.option("--limit", type=click.IntRange(min=1), metavar="NUMBER", help="Stop after so many.")
-@click.option("--per-page", type=int, metavar="NUMBER", help="Locations a request, 500 at most and if left out.")
-@click.option("--format", "written", type=click.Choice(["table", "json", "ndjson", "geojson", "csv"]), help=FORMAT_HELP)
+@filter_options(*COMMON_FILTERS, "updated_since")
+@click.option("--limit", type=click.IntRange(min=1), metavar="NUMBER", help="Number of locations at most.")
+@click.option("--per-page", type=int, metavar="NUMBER", help="Locations per request; default and maximum: 500.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "ndjson", "geojson", "csv"]), help=FORMAT_HELP)
 @click.pass_obj
 def locations(
-    settings: Settings, /, limit: int | None, per_page: int | None, written: str | None, **filters: Any
+    settings: Settings, /, limit: int | None, per_page: int | None, form: str | None, **filters: Any
 ) -> ExitCode:
-    """List every location that matches, while they come in.
+    """List all matching locations.
 
-    Fetches page after page and keeps one in memory. json is one document, ndjson one object a line; csv is UTF-8
-    whatever the terminal. A pull that fails on the way has written what came before.
+    One page at a time is in memory. json is one document, ndjson one object a line; csv is always UTF-8. After an
+    error the locations before it have been printed.
     """
-    settings.want(written)
-    form = "json" if settings.json and written is None else written or "table"
+    settings.set_format(form)
+    write = _WRITERS["json" if settings.json else form or "table"]
 
     async def work(run: Run) -> None:
-        found = run.ev.locations.iterate(with_operator_name=True, per_page=per_page, **given(filters))
+        found = run.client.locations.iterate(with_operator_name=True, per_page=per_page, **given_filters(filters))
         async with _progress(run) as counted:
-            await _WRITERS[form](_limited(found, limit, counted))
+            await write(_limited(found, limit, counted))
 
     return run(settings, work)
 
@@ -68,9 +65,9 @@ class _Write(Protocol):
 
 
 async def _table(found: AsyncIterator[Location]) -> None:
-    lines, headed = Lines(sys.stdout), False
+    lines, headed = LocationLines(sys.stdout), False
     async for location in found:
-        # Not before: a pull that fails at once has nothing to stand under it.
+        # Not earlier: a failure of the first page prints no titles.
         if not headed:
             print(lines.head())
             headed = True
@@ -82,14 +79,14 @@ async def _table(found: AsyncIterator[Location]) -> None:
 async def _json(found: AsyncIterator[Location]) -> None:
     before = '{"locations": [\n'
     async for location in found:
-        sys.stdout.write(before + dumps(location_shape(location)))
+        sys.stdout.write(before + dumps(location_json(location)))
         before = ",\n"
     sys.stdout.write("\n]}\n" if before == ",\n" else '{"locations": []}\n')
 
 
 async def _ndjson(found: AsyncIterator[Location]) -> None:
     async for location in found:
-        print(dumps(location_shape(location)))
+        print(dumps(location_json(location)))
 
 
 async def _geojson(found: AsyncIterator[Location]) -> None:
@@ -99,8 +96,8 @@ async def _geojson(found: AsyncIterator[Location]) -> None:
 
 
 async def _csv(found: AsyncIterator[Location]) -> None:
-    # A table that other programs read must not lose a letter to the terminal's encoding.
-    reconfigure(encoding="utf-8", newline="")
+    # CSV is read by programs: the encoding of the terminal must not change it.
+    reconfigure_stdout(encoding="utf-8", newline="")
     writer = csv_writer(sys.stdout)
     headed = False
     async for location in found:
@@ -117,7 +114,7 @@ _WRITERS: dict[str, _Write] = {"table": _table, "json": _json, "ndjson": _ndjson
 
 @contextlib.asynccontextmanager
 async def _progress(run: Run) -> AsyncGenerator[Callable[[], None]]:
-    """Count, and show the count on stderr once it takes long; where lines run over that very terminal they do."""
+    """Count locations and show the count on stderr, unless the locations themselves are printed on a terminal."""
     count = 0
 
     def counted() -> None:
@@ -139,7 +136,6 @@ async def _progress(run: Run) -> AsyncGenerator[Callable[[], None]]:
             console=run.out.console(sys.stderr),
             auto_refresh=False,
             transient=True,
-            # The data on stdout is none of its business.
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -156,3 +152,101 @@ async def _progress(run: Run) -> AsyncGenerator[Callable[[], None]]:
         showing.cancel()
         await asyncio.wait([showing])
     run.out.note(f"{count} locations")
+
+
+# Markers
+
+_MARKER_COLUMNS = (
+    Column("Marker"),
+    Column("Locations", right=True),
+    Column("EVSEs", right=True),
+    Column("Power", right=True),
+    Column("Status"),
+    Column("Lat", right=True),
+    Column("Lon", right=True),
+    Column("Operator", folds=12),
+    Column("Location uid"),
+)
+
+
+@command("markers")
+@click.option("--west", type=float, required=True, metavar="LON", help="Bounds of the view, in degrees (WGS 84).")
+@click.option("--south", type=float, required=True, metavar="LAT")
+@click.option("--east", type=float, required=True, metavar="LON")
+@click.option("--north", type=float, required=True, metavar="LAT")
+@click.option("--zoom", required=True, metavar="LEVEL", help="1 world, 5 continent, 10 city, 15 streets, 20 buildings.")
+@filter_options(*COMMON_FILTERS, "operator_name")
+@click.option("--format", "form", type=click.Choice(["table", "json", "geojson"]), help=FORMAT_HELP)
+@click.pass_obj
+def markers(
+    settings: Settings,
+    /,
+    west: float,
+    south: float,
+    east: float,
+    north: float,
+    zoom: str,
+    form: str | None,
+    **filters: Any,
+) -> ExitCode:
+    """List the markers of a map view: locations and clusters.
+
+    A cluster stands for locations that are close together at the zoom level.
+    """
+    settings.set_format(form)
+
+    async def work(run: Run) -> None:
+        answer = await run.client.locations.markers(
+            west=west,
+            south=south,
+            east=east,
+            north=north,
+            zoom=zoom,
+            with_operator_name=True,
+            with_max_power=True,
+            **given_filters(filters),
+        )
+        if form == "geojson":
+            run.out.line(geojson.dumps(answer.data))
+        elif run.out.json:
+            run.out.document({"markers": json_value(answer.data), "problems": list(answer.problems)})
+        else:
+            for problem in answer.problems:
+                run.out.note(f"could not be read: {problem}")
+            if answer.data:
+                print_table(run.out.console(), _MARKER_COLUMNS, [_marker_row(marker) for marker in answer.data])
+            else:
+                run.out.note("no markers match in this view")
+
+    return run(settings, work)
+
+
+def _marker_row(marker: LocationMarker) -> list[str]:
+    if isinstance(marker, SingleLocationMarker):
+        status = marker.status.value if marker.status is not None else "?"
+        count = "1" if marker.location_count is None else str(marker.location_count)
+        position = _position(marker.coordinates)
+        return [
+            "location",
+            count,
+            _number(marker.evse_count),
+            power(marker.max_power),
+            status,
+            *position,
+            marker.operator_name or "",
+            marker.location_uid or "?",
+        ]
+    if isinstance(marker, MultiLocationMarker):
+        position = _position(marker.coordinates)
+        counts = (_number(marker.location_count), _number(marker.evse_count))
+        return ["cluster", *counts, power(marker.max_power), "", *position, marker.operator_name or "", ""]
+    return [marker.marker_type or "?", "?", "?", "?", "?", "?", "?", "", ""]
+
+
+def _position(coordinates: Coordinates | None) -> tuple[str, str]:
+    position = coordinates.lon_lat if coordinates is not None else None
+    return ("?", "?") if position is None else (f"{position[1]:.5f}", f"{position[0]:.5f}")
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else str(value)

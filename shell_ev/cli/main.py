@@ -1,7 +1,4 @@
-"""The group ``shell-ev``, the table of its commands, and how whatever happens becomes an exit code.
-
-A command's module is imported when its name is used; nothing here imports aiohttp or rich.
-"""
+"""The command group ``shell-ev``, its table of commands, and the exit code of each outcome."""
 
 from __future__ import annotations
 
@@ -16,15 +13,13 @@ from typing import Any
 import click
 from click.shell_completion import shell_complete
 
-from .. import __version__
-from ..errors import ShellEVError
+from .. import ShellEVError, __version__
 from .command import SectionedGroup, shared_options
-from .exit_codes import ExitCode, Interrupted
-from .output import make_streams_lenient, say, silence
-from .reporting import report, tell
+from .output import discard, make_streams_lenient, print_error
+from .reporting import ExitCode, Interrupted, report_error, report_failure
 from .settings import PROGRAM, Settings
 
-#: Name of a command -> module and attribute that hold it, in the order of the help.
+#: Name of a command -> its module and attribute, in the order of the help.
 COMMANDS: dict[str, tuple[str, str]] = {
     "nearby": ("nearby", "nearby"),
     "charge": ("charge", "charge"),
@@ -33,20 +28,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("sessions", "show"),
     "active": ("sessions", "active"),
     "locations": ("locations", "locations"),
-    "markers": ("markers", "markers"),
+    "markers": ("locations", "markers"),
     "id": ("ids", "group"),
     "sandbox": ("local", "sandbox"),
     "demo": ("local", "demo"),
     "doctor": ("doctor", "doctor"),
 }
 
-#: Set by the shell when it asks what could come next.
+#: Set by the shell for completion.
 _COMPLETE = "_SHELL_EV_COMPLETE"
 
 _HELP = """Find a charger, start a charge, follow it, stop it: the Shell Recharge EV charging API.
 
-Credentials are SHELL_EV_CLIENT_ID and SHELL_EV_CLIENT_SECRET, from the environment, from an --env-file, or --ask. There
-is no option for them: everybody on the machine can see the options of a running command.
+Credentials are SHELL_EV_CLIENT_ID and SHELL_EV_CLIENT_SECRET, from the environment, from an --env-file, or with --ask
+from a prompt. There is no option for them: other users of the machine can see the options of a running command.
 
 Without an account: shell-ev nearby 52.37 4.89 --sandbox
 """
@@ -57,7 +52,7 @@ _EPILOG = """Exit codes: 0 done, 1 the answer is no, 2 usage, 3 set-up, 4 creden
 
 
 class Group(SectionedGroup):
-    """A group whose commands are imported when they are used."""
+    """A group that imports its commands on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the table."""
@@ -74,7 +69,7 @@ class Group(SectionedGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest the commands that may be meant."""
+        """Resolve a command; the error for an unknown one suggests similar names."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             close = difflib.get_close_matches(args[0], COMMANDS)
             meant = f"; did you mean {' or '.join(close)}?" if close else ""
@@ -92,7 +87,14 @@ group.params += shared_options(connects=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code."""
+    """Run the command line.
+
+    Args:
+        arguments: The words after the program's name; default: those of the process.
+
+    Returns:
+        The exit code.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     make_streams_lenient()
     settings = Settings()
@@ -100,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words, settings)
         sys.stdout.flush()
     except OSError as error:
-        return _unwritten(error, settings)
+        return _report_output_error(error, settings)
     return code
 
 
@@ -108,47 +110,47 @@ def _run(words: list[str], settings: Settings) -> int:
     if instruction := os.environ.get(_COMPLETE):
         return shell_complete(group, {}, PROGRAM, _COMPLETE, instruction)
     try:
-        # Not group.main(): that has ends of its own for a reader that left and for Ctrl-C.
+        # Not group.main(): its handling of Ctrl-C and of closed pipes differs.
         with group.make_context(PROGRAM, words, obj=settings) as context:
             outcome: Any = group.invoke(context)
         return outcome if isinstance(outcome, int) else ExitCode.OK
     except click.exceptions.Exit as ended:  # --help, --version
         return ended.exit_code
     except ShellEVError as error:
-        return report(error, settings)
+        return report_error(error, settings)
     except Interrupted as interrupted:
         return interrupted.code
     except click.Abort:
-        say("")  # the prompt's line is still open
+        print_error("")  # ends the line of the prompt
         return ExitCode.INTERRUPTED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
-        # It may not have come to the option itself.
+        # The error may come before --json was parsed.
         settings.json = settings.json or "--json" in words
-        return _misused(error, settings)
+        return _report_usage_error(error, settings)
     except OSError:
         raise
     except Exception as error:
         if settings.verbose > 1:
             traceback.print_exc()
-        tell(settings, ExitCode.INTERNAL, kind=type(error).__name__, message=f"mistake in shell_ev: {error!r}")
+        report_failure(settings, ExitCode.INTERNAL, kind=type(error).__name__, message=f"bug in shell_ev: {error!r}")
         return ExitCode.INTERNAL
 
 
-def _misused(error: click.ClickException, settings: Settings) -> ExitCode:
+def _report_usage_error(error: click.ClickException, settings: Settings) -> ExitCode:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
-    message = " ".join(error.format_message().split())
-    told = message if settings.json else f"{message.rstrip('.')}; see {path} --help"
-    tell(settings, ExitCode.USAGE, kind="UsageError", message=told, faults=[message])
+    fault = " ".join(error.format_message().split())
+    message = fault if settings.json else f"{fault.rstrip('.')}; see {path} --help"
+    report_failure(settings, ExitCode.USAGE, kind="UsageError", message=message, faults=[fault])
     return ExitCode.USAGE
 
 
-def _unwritten(error: OSError, settings: Settings) -> ExitCode:
-    """The output could not be written."""
-    silence(sys.stdout)
+def _report_output_error(error: OSError, settings: Settings) -> ExitCode:
+    discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return ExitCode.BROKEN_PIPE
-    tell(settings, ExitCode.OUTPUT, kind=type(error).__name__, message=f"the output could not be written: {error}")
+    message = f"the output could not be written: {error}"
+    report_failure(settings, ExitCode.OUTPUT, kind=type(error).__name__, message=message)
     return ExitCode.OUTPUT

@@ -1,4 +1,4 @@
-"""``nearby``: the chargers around a point, nearest first, with what is needed to start one."""
+"""``nearby``: the chargers around a point, nearest first, with prices and the EVSE ids to start."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ from typing import Any
 import attrs
 import click
 
-from .. import geojson
-from ..errors import ApiError, ShellEVError
-from ..models.locations import Location
-from .command import command
-from .exit_codes import ExitCode
-from .filters import COMMON, FORMAT_HELP, filter_options, given
-from .output import Output
-from .places import availability, location_shape, power, startable_ids
-from .prices import price_words
+from .. import ApiError, Location, ShellEVError, geojson
+from .command import COMMON_FILTERS, FORMAT_HELP, command, degrees, filter_options, given_filters
+from .location_views import availability, location_json, power, price_words, startable_ids
+from .output import Column, Output, print_table
+from .reporting import ExitCode
 from .running import Run, run
 from .settings import Settings
-from .tables import Column, print_table
-from .values import degrees
 
 _TARIFFS_AT_ONCE = 5
 _IDS_SHOWN = 4
@@ -29,12 +23,16 @@ _IDS_SHOWN = 4
 @command("nearby")
 @click.argument("latitude", metavar="LAT", type=degrees)
 @click.argument("longitude", metavar="LON", type=degrees)
-@click.option("--limit", type=int, metavar="NUMBER", help="At most so many; the service takes 25, and 100 at most.")
-@click.option("--available", is_flag=True, help="Only where something is free; --status Available.")
-@filter_options(*COMMON, "operator_name")
-@click.option("--provider", metavar="ID", help="Look up the prices of this provider (such as TNM), one request each.")
-@click.option("--all-evses", is_flag=True, help=f"Show every EVSE that can be started, not {_IDS_SHOWN} a location.")
-@click.option("--format", "written", type=click.Choice(["table", "json", "geojson"]), help=FORMAT_HELP)
+@click.option("--limit", type=int, metavar="NUMBER", help="Number of locations; default 25, maximum 100.")
+@click.option(
+    "--available", is_flag=True, help="Only locations with an available EVSE; the same as --status Available."
+)
+@filter_options(*COMMON_FILTERS, "operator_name")
+@click.option(
+    "--provider", metavar="ID", help="Add the prices of this provider, such as TNM: one request per location."
+)
+@click.option("--all-evses", is_flag=True, help=f"Show every available EVSE, not {_IDS_SHOWN} per location.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "geojson"]), help=FORMAT_HELP)
 @click.pass_obj
 def nearby(
     settings: Settings,
@@ -45,33 +43,33 @@ def nearby(
     available: bool,
     provider: str | None,
     all_evses: bool,
-    written: str | None,
+    form: str | None,
     **filters: Any,
 ) -> ExitCode:
     """List the chargers around a point, nearest first.
 
-    LAT and LON are degrees (WGS 84). The last column holds the EVSE ids that `charge` and `start` take, of EVSEs that
-    are free. V2 tells prices only to a --provider; V1 and V1_PASCAL tell them always.
+    LAT and LON are degrees (WGS 84). The last column has the ids of available EVSEs, as `charge` and `start` take
+    them. Prices: in V2 only with --provider, in V1 and V1_PASCAL always.
     """
-    settings.want(written)
+    settings.set_format(form)
     if available:
         filters["evse_status"] = (*filters["evse_status"], "Available")
 
     async def work(run: Run) -> None:
-        answer = await run.ev.locations.nearby(
-            latitude, longitude, limit=limit, with_operator_name=True, **given(filters)
+        answer = await run.client.locations.nearby(
+            latitude, longitude, limit=limit, with_operator_name=True, **given_filters(filters)
         )
         locations = list(answer.data)
         if provider is not None:
             locations = await _priced(run, locations, provider)
         placed = [(location.distance_km(latitude, longitude), location) for location in locations]
         placed.sort(key=lambda pair: (pair[0] is None, pair[0] or 0.0))
-        if written == "geojson":
+        if form == "geojson":
             run.out.line(geojson.dumps(location for _, location in placed))
         elif run.out.json:
-            shapes = [{"distance_km": distance, **location_shape(location)} for distance, location in placed]
+            found = [{"distance_km": distance, **location_json(location)} for distance, location in placed]
             point = {"latitude": latitude, "longitude": longitude}
-            run.out.document({**point, "locations": shapes, "problems": list(answer.problems)})
+            run.out.document({**point, "locations": found, "problems": list(answer.problems)})
         else:
             for problem in answer.problems:
                 run.out.note(f"could not be read: {problem}")
@@ -81,21 +79,21 @@ def nearby(
 
 
 async def _priced(run: Run, locations: list[Location], provider: str) -> list[Location]:
-    """The same locations with the tariffs of a provider; where these cannot be had, as they are."""
-    room = asyncio.Semaphore(_TARIFFS_AT_ONCE)
+    """The locations with the tariffs of a provider. One without an answer stays as it is."""
+    slots = asyncio.Semaphore(_TARIFFS_AT_ONCE)
 
-    async def look(location: Location) -> Location:
+    async def priced(location: Location) -> Location:
         if location.uid is None:
             return location
-        async with room:
+        async with slots:
             try:
-                found = (await run.ev.locations.get(location.uid, provider_id=provider)).data
+                answer = await run.client.locations.get(location.uid, provider_id=provider)
             except ApiError as error:
                 run.out.note(f"no prices of location {location.uid}: {error}")
                 return location
-        return _with_tariffs(location, found)
+        return _with_tariffs(location, answer.data)
 
-    tasks = [asyncio.ensure_future(look(location)) for location in locations]
+    tasks = [asyncio.ensure_future(priced(location)) for location in locations]
     try:
         return [await task for task in tasks]
     except (ShellEVError, asyncio.CancelledError):
@@ -106,7 +104,7 @@ async def _priced(run: Run, locations: list[Location], provider: str) -> list[Lo
 
 
 def _with_tariffs(location: Location, priced: Location) -> Location:
-    # States and the rest stay those of the one answer that all of them came in.
+    # Only tariffs are taken over: states come from one answer for all locations.
     tariffs = {connector.uid: connector.tariffs for evse in priced.evses for connector in evse.connectors}
     evses = tuple(
         attrs.evolve(
@@ -123,7 +121,7 @@ def _with_tariffs(location: Location, priced: Location) -> Location:
 
 def _print(out: Output, placed: list[tuple[float | None, Location]], all_evses: bool) -> None:
     if not placed:
-        out.note("nothing is near by that matches")
+        out.note("no locations match near by")
         return
     columns = [
         Column("Distance", right=True),
@@ -145,7 +143,7 @@ def _print(out: Output, placed: list[tuple[float | None, Location]], all_evses: 
         for distance, location in placed
     ]
     if not any(row[3] for row in rows):
-        # A column without a single word in it says less than none.
+        # An empty column is left out.
         del columns[3]
         rows = [row[:3] + row[4:] for row in rows]
     print_table(out.console(), columns, rows)

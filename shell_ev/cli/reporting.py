@@ -1,57 +1,162 @@
-"""How a command that failed says so: one line, or one JSON object, on stderr. Knows errors; knows no command."""
+"""Exit codes, and the report of a failed command: one line, or one JSON object, on stderr."""
 
 from __future__ import annotations
 
 import os
 import sys
+from enum import IntEnum
 from typing import Any
 
-from ..errors import ApiError, ChargePendingError, ShellEVError, ValidationError, one_line
-from .exit_codes import ExitCode, code_of
-from .output import dumps, is_terminal, say
+from .. import (
+    ApiError,
+    AuthenticationError,
+    ChargeFailedError,
+    ChargePendingError,
+    ConfigurationError,
+    EmaId,
+    ForbiddenError,
+    ResponseDecodeError,
+    ShellEVError,
+    TransportError,
+    UnauthorizedError,
+    ValidationError,
+)
+from .output import dumps, is_terminal, json_value, print_error, printable, shortened
 from .settings import PROGRAM, Settings
-from .shapes import plain
 
-#: Attributes of errors that go into the JSON object, null where an error does not have them.
+
+class ExitCode(IntEnum):
+    """Every exit code of ``shell-ev``; ``docs/command-line.md`` has the same table."""
+
+    OK = 0
+    NO = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    AUTHENTICATION = 4
+    REFUSED = 5
+    NO_ANSWER = 6
+    OUTCOME_UNKNOWN = 7
+    CHARGE_FAILED = 8
+    CHARGE_PENDING = 9
+    INTERNAL = 70
+    OUTPUT = 74
+    HUNG_UP = 129
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    TERMINATED = 143
+
+    @property
+    def meaning(self) -> str:
+        """The meaning, as in the documentation."""
+        return _MEANINGS[self]
+
+
+_STOPPED_FIRST = "a charge that the command had started was stopped first, except with `--keep-running`."
+
+_MEANINGS = {
+    ExitCode.OK: "Done.",
+    ExitCode.NO: "The answer is no: `id check` found an invalid id, `doctor` a fault, or `demo` failed.",
+    ExitCode.USAGE: "The command line, or a value on it, is not valid. Nothing was sent.",
+    ExitCode.CONFIGURATION: "The set-up is not valid: no credentials, a bad env file or option, no extra `cli`.",
+    ExitCode.AUTHENTICATION: "The service refused the credentials or the token (401, 403).",
+    ExitCode.REFUSED: "The service refused, failed, does not know the object, or its answer cannot be read.",
+    ExitCode.NO_ANSWER: "No answer: no connection, or a timeout. Nothing was started or stopped.",
+    ExitCode.OUTCOME_UNKNOWN: "**A car may be charging**: follow the message.",
+    ExitCode.CHARGE_FAILED: "The charge did not start; the message has the service's reason.",
+    ExitCode.CHARGE_PENDING: "The start was accepted, but the charge has not started in time: it may start yet.",
+    ExitCode.INTERNAL: "A bug in shell_ev; please report it with the output of `-vv`.",
+    ExitCode.OUTPUT: "The output could not be written, for example because the disk is full.",
+    ExitCode.HUNG_UP: f"SIGHUP, the terminal was closed; {_STOPPED_FIRST}",
+    ExitCode.INTERRUPTED: f"Ctrl-C (SIGINT); {_STOPPED_FIRST}",
+    ExitCode.BROKEN_PIPE: f"The reader of the output has closed it, as `head` does; {_STOPPED_FIRST}",
+    ExitCode.TERMINATED: f"SIGTERM; {_STOPPED_FIRST}",
+}
+
+
+class Interrupted(Exception):
+    """A signal ended the command, and nothing is left open."""
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+_CODES: tuple[tuple[tuple[type[ShellEVError], ...], ExitCode], ...] = (
+    ((ChargeFailedError,), ExitCode.CHARGE_FAILED),
+    ((ValidationError,), ExitCode.USAGE),
+    ((ConfigurationError,), ExitCode.CONFIGURATION),
+    ((AuthenticationError, UnauthorizedError, ForbiddenError), ExitCode.AUTHENTICATION),
+    ((TransportError,), ExitCode.NO_ANSWER),
+    ((ApiError, ResponseDecodeError), ExitCode.REFUSED),
+)
+
+
+def exit_code_of(error: ShellEVError) -> ExitCode:
+    """The exit code of a command that ends with this error."""
+    # A car that may be charging takes precedence over the class of the error.
+    if isinstance(error, ChargePendingError):
+        return ExitCode.CHARGE_PENDING
+    if error.outcome_unknown:
+        return ExitCode.OUTCOME_UNKNOWN
+    for kinds, code in _CODES:
+        if isinstance(error, kinds):
+            return code
+    return ExitCode.INTERNAL
+
+
+#: Attributes of errors in the JSON object; null for an error without the attribute.
 _FACTS = ("request_id", "session_id", "operation", "status_code", "code", "retry_after", "attempts")
 
 
-def report(error: ShellEVError, settings: Settings) -> ExitCode:
-    """Tell of an error of the library; the exit code."""
-    code = code_of(error)
-    tell(
+def report_error(error: ShellEVError, settings: Settings) -> ExitCode:
+    """Report an error of the library; the exit code."""
+    code = exit_code_of(error)
+    report_failure(
         settings,
         code,
         kind=type(error).__name__,
         message=str(error),
-        plainly=_plainly(error) + _look_with(code, settings),
+        text=_text(error) + _doctor_hint(code, settings),
         outcome_unknown=error.outcome_unknown,
         facts={name: getattr(error, name, None) for name in _FACTS},
         faults=list(getattr(error, "faults", ())),
-        errors=plain(getattr(error, "errors", ())),
+        errors=json_value(getattr(error, "errors", ())),
         next_commands=next_commands(error, settings),
     )
     return code
 
 
-def tell(
+def report_failure(
     settings: Settings,
     code: ExitCode,
     *,
     kind: str,
     message: str,
-    plainly: str | None = None,
+    text: str | None = None,
     outcome_unknown: bool = False,
     facts: dict[str, Any] | None = None,
     faults: list[str] | None = None,
     errors: list[Any] | None = None,
     next_commands: list[str] | None = None,
 ) -> None:
-    """Write the one line, or with ``--json`` the one object, of a command that failed."""
+    """Print the line, or with ``--json`` the object, of a failed command.
+
+    Args:
+        settings: The shared options.
+        code: Exit code of the command.
+        kind: Name of the error.
+        message: The error's message, for JSON.
+        text: The message for people; default: ``message``.
+        outcome_unknown: Whether a car may be charging.
+        facts: Attributes of the error.
+        faults: Faults of arguments.
+        errors: Error details of the service.
+        next_commands: Shell commands to run next.
+    """
     following = next_commands or []
     if settings.json:
         given = facts or {}
-        say(
+        print_error(
             dumps(
                 {
                     "error": {
@@ -68,53 +173,51 @@ def tell(
             )
         )
         return
-    alarm = f"{_loud('CAREFUL, A CAR MAY BE CHARGING', settings)}: " if outcome_unknown else ""
+    alarm = f"{_red('CAREFUL, A CAR MAY BE CHARGING', settings)}: " if outcome_unknown else ""
     what_next = f". Next: {'  or  '.join(following)}" if following else ""
-    say(f"{PROGRAM}: {alarm}{one_line(plainly or message, 1200)}{what_next}")
+    print_error(f"{PROGRAM}: {alarm}{shortened(text or message, 1200)}{what_next}")
 
 
-def _plainly(error: ShellEVError) -> str:
-    """The message without what is for programmers, or said already by the alarm in front of it."""
+def _text(error: ShellEVError) -> str:
+    """The message for people: without API names, and without the words of the alarm in front of it."""
     if isinstance(error, ChargePendingError):
         state = error.session.state if error.session is not None else None
         return f"session {error.session_id} has not started in time and may start yet; it is {state or 'not shown'}"
     if isinstance(error, ValidationError):
         return "; ".join(error.faults)
     notes: list[str] = getattr(error, "__notes__", [])
-    told = str(error).removeprefix("the car may still be charging: ")
-    return "; ".join([told, *_described(error), *notes])
+    message = str(error).removeprefix("the car may still be charging: ")
+    return "; ".join([message, *_descriptions(error), *notes])
 
 
-def _described(error: ShellEVError) -> list[str]:
-    """What the service said at length, as far as the error's own line does not say it."""
+def _descriptions(error: ShellEVError) -> list[str]:
+    """Descriptions of the service that are not part of the error's message."""
     details = error.errors if isinstance(error, ApiError) else ()
-    texts = [one_line(detail.description) for detail in details if detail.description]
+    texts = [printable(detail.description) for detail in details if detail.description]
     return [text for text in dict.fromkeys(texts) if text not in str(error)]
 
 
-def _look_with(code: ExitCode, settings: Settings) -> str:
-    """Where no answer came, the command that finds out why."""
+def _doctor_hint(code: ExitCode, settings: Settings) -> str:
     if code is not ExitCode.NO_ANSWER or settings.sandbox:
         return ""
     return f"; try: {settings.command('doctor')}"
 
 
-def _loud(text: str, settings: Settings) -> str:
+def _red(text: str, settings: Settings) -> str:
     plain = settings.no_color or os.environ.get("NO_COLOR") or not is_terminal(sys.stderr)
     return text if plain else f"\x1b[1;31m{text}\x1b[0m"
 
 
 def next_commands(error: ShellEVError, settings: Settings) -> list[str]:
-    """What to run after an error that leaves something open; the first is the one to begin with."""
+    """Shell commands to run after an error with an unknown outcome, the most important first."""
     if not error.outcome_unknown or settings.sandbox:
-        return []  # an embedded sandbox ended with the command
+        return []  # an embedded sandbox ends with the command
     session_id = getattr(error, "session_id", None)
     if session_id:
-        look, stop = settings.command("show", session_id), settings.command("stop", session_id)
-        return [look, stop] if isinstance(error, ChargePendingError) else [stop, look]
+        show, stop = settings.session_command("show", session_id), settings.session_command("stop", session_id)
+        return [show, stop] if isinstance(error, ChargePendingError) else [stop, show]
     arguments: dict[str, str] = getattr(error, "arguments", {})
     card = arguments.get("ev_charge_number")
-    # Here and not above: it takes the whole engine along, which a command that sends nothing does without.
-    from ..charges.reconcile import ema_id_of
-
-    return [settings.command("active", ema_id_of(card) or "EMA_ID")] if card else []
+    if not card:
+        return []
+    return [settings.command("active", card if EmaId.looks_like(card) else "EMA_ID")]

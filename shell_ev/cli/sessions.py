@@ -1,62 +1,61 @@
-"""``start``, ``stop``, ``show`` and ``active``: the charge in single steps.
-
-Knows how they look; what they do is the library's.
-"""
+"""``start``, ``stop``, ``show`` and ``active``: the single steps of a charge."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import ChargeNotStoppedError, NotFoundError, ShellEVError
-from ..models.charging import ChargeSession
-from ..wire.operations import STOP
-from .charge_events import state_words
-from .command import command
-from .exit_codes import ExitCode
-from .output import Output, printable
-from .running import Run, raise_if_open, run
-from .settings import Settings
-from .shapes import plain
-from .tables import Column, print_pairs, print_table
-from .values import clock, duration
+from .. import ChargeNotStoppedError, ChargeSession, NotFoundError, ShellEVError
+from .charge_views import state_words
+from .command import command, duration
+from .output import Column, Output, clock, json_value, print_pairs, print_table, printable
+from .reporting import ExitCode
+from .running import Run, run
+from .settings import Settings, check_session_id
 
 if TYPE_CHECKING:
-    from ..charges.charge import AsyncCharge
+    from .. import AsyncCharge
 
-_SESSION = click.argument("session_id", metavar="SESSION_ID")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Riding:
-    """Tells of errors that are ridden out, each kind once in a row."""
+def _session_argument(function: F) -> F:
+    """Add the argument SESSION_ID and the option --any-id."""
+    any_id = click.option("--any-id", is_flag=True, help="Accept a SESSION_ID that is not a UUID.")
+    return click.argument("session_id", metavar="SESSION_ID")(any_id(function))
+
+
+class ProblemReporter:
+    """Prints errors that polling tolerates, repeated ones once."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
-        self._told: str | None = None
+        self._last: str | None = None
 
     def __call__(self, session_id: str | None, error: ShellEVError) -> None:
-        text = f"{error}; going on"
+        text = f"{error}; trying again"
         if isinstance(error, NotFoundError):
-            # To a stop it says nothing: the session may have stopped already. To a look it does.
-            if error.operation == STOP.name:
+            # A stop gets 404 for a stopped session, too: only that of a poll is reported.
+            if error.operation == "charging.stop":
                 return
-            text = "the service does not know this session, perhaps not yet; going on"
+            text = "the service does not know this session, perhaps not yet; trying again"
         kind = text if isinstance(error, NotFoundError) else type(error).__name__
-        if kind != self._told:
+        if kind != self._last:
             self._out.note(text)
-        self._told = kind
+        self._last = kind
 
 
 @command("start")
 @click.argument("card", metavar="CARD")
 @click.argument("evse_id", metavar="EVSE")
-@click.option("--wait", is_flag=True, help="Wait until it has started, or failed to.")
+@click.option("--wait", is_flag=True, help="Wait until the charge has started or failed to start.")
 @click.option("--ema-id", metavar="EMA_ID", help="The card's EMA-ID, if CARD is not one: finds a lost start.")
 @click.option(
-    "--start-timeout", type=duration, metavar="TIME", default="3m", show_default=True, help="To see it start."
+    "--start-timeout", type=duration, metavar="TIME", default="3m", show_default=True, help="Limit for the start."
 )
 @click.pass_obj
 def start(
@@ -64,20 +63,23 @@ def start(
 ) -> ExitCode:
     """Start a charge and leave it running.
 
-    Accepted is not charging: --wait waits until the station has started. A start whose answer is lost is looked for,
-    and never sent twice. Ctrl-C before the session is known stops what may have come of it; after that the charge runs.
+    An accepted start is not yet charging: --wait waits until the station has started. A start is sent once; if its
+    answer is lost, the session is looked up. Ctrl-C before the session is known stops the charge; after that it keeps
+    running.
     """
 
     async def work(run: Run) -> None:
+        from .charge_flow import StartInterrupted, start_charge
+
+        reporter = ProblemReporter(run.out)
         try:
-            charge = await run.ev.start_charge(
-                card, evse_id, ema_id=ema_id, start_timeout=start_timeout, on_problem=_Riding(run.out)
+            charge = await start_charge(
+                run, card, evse_id, ema_id=ema_id, start_timeout=start_timeout, on_problem=reporter
             )
-        except asyncio.CancelledError as cancelled:
-            raise_if_open(cancelled, ev_charge_number=card, evse_id=evse_id)
-            raise
+        except StartInterrupted:
+            raise asyncio.CancelledError from None
         if not wait:
-            _accepted(run.out, charge)
+            _print_accepted(run.out, charge)
             run.out.note(f"accepted, not yet charging; to see and to stop it: {_next(settings, charge.session_id)}")
             return
         if not run.out.json:
@@ -88,43 +90,46 @@ def start(
             run.out.note(f"it may be charging; to see and to stop it: {_next(settings, charge.session_id)}")
             raise
         finally:
-            # Whatever comes of the waiting, the session goes on and must not be lost.
+            # Also after an error: the session must not be lost.
             if run.out.json:
-                _accepted(run.out, charge)
+                _print_accepted(run.out, charge)
         if not run.out.json:
             run.out.line(state_words(charge.state))
 
     return run(settings, work)
 
 
-def _accepted(out: Output, charge: AsyncCharge) -> None:
+def _print_accepted(out: Output, charge: AsyncCharge) -> None:
     if out.json:
         out.document(
-            {"session_id": charge.session_id, "request_id": charge.request_id, "session": plain(charge.session)}
+            {"session_id": charge.session_id, "request_id": charge.request_id, "session": json_value(charge.session)}
         )
     else:
         out.line(charge.session_id)
 
 
 def _next(settings: Settings, session_id: str) -> str:
-    return f"{settings.command('show', session_id)}  {settings.command('stop', session_id)}"
+    return f"{settings.session_command('show', session_id)}  {settings.session_command('stop', session_id)}"
 
 
 @command("stop")
-@_SESSION
-@click.option("--stop-timeout", type=duration, metavar="TIME", default="2m", show_default=True, help="To be stopped.")
+@_session_argument
+@click.option(
+    "--stop-timeout", type=duration, metavar="TIME", default="2m", show_default=True, help="Limit for the stop."
+)
 @click.pass_obj
-def stop(settings: Settings, session_id: str, stop_timeout: float) -> ExitCode:
-    """Stop a charge and wait until it is seen stopped.
+def stop(settings: Settings, session_id: str, any_id: bool, stop_timeout: float) -> ExitCode:
+    """Stop a charge and wait until it is stopped.
 
-    One that has stopped already is fine. A session that the service does not know is tried until --stop-timeout: a
-    fresh one may take a minute to show.
+    A charge that is stopped already is no error. A session that the service does not know is tried until
+    --stop-timeout: a new session may take a minute to appear.
     """
+    check_session_id(session_id, any_id=any_id)
 
     async def work(run: Run) -> None:
-        charge = run.ev.attach(session_id, stop_timeout=stop_timeout, on_problem=_Riding(run.out))
+        charge = run.client.attach(session_id, stop_timeout=stop_timeout, on_problem=ProblemReporter(run.out))
         try:
-            session = await charge.stopping()
+            session = await charge.stop(shield=False)
         except asyncio.CancelledError:
             raise ChargeNotStoppedError(
                 f"interrupted before session {session_id} was seen to stop",
@@ -132,7 +137,7 @@ def stop(settings: Settings, session_id: str, stop_timeout: float) -> ExitCode:
                 session=charge.session,
             ) from None
         if run.out.json:
-            run.out.document({"session_id": session_id, "session": plain(session)})
+            run.out.document({"session_id": session_id, "session": json_value(session)})
         else:
             _print_session(run.out, session or ChargeSession(id=session_id))
 
@@ -140,35 +145,34 @@ def stop(settings: Settings, session_id: str, stop_timeout: float) -> ExitCode:
 
 
 @command("show")
-@_SESSION
-@click.option("--follow", is_flag=True, help="Go on with each new state until it is over; Ctrl-C leaves it as it is.")
-@click.option("--every", type=duration, metavar="TIME", default="30s", show_default=True, help="How often to look.")
+@_session_argument
+@click.option("--follow", is_flag=True, help="Print each new state until the charge is over. Ctrl-C does not stop it.")
+@click.option("--every", type=duration, metavar="TIME", default="30s", show_default=True, help="Poll interval.")
 @click.pass_obj
-def show(settings: Settings, session_id: str, follow: bool, every: float) -> ExitCode:
+def show(settings: Settings, session_id: str, any_id: bool, follow: bool, every: float) -> ExitCode:
     """Show one charge session, running or ended."""
-    from ..charges.poller import Polling
+    check_session_id(session_id, any_id=any_id)
 
     async def work(run: Run) -> None:
-        charge = run.ev.attach(session_id, polling=Polling(started=every))
-        _show(run.out, await charge.refresh())
+        from .. import Polling
+
+        charge = run.client.attach(session_id, polling=Polling(started=every))
+        session = await charge.refresh()
+        if run.out.json:
+            run.out.document(json_value(session))
+        else:
+            _print_session(run.out, session)
         if not follow:
             return
         async for session in charge.changes():
             if run.out.json:
-                run.out.document(plain(session))
+                run.out.document(json_value(session))
             else:
                 run.out.line(f"{datetime.now():%H:%M:%S}  {state_words(session.state)}")
         if not charge.is_over:
             run.out.note("the service does not know this session any more")
 
     return run(settings, work)
-
-
-def _show(out: Output, session: ChargeSession) -> None:
-    if out.json:
-        out.document(plain(session))
-    else:
-        _print_session(out, session)
 
 
 @command("active")
@@ -178,10 +182,10 @@ def active(settings: Settings, ema_id: str) -> ExitCode:
     """List the running charge sessions of a card."""
 
     async def work(run: Run) -> None:
-        answer = await run.ev.charging.active(ema_id)
+        answer = await run.client.charging.active(ema_id)
         if run.out.json:
             run.out.document(
-                {"ema_id": ema_id, "sessions": plain(answer.data), "problems": list(answer.problems)},
+                {"ema_id": ema_id, "sessions": json_value(answer.data), "problems": list(answer.problems)},
             )
             return
         for problem in answer.problems:

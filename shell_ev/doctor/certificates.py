@@ -1,7 +1,4 @@
-"""A server's certificate: what is in it, and in words why it is not trusted.
-
-Knows OpenSSL's verdicts; opens connections through what it is handed.
-"""
+"""Server certificates: their contents, and in words why one is not trusted."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ import attrs
 from .streams import Stream, encrypt
 
 Opener = Callable[[], AbstractAsyncContextManager[Stream]]
-"""Opens a new connection to the server, through a proxy if one stands in between, before any TLS."""
+"""Opens a new connection to the server, through a proxy if there is one, without TLS."""
 
 # OpenSSL's X509_V_ERR_*.
 NOT_YET_VALID, EXPIRED = 9, 10
@@ -27,26 +24,32 @@ _WRONG_NAME, _WRONG_ADDRESS = 62, 64
 TIME_CODES = frozenset({NOT_YET_VALID, EXPIRED})
 NAME_CODES = frozenset({_WRONG_NAME, _WRONG_ADDRESS})
 TRUST_CODES = frozenset({_SELF_SIGNED, _SELF_SIGNED_ROOT, _NO_ISSUER, _NO_ISSUER_FIRST})
-#: X509_V_FLAG_NO_CHECK_TIME, which the ssl module has no name for.
+#: X509_V_FLAG_NO_CHECK_TIME; the ssl module has no name for it.
 _NO_CHECK_TIME = 0x200000
 
 
 @attrs.frozen
 class Certificate:
-    """What matters of a certificate."""
+    """The fields of a certificate that findings show."""
 
     subject: str
     issuer: str
     names: tuple[str, ...]
-    """Host names and addresses that it stands for."""
+    """Host names and addresses it is valid for."""
     not_before: datetime | None
     not_after: datetime | None
 
     @classmethod
     def of(cls, stream: Stream) -> Certificate | None:
-        """The certificate of a verified TLS session; None where the session did not ask for one."""
+        """The certificate of a verified TLS session; None for a session that did not request one."""
         raw = None if stream.tls is None else stream.tls.getpeercert()
         return _read(raw) if raw else None
+
+    def is_valid_at(self, moment: float) -> bool:
+        """Whether the certificate is valid at a time in Unix seconds."""
+        return (self.not_before is None or self.not_before.timestamp() <= moment) and (
+            self.not_after is None or moment <= self.not_after.timestamp()
+        )
 
 
 def _read(raw: dict[str, Any]) -> Certificate:
@@ -62,31 +65,31 @@ def _read(raw: dict[str, Any]) -> Certificate:
 def _name(parts: Any) -> str:
     fields = {key: str(value) for part in parts for key, value in part}
     words = [fields[key] for key in ("commonName", "organizationName") if key in fields]
-    return ", ".join(dict.fromkeys(words)) or "nobody named"
+    return ", ".join(dict.fromkeys(words)) or "(no name)"
 
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
 
 
-def blind_context() -> ssl.SSLContext:
-    """A context that trusts anybody: to look at a certificate, or at a clock; nothing is sent that matters."""
+def unverified_context() -> ssl.SSLContext:
+    """A context that verifies nothing, to read a certificate or a Date header. No credentials are sent over it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
-async def look_at(open_stream: Opener, host: str, seconds: float) -> Certificate | None:
-    """The certificate of a server that is not trusted; None when it cannot be had."""
+async def fetch_untrusted(open_stream: Opener, host: str, seconds: float) -> Certificate | None:
+    """The certificate of a server that is not trusted; None if it cannot be read."""
     try:
         async with open_stream() as stream:
-            await encrypt(stream, blind_context(), host, seconds)
+            await encrypt(stream, unverified_context(), host, seconds)
             der = stream.tls.getpeercert(binary_form=True) if stream.tls is not None else None
         if der is None:
             return None
-        # Python tells the fields of a verified certificate only: verify it against itself, whatever the date and name.
-        context = blind_context()
+        # Python decodes only verified certificates: verify it against itself, without date and name.
+        context = unverified_context()
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(cadata=der)
         context.verify_flags |= ssl.VerifyFlags(ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME)
@@ -94,47 +97,55 @@ async def look_at(open_stream: Opener, host: str, seconds: float) -> Certificate
             await encrypt(stream, context, host, seconds)
             return Certificate.of(stream)
     except Exception:
-        # It only makes the finding richer; the finding stands without it.
+        # The finding is complete without these details.
         return None
 
 
 def described(certificate: Certificate | None) -> str:
-    """A certificate in a few words, for the end of a sentence."""
+    """A certificate in brackets, for the end of a sentence."""
     if certificate is None:
         return ""
     until = f", valid until {certificate.not_after:%Y-%m-%d}" if certificate.not_after is not None else ""
     return f" (certificate for {certificate.subject}, issued by {certificate.issuer}{until})"
 
 
-def distrust(
+def explain_distrust(
     error: ssl.SSLCertVerificationError, host: str, certificate: Certificate | None, *, given: bool
 ) -> tuple[str, str]:
-    """Why a certificate is not trusted, and what to do. ``given``: the context is one that was given as ``ssl``."""
+    """Why a certificate is not trusted, and what to do.
+
+    Args:
+        error: The verification error.
+        host: Host name that was connected to.
+        certificate: The certificate, if it could be read.
+        given: Whether the context is one given as ``ssl=``.
+    """
     code = error.verify_code
     if code in TIME_CODES:
         return _out_of_time(code, certificate), (
-            "Whoever runs the server has to renew the certificate. If that cannot be, look at this machine's clock."
+            "The operator of the server has to renew the certificate. If it is renewed already, check this machine's "
+            "clock."
         )
     if code in NAME_CODES:
         names = ", ".join(certificate.names[:5]) if certificate is not None and certificate.names else "other hosts"
         return (
             f"the certificate is for {names} and not for {host}: wrong host name{described(certificate)}",
-            "Check the host in base_url (SHELL_EV_BASE_URL). If it is right, something else answers in its place: "
+            "Check the host in base_url (SHELL_EV_BASE_URL). If it is right, another server answers in its place: "
             "a proxy, a captive portal (log in to the network first), or a wrong entry in DNS or the hosts file.",
         )
     where = "the SSLContext given as ssl=" if given else "this machine"
     if code == _SELF_SIGNED:
         return (
             f"the certificate is self-signed and {where} does not trust it{described(certificate)}",
-            f"If the server is yours, trust its certificate: {_HOW}. If it should be Shell's, something on the way "
-            "answers in its place: do not trust it, ask whoever runs your network.",
+            f"If the server is yours, trust its certificate: {_HOW}. If it should be Shell's, another server answers "
+            "in its place: do not trust it, ask your network's administrator.",
         )
     if code in TRUST_CODES:
-        chain = "a chain that ends in an authority of its own" if code == _SELF_SIGNED_ROOT else "an unknown authority"
+        chain = "a chain with a self-signed root" if code == _SELF_SIGNED_ROOT else "an unknown authority"
         return (
             f"the certificate is signed by {chain}, which {where} does not trust{described(certificate)}",
-            f"{_no_authorities(given)}A company's proxy that opens TLS does this: get its authority's certificate "
-            f"(PEM) from whoever runs your network and trust it: {_HOW}.",
+            f"{_no_authorities(given)}A company's proxy that intercepts TLS does this: get its authority's "
+            f"certificate (PEM) from your network's administrator and trust it: {_HOW}.",
         )
     return (
         f"the certificate is not accepted: {error.verify_message}{described(certificate)}",
@@ -153,9 +164,9 @@ def _out_of_time(code: int, certificate: Certificate | None) -> str:
     return f"the certificate is not yet valid{f', not before {date:%Y-%m-%d %H:%M} UTC' if date else ''}"
 
 
-def trust() -> str:
-    """Where this Python looks for the authorities it trusts; empty when it finds none."""
-    # Typed as always there, and None where OpenSSL's place does not exist.
+def trust_paths() -> str:
+    """Paths where this Python finds the authorities it trusts; empty if there are none."""
+    # typeshed has no None here; Python returns it for a path that does not exist.
     paths: tuple[str | None, ...] = ssl.get_default_verify_paths()
     return ", ".join(path for path in paths[:2] if path)
 
@@ -165,7 +176,7 @@ def _no_authorities(given: bool) -> str:
         return ""
     named = os.environ.get("SSL_CERT_FILE")
     if named and not Path(named).is_file():
-        return "SSL_CERT_FILE names a file that is not there. "
-    if not trust():
+        return "SSL_CERT_FILE names a file that does not exist. "
+    if not trust_paths():
         return "This Python trusts no authority at all: install the system's certificates (ca-certificates). "
     return ""

@@ -1,7 +1,4 @@
-"""The way to one host, step by step: proxy, DNS, TCP.
-
-Knows what the outcome of a probe means and what to do about it; knows nothing of what is then said on the way.
-"""
+"""The checks of one host: proxy, DNS and TCP (:class:`Route`), then TLS, HTTP and clock (:class:`ServerProbe`)."""
 
 from __future__ import annotations
 
@@ -13,32 +10,48 @@ import ssl
 import time
 import urllib.request
 from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
 
 import attrs
 
 from ..core.proxies import proxy_for, proxy_in_environment
 from ..errors import ConfigurationError
-from .limits import Limits
-from .plan import Trouble, Verdict, ok, skip, warn
-from .proxying import Proxy, ask_through, tunnel
+from .certificates import TIME_CODES, Certificate, described, explain_distrust, fetch_untrusted, unverified_context
+from .clock import judge, offset
+from .plan import CheckFailed, Limits, Verdict, ok, skip, warn
 from .settings import DEFAULT, Settings
-from .streams import Attempt, Head, Origin, Stream, as_address, connected, look_up, try_address
+from .streams import (
+    Attempt,
+    Head,
+    NotHttp,
+    Origin,
+    Proxy,
+    Stream,
+    as_address,
+    ask,
+    ask_through,
+    connected,
+    encrypt,
+    look_up,
+    try_address,
+    tunnel,
+)
 
 Clock = Callable[[], float]
-_ITS_OWN = "This is the service's own host: check the network of this machine, a VPN, its DNS."
+_PUBLIC_HOST = "This is the service's own host: check the network of this machine, a VPN, its DNS."
 _BY_PROXY = "the proxy does that"
 
 
 @attrs.frozen
-class Heard:
-    """The head of an answer, and this machine's time (unix seconds) in the middle of the exchange."""
+class TimedResponse:
+    """The head of an answer and this machine's time, in Unix seconds, in the middle of the exchange."""
 
     head: Head
     local: float
 
 
 class Route:
-    """The way to one origin. Its checks are called in order; each leaves what the next needs."""
+    """Proxy, DNS and TCP checks of one origin. They run in order: each keeps what the next one needs."""
 
     def __init__(self, origin: Origin, settings: Settings, url_option: str, limits: Limits, now: Clock) -> None:
         if settings.config is None:
@@ -46,27 +59,27 @@ class Route:
         self.origin = origin
         self.config = settings.config
         self.check_url = ""
-        """What to check where the host could be the wrong one; the hosts of the environments are as they are."""
+        """Advice to check the host; empty for the built-in hosts, which are known to be right."""
         if settings.origin(url_option) != DEFAULT:
-            self.check_url = f"Check host and port in {settings.told(url_option)}. "
+            self.check_url = f"Check host and port in {settings.origin_of(url_option)}. "
         self.limits = limits
         self.now = now
         self._proxy: Proxy | None = None
         self._ignored: str | None = None
         self._addresses: list[str] = []
-        self.heard: Heard | None = None
-        """What a plain-http proxy let through: there the one request says both, that it does and what came."""
+        self.response: TimedResponse | None = None
+        """Answer through a plain-http proxy, which the proxy check already has."""
 
     async def proxy(self) -> Verdict:
-        """Which proxy is taken, if any, and whether it lets us through."""
+        """Which proxy is used, if any, and whether it connects to the origin."""
         origin = self.origin
         try:
             url = proxy_for(self.config, origin.url)
         except ConfigurationError as error:
-            raise Trouble(
+            raise CheckFailed(
                 f"{_variable(origin)} cannot be used: {error}",
-                "shell_ev speaks to http and https proxies, not to SOCKS. Name one of those, or make an exception for "
-                "this host with NO_PROXY.",
+                "shell_ev supports http and https proxies, not SOCKS. Set one of those, or make an exception for this "
+                "host with NO_PROXY.",
             ) from None
         if url is None:
             return self._no_proxy()
@@ -77,7 +90,7 @@ class Route:
                 pass
         else:
             head = await ask_through(proxy, origin, self.limits, self.context())
-            self.heard = Heard(head, (began + self.now()) / 2)
+            self.response = TimedResponse(head, (began + self.now()) / 2)
         source = "proxy=" if self.config.proxy is not None else _variable(origin)
         return ok(f"{origin.host} is reached through the proxy {proxy.origin.authority} (from {source})")
 
@@ -85,7 +98,7 @@ class Route:
         direct = f"none: {self.origin.host} is reached directly"
         if self.config.trust_env:
             if urllib.request.getproxies().get("all"):
-                return warn(f"{direct}; ALL_PROXY is set and not read", "Set HTTPS_PROXY if the proxy is to be used.")
+                return warn(f"{direct}; ALL_PROXY is set and not used", "Set HTTPS_PROXY if the proxy is to be used.")
             return ok(direct)
         try:
             named = proxy_in_environment(self.origin.url) is not None
@@ -95,24 +108,24 @@ class Route:
             return ok(direct)
         self._ignored = _variable(self.origin)
         return warn(
-            f"{direct}; {self._ignored} is set and not followed, as trust_env is not True",
-            f"If this network needs its proxy: trust_env=True follows {self._ignored}, proxy=... names one. "
+            f"{direct}; {self._ignored} is set and not used, as trust_env is not True",
+            f"If this network needs its proxy: trust_env=True uses {self._ignored}, proxy=... sets one. "
             "If not, nothing is wrong.",
         )
 
     async def dns(self) -> Verdict:
-        """The addresses behind the host name."""
+        """The addresses of the host name."""
         if self._proxy is not None:
             return skip(_BY_PROXY)
         host = self.origin.host
         if as_address(host) is not None:
             self._addresses = [host]
-            return ok(f"{host} is an address, there is nothing to look up")
+            return ok(f"{host} is an address and needs no look-up")
         began = time.monotonic()
         try:
             self._addresses = await look_up(host, self.origin.port, self.limits.look_up)
         except TimeoutError:
-            raise Trouble(
+            raise CheckFailed(
                 f"the look-up of the host name {host} got no answer within {self.limits.look_up:g} s",
                 f"The name server of this machine does not answer: check the network, a VPN, its DNS.{self._hint()}",
             ) from None
@@ -121,17 +134,17 @@ class Route:
         shown = ", ".join(self._addresses[:4]) + (" ..." if len(self._addresses) > 4 else "")
         return ok(f"{host} is {shown} ({_milliseconds(time.monotonic() - began)})")
 
-    def _unknown_name(self, error: Exception) -> Trouble:
+    def _unknown_name(self, error: Exception) -> CheckFailed:
         host = self.origin.host
         if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
-            return Trouble(
+            return CheckFailed(
                 f"the host name {host} cannot be looked up now (temporary failure in name resolution)",
-                f"Either there is no such name, or no name server can be asked. {self.check_url}"
+                f"Either there is no such name, or no name server answers. {self.check_url}"
                 f"Check the network, a VPN, its DNS.{self._hint()}",
             )
-        return Trouble(
+        return CheckFailed(
             f"unknown host name: {host} is not found in DNS",
-            (f"{self.check_url}An internal name may need a VPN." if self.check_url else _ITS_OWN) + self._hint(),
+            (f"{self.check_url}An internal name may need a VPN." if self.check_url else _PUBLIC_HOST) + self._hint(),
         )
 
     async def tcp(self) -> Verdict:
@@ -153,31 +166,31 @@ class Route:
         if any(isinstance(attempt.error, TimeoutError) for attempt in bad):
             return warn(
                 f"{seen}; {others}",
-                "The library goes on to the next address, but a silent one can cost time on each new connection: "
-                "IPv6 that leads nowhere is the usual cause.",
+                "The library then uses the next address, but a silent one can cost time on each new connection: "
+                "IPv6 without a route is the usual cause.",
             )
         return ok(f"{seen}; {others}")
 
-    def _unreachable(self, attempts: list[Attempt]) -> Trouble:
+    def _unreachable(self, attempts: list[Attempt]) -> CheckFailed:
         seconds = self.limits.connect
         tried = ", ".join(f"{attempt.address} {_failure(attempt, seconds)}" for attempt in attempts[:3])
         seen = f"no connection to port {self.origin.port}: {tried}"
         if all(isinstance(attempt.error, ConnectionRefusedError) for attempt in attempts):
-            advice = f"{self.check_url}Nothing listens there: the server does not run, or a firewall refuses for it."
+            advice = f"{self.check_url}Nothing listens there: the server is down, or a firewall refuses the connection."
         elif any(isinstance(attempt.error, TimeoutError) for attempt in attempts):
-            advice = f"{self.check_url}A host that is off, a firewall or a wrong route swallows what is sent there."
+            advice = f"{self.check_url}The host is off, or a firewall or a wrong route drops the packets."
         else:
             advice = f"{self.check_url}Check the network of this machine."
-        return Trouble(seen, advice + self._hint())
+        return CheckFailed(seen, advice + self._hint())
 
     def _hint(self) -> str:
         if self._ignored is None:
             return ""
-        return f" This network may want its proxy: {self._ignored} is set and not followed (trust_env=True follows it)."
+        return f" This network may need its proxy: {self._ignored} is set and not used (trust_env=True uses it)."
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncGenerator[Stream, None]:
-        """A new connection to the origin, before any TLS."""
+        """A new connection to the origin, without TLS."""
         if self._proxy is not None:
             async with tunnel(self._proxy, self.origin, self.limits, self.context()) as stream:
                 yield stream
@@ -186,12 +199,127 @@ class Route:
                 yield stream
 
     def context(self) -> ssl.SSLContext:
-        """What the client verifies servers with."""
+        """The context that the client verifies servers with."""
         return self.config.ssl if self.config.ssl is not None else ssl.create_default_context()
 
 
+class ServerProbe:
+    """TLS, HTTP and clock checks of the server at the end of a route. They run in order, as those of the route do."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._encrypted = False
+        self._response: TimedResponse | None = None
+
+    async def tls(self) -> Verdict:
+        """The TLS handshake. The certificate is verified as the client verifies it."""
+        origin = self._route.origin
+        if not origin.encrypted:
+            if origin.is_loopback:
+                return skip("plain http on this machine: nothing is encrypted")
+            return warn(
+                "plain http: the client secret and the tokens can be read in transit",
+                "Use an https URL.",
+            )
+        context = self._route.context()
+        try:
+            async with self._route.opened() as stream:
+                await encrypt(stream, context, origin.host, self._route.limits.handshake)
+                certificate = Certificate.of(stream)
+                version = stream.tls.version() if stream.tls is not None else None
+        except ssl.SSLCertVerificationError as error:
+            raise await self._untrusted(error) from None
+        except ssl.SSLError as error:
+            raise self._no_tls(error.reason or type(error).__name__) from None
+        except TimeoutError:
+            raise self._no_tls(f"no answer within {self._route.limits.handshake:g} s") from None
+        except OSError as error:
+            raise self._no_tls(f"the connection was lost ({type(error).__name__})") from None
+        self._encrypted = True
+        seen = f"{version}{described(certificate)}"
+        if context.verify_mode is ssl.CERT_NONE or not context.check_hostname:
+            return warn(
+                f"{seen}; the SSLContext given as ssl= does not verify the server",
+                "The secret can be read in transit: use ssl.create_default_context(), with cafile= for an authority of "
+                "your own.",
+            )
+        ends = None if certificate is None else certificate.not_after
+        if ends is not None and ends - datetime.fromtimestamp(self._route.now(), UTC) < self._route.limits.expiry:
+            return warn(seen, f"It expires on {ends:%Y-%m-%d}: the operator of the server has to renew it.")
+        return ok(seen)
+
+    async def _untrusted(self, error: ssl.SSLCertVerificationError) -> CheckFailed:
+        certificate = await fetch_untrusted(self._route.opened, self._route.origin.host, self._route.limits.handshake)
+        seen, advice = explain_distrust(
+            error, self._route.origin.host, certificate, given=self._route.config.ssl is not None
+        )
+        if error.verify_code in TIME_CODES:
+            # Expired certificate or wrong clock? The server's Date header decides.
+            with contextlib.suppress(OSError, EOFError, NotHttp, CheckFailed):
+                self._response = await self._ask(unverified_context())
+            if self._clock_is_why(certificate):
+                return CheckFailed(
+                    f"{seen} by this machine's clock; by the server's it is valid", "Set the clock first."
+                )
+        return CheckFailed(seen, advice)
+
+    def _clock_is_why(self, certificate: Certificate | None) -> bool:
+        ahead = self._ahead()
+        if ahead is None or certificate is None or abs(ahead) < self._route.limits.clock_wrong:
+            return False
+        return certificate.is_valid_at(self._route.now() - ahead)
+
+    def _no_tls(self, reason: str) -> CheckFailed:
+        if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
+            advice = f"{self._route.check_url}What listens on that port does not speak TLS: should it be http?"
+        else:
+            advice = f"{self._route.check_url}A firewall, or a proxy that intercepts TLS, can be the cause."
+        return CheckFailed(f"no TLS with {self._route.origin.authority}: {reason}", advice)
+
+    async def http(self) -> Verdict:
+        """A request without a token. Fails only if the answer is not HTTP: status and body are for the later checks."""
+        origin = self._route.origin
+        self._response = self._route.response
+        if self._response is None:
+            try:
+                self._response = await self._ask(self._route.context() if origin.encrypted else None)
+            except NotHttp as error:
+                raise CheckFailed(
+                    f"what listens at {origin.authority} does not speak HTTP: it answers {error}",
+                    f"{self._route.check_url}Another service listens on that port.",
+                ) from None
+            except (OSError, EOFError, CheckFailed):
+                return skip("no answer to a request without a token")
+        return ok(f"{origin.authority} answers, with {self._response.head.status} to a request without a token")
+
+    async def clock(self) -> Verdict:
+        """This machine's clock compared with the server's."""
+        origin = self._route.origin
+        if self._response is None:
+            if origin.encrypted and not self._encrypted:
+                return skip("not tried: tls failed")
+            return skip("no HTTP answer to read the time from")
+        ahead = self._ahead()
+        if ahead is None:
+            return skip(f"{origin.host} sends no Date header")
+        return judge(ahead, origin.host, self._route.limits)
+
+    def _ahead(self) -> float | None:
+        return None if self._response is None else offset(self._response.local, self._response.head.headers)
+
+    async def _ask(self, context: ssl.SSLContext | None) -> TimedResponse:
+        origin, limits, now = self._route.origin, self._route.limits, self._route.now
+        async with self._route.opened() as stream:
+            if context is not None:
+                await encrypt(stream, context, origin.host, limits.handshake)
+            began = now()
+            lines = ("GET / HTTP/1.1", f"Host: {origin.authority}", "Accept: application/json")
+            head = await ask(stream, lines, limits.hello)
+            return TimedResponse(head, (began + now()) / 2)
+
+
 def _variable(origin: Origin) -> str:
-    """The variable that names a proxy for this origin, as it is spelt in this environment."""
+    """Name of the setting that defines a proxy for this origin."""
     name = f"{origin.scheme}_proxy"
     named = urllib.request.getproxies_environment()
     return name.upper() if origin.scheme in named else "the proxy in the system's settings"

@@ -168,7 +168,7 @@ class RawServer:
         seen = self._read(number, request)
         fault = seen.fault = self._fault(seen)
         self.requests.append(seen)
-        status, body = await self._carry_out(seen, request, fault)
+        status, body = await self._run(seen, request, fault)
         if fault.answer_after:
             await asyncio.sleep(fault.answer_after)
         headers = self._headers()
@@ -240,7 +240,7 @@ class RawServer:
 
     # What becomes of it
 
-    async def _carry_out(self, seen: Seen, request: HttpRequest, fault: Fault) -> tuple[int, bytes]:
+    async def _run(self, seen: Seen, request: HttpRequest, fault: Fault) -> tuple[int, bytes]:
         handle: Callable[[Seen, Fault], tuple[int, dict[str, Any]]] = getattr(self, f"_{seen.operation}")
         if not fault.effect and seen.operation in ("start", "stop"):
             status, envelope = 200, self._envelope(seen, fault, None)

@@ -1,4 +1,4 @@
-"""Commands in processes of their own, and what else the tests of this room share."""
+"""Commands in their own processes, and values that the tests of the command line share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import attrs
 
 ROOT = Path(__file__).parents[2]
 CARD, EVSE = "NL-TNM-C00122045-K", "NL*TNM*E02003451*0"
-#: What must never be seen; the sandbox's secret in all of these tests.
+#: The sandbox's secret in all of these tests; no output may contain it.
 SECRET = "pl4nted-s3cret-Zq7"
 HARD_LIMIT = 40.0
 
 
 @attrs.frozen
 class Result:
-    """How a command ended."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -28,7 +28,7 @@ class Result:
 
 
 class Process:
-    """A command in a process of its own."""
+    """A command in its own process."""
 
     def __init__(self, words: tuple[str, ...], variables: dict[str, str], **how: Any) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SHELL_EV_", "PYTHON"))}
@@ -51,19 +51,19 @@ class Process:
         self._limit.start()
 
     def until(self, text: str) -> str:
-        """Read lines until one holds that text: how a test knows that the command has come so far."""
+        """Read lines until one contains the text."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.seen += line
             if text in line:
                 return line
-        raise AssertionError(f"{text!r} never came: {self.seen!r}, {self.process.communicate()[1]!r}")
+        raise AssertionError(f"{text!r} did not appear: {self.seen!r}, {self.process.communicate()[1]!r}")
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
     def ends(self) -> Result:
-        """Wait for the end."""
+        """Wait until the command ends."""
         out, err = self.process.communicate(timeout=HARD_LIMIT + 5)
         self._limit.cancel()
         out, err = self.seen + (out or ""), err or ""

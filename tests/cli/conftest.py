@@ -1,4 +1,4 @@
-"""A sandbox in a thread, and two ways to run a command against it: in this process, and in one of its own."""
+"""A sandbox in a thread, and fixtures that run commands against it, in this process or in their own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def listening() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(listening: Sandbox) -> Iterator[Sandbox]:
-    """As good as new: no faults, no delays, and no charge left running by the test before."""
+    """The sandbox without faults, delays and running charges of earlier tests."""
     listening.faults.clear()
     listening.start_delay = listening.stop_delay = 0.0
     listening.show_sessions_after = 0.0
@@ -36,7 +36,7 @@ def sandbox(listening: Sandbox) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def variables(sandbox: Sandbox) -> dict[str, str]:
-    """What the environment says in these tests."""
+    """The environment variables of these tests."""
     return {
         "SHELL_EV_BASE_URL": sandbox.url,
         "SHELL_EV_CLIENT_ID": sandbox.client_id,
@@ -47,7 +47,7 @@ def variables(sandbox: Sandbox) -> dict[str, str]:
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of whoever runs the tests."""
+    """Remove the variables of the environment that the tests run in."""
     for name in list(os.environ):
         if name.startswith("SHELL_EV_") or name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
@@ -55,7 +55,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """A command's signal handlers stay to the end of its process; this process goes on."""
+    """Restore the signal handlers: a command leaves its own in place until its process ends."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     yield
@@ -90,7 +90,7 @@ def cli(
 
 @pytest.fixture
 def process(variables: dict[str, str]) -> Iterator[Callable[..., Process]]:
-    """Start a command in a process of its own, against the sandbox unless told otherwise; ``None`` unsets."""
+    """Start a command in its own process, by default against the sandbox; an empty variable is unset."""
     started: list[Process] = []
 
     def start(*words: str, env: dict[str, str] | None = None, **how: Any) -> Process:
@@ -104,7 +104,7 @@ def process(variables: dict[str, str]) -> Iterator[Callable[..., Process]]:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Wait for something that is about to be true."""
+    """Wait until a condition is true."""
 
     def wait(holds: Callable[[], bool]) -> None:
         pause = threading.Event()
@@ -112,6 +112,6 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
             if holds():
                 return
             pause.wait(0.005)
-        raise AssertionError("it never came true")
+        raise AssertionError("the condition did not become true")
 
     return wait

@@ -1,4 +1,4 @@
-"""Commands on a terminal of their own, as a person would run them."""
+"""Commands on a pseudo terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import time
 
 from cli_processes import HARD_LIMIT, ROOT, SECRET
 
-#: Makes the terminal the controlling one: Ctrl-C becomes a signal, and so does hanging up.
+#: Makes the terminal the controlling one, so that Ctrl-C and closing it send signals.
 _LAUNCHER = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
     "os.execv(sys.executable, [sys.executable, '-W', 'error', '-m', 'shell_ev', *sys.argv[1:]])"
@@ -24,7 +24,7 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Terminal:
-    """A command on a pseudo terminal of so many columns."""
+    """A command on a pseudo terminal with this number of columns."""
 
     def __init__(self, *words: str, variables: dict[str, str], columns: int = 100, stdout: int | None = None) -> None:
         self._ours, theirs = os.openpty()
@@ -49,14 +49,14 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What was seen, without escape sequences."""
+        """The output so far, without escape sequences."""
         return _ESCAPE.sub("", self.seen)
 
     def until(self, text: str) -> None:
-        """Read until the text was seen."""
+        """Read until the text appears."""
         ends_at = time.monotonic() + HARD_LIMIT
         while text not in self.text:
-            assert self._read(ends_at), f"{text!r} never came: {self.text!r}"
+            assert self._read(ends_at), f"{text!r} did not appear: {self.text!r}"
 
     def type(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
@@ -67,7 +67,7 @@ class Terminal:
         self._ours = -1
 
     def has_ended_within(self, seconds: float) -> bool:
-        """Whether it has, once so much time has passed at the most."""
+        """Whether the command ends within this time."""
         try:
             self.process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:

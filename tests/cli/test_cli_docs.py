@@ -1,4 +1,4 @@
-"""docs/command-line.md says what the code does: commands parse, codes and shapes are those there are."""
+"""docs/command-line.md agrees with the code: command lines parse, exit codes and JSON keys are the same."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import click
 import pytest
 from cli_processes import CARD, EVSE, ROOT, Result
 
+from shell_ev import ENVIRONMENT_VARIABLES
 from shell_ev.cli.command import SharedOption, shared_options
-from shell_ev.cli.env_file import VARIABLES, read_env_file
-from shell_ev.cli.exit_codes import ExitCode
 from shell_ev.cli.main import COMMANDS, group
-from shell_ev.cli.settings import Settings
+from shell_ev.cli.reporting import ExitCode
+from shell_ev.cli.settings import Settings, read_env_file
 
 PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -39,7 +39,7 @@ def words_of(line: str) -> list[str]:
 
 
 def parse(command: click.Command, name: str, words: list[str], parent: click.Context | None) -> Iterator[str]:
-    """Parse as the command line would, without doing anything; the names of the commands on the way."""
+    """Parse without running anything; the names of the commands."""
     with command.make_context(name, list(words), parent=parent, obj=Settings()) as context:
         if not isinstance(command, click.Group):
             return
@@ -52,55 +52,55 @@ def parse(command: click.Command, name: str, words: list[str], parent: click.Con
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_command_line_of_the_page_parses(line: str) -> None:
+def test_every_documented_command_line_parses(line: str) -> None:
     program, *words = words_of(line)
     assert program == "shell-ev"
     assert list(parse(group, "shell-ev", words, None))
 
 
-def test_the_page_shows_every_command() -> None:
+def test_every_command_is_documented() -> None:
     shown = {next(parse(group, "shell-ev", words_of(line)[1:], None)) for line in LINES}
     assert shown == set(COMMANDS)
-    # `doctor` has a section of its own, at the end.
+    # `doctor` has its own section, at the end.
     assert {"id check"} | (shown - {"id", "doctor"}) == set(re.findall(r"^### (.+)$", PAGE, re.MULTILINE))
 
 
-def test_a_line_that_does_not_parse_would_be_found() -> None:
+def test_the_parser_of_these_tests_refuses_an_unknown_option() -> None:
     with pytest.raises(click.UsageError):
         list(parse(group, "shell-ev", words_of("shell-ev nearby 1 2 --nonsense 3"), None))
 
 
-def test_the_table_of_exit_codes_is_that_of_the_code() -> None:
+def test_the_documented_exit_codes_are_those_of_the_code() -> None:
     rows = re.findall(r"^\| (\d+) \| (.+) \|$", PAGE, re.MULTILINE)
     assert [(int(code), meaning) for code, meaning in rows] == [(int(code), code.meaning) for code in ExitCode]
 
 
-def test_the_table_of_shared_options_is_complete() -> None:
+def test_every_shared_option_and_variable_is_documented() -> None:
     options = [parameter for parameter in shared_options(connects=True) if isinstance(parameter, SharedOption)]
     rows = " ".join(re.findall(r"^\| (`-.+?`) \|", PAGE, re.MULTILINE))
     assert all(option.opts[-1] in rows or option.opts[0] in rows for option in options)
-    assert all(variable in PAGE for variable in VARIABLES)
+    assert all(variable in PAGE for variable in ENVIRONMENT_VARIABLES)
 
 
-def test_the_env_file_of_the_page_can_be_read(tmp_path: Path) -> None:
+def test_the_documented_env_file_is_valid(tmp_path: Path) -> None:
     text = next(text for language, text in BLOCKS if language == "sh" and "DATABASE_URL" in text)
     (tmp_path / "page.env").write_text(text)
     assert read_env_file(str(tmp_path / "page.env")) == {
         "SHELL_EV_CLIENT_ID": "abc123",
-        "SHELL_EV_CLIENT_SECRET": 'taken as it is: "$&# and \\ too',
+        "SHELL_EV_CLIENT_SECRET": 'taken literally: "$&# and \\ too',
         "SHELL_EV_ENVIRONMENT": "test",
     }
 
 
 def shape(value: Any) -> Any:
-    """The keys of a document, all the way down; lists by their first item."""
+    """The keys of a document at every level; lists by their first item."""
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     return [shape(value[0])] if isinstance(value, list) and value else None
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two shapes agree wherever both have something to show."""
+    """Whether two shapes agree wherever neither is null."""
     if isinstance(left, dict) and isinstance(right, dict):
         return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
@@ -108,7 +108,7 @@ def same(left: Any, right: Any) -> bool:
     return left is None or right is None
 
 
-def test_the_json_of_the_page_has_the_shape_of_what_is_printed(cli: Callable[..., Result]) -> None:
+def test_the_documented_json_has_the_keys_of_the_output(cli: Callable[..., Result]) -> None:
     printed: dict[str, Any] = {
         "error": json.loads(cli("show", "x", "--json").err),
         "id": json.loads(cli("id", "check", CARD, "--json").out),

@@ -1,4 +1,4 @@
-"""The group: help, versions, mistakes on the command line, what is imported, and life without the extra."""
+"""The command group: help, version, usage errors, imports, and the missing extra."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from cli_processes import CARD, EVSE, ROOT, Process, Result
 
 import shell_ev
-from shell_ev.cli.exit_codes import ExitCode
 from shell_ev.cli.main import COMMANDS, group
+from shell_ev.cli.reporting import ExitCode
 
 Cli = Callable[..., Result]
 Start = Callable[..., Process]
@@ -30,20 +30,20 @@ def test_help_names_every_command_and_how_credentials_are_given(bare: Cli) -> No
     assert bare() == done
 
 
-def test_help_of_every_command(bare: Cli) -> None:
+def test_every_command_has_a_help_without_an_option_for_secrets(bare: Cli) -> None:
     for name in COMMANDS:
         done = bare(name, "--help")
         assert (done.code, done.err) == (0, ""), name
         assert "--json" in done.out, name
-        # Not one that would show in the list of processes.
+        # An option would show the secret in the list of processes.
         assert "secret" not in done.out.lower().replace("shell_ev_client_secret", ""), name
 
 
-def test_version(bare: Cli) -> None:
+def test_version_prints_the_version_of_the_library(bare: Cli) -> None:
     assert bare("--version").out == f"shell-ev {shell_ev.__version__}\n"
 
 
-def test_every_command_of_the_table_is_one() -> None:
+def test_every_entry_of_the_command_table_is_a_command() -> None:
     context = click.Context(group)
     for name in COMMANDS:
         found = group.get_command(context, name)
@@ -52,29 +52,29 @@ def test_every_command_of_the_table_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (("nearbuy",), "there is no command 'nearbuy'; did you mean nearby?; see shell-ev --help"),
         (("show",), "Missing argument 'SESSION_ID'; see shell-ev show --help"),
         (("show", "--tiemout", "3", "x"), "No such option"),
         (("nearby", "north", "4"), "'north' is not a number of degrees such as 52.3731"),
-        (("charge", CARD, EVSE, "--stop-after", "30"), "'30' is not a length of time such as 45s, 30m or 1h30m"),
+        (("charge", CARD, EVSE, "--stop-after", "30"), "'30' is not a duration such as 45s, 30m or 1h30m"),
         (("--timeout", "0", "active", CARD), "--timeout"),
         (("--environment", "moon", "active", CARD), "--environment"),
         (("id", "check"), "Missing argument 'TEXT...'"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_line(bare: Cli, words: tuple[str, ...], told: str) -> None:
+def test_a_usage_error_is_one_line(bare: Cli, words: tuple[str, ...], expected: str) -> None:
     done = bare(*words)
     assert done.code == ExitCode.USAGE
     assert done.out == ""
     assert done.err.count("\n") == 1
     assert done.err.startswith("shell-ev: ")
-    assert told in done.err
+    assert expected in done.err
 
 
 @pytest.mark.parametrize("words", [("--json", "show"), ("show", "--json"), ("active", "--json", "--nonsense", CARD)])
-def test_a_mistake_on_the_command_line_is_an_object_with_json(bare: Cli, words: tuple[str, ...]) -> None:
+def test_a_usage_error_is_an_object_with_json(bare: Cli, words: tuple[str, ...]) -> None:
     done = bare(*words)
     assert (done.code, done.out) == (ExitCode.USAGE, "")
     error = json.loads(done.err)["error"]
@@ -86,7 +86,7 @@ def test_shared_options_stand_before_or_after_the_command(cli: Cli, sandbox: obj
     assert "DEBUG" in cli("-vv", "active", CARD).err
     assert "DEBUG" in cli("active", CARD, "-v", "--verbose").err
     assert "DEBUG" not in cli("active", CARD, "-v").err
-    # The later one wins, and one left out after the name does not undo the one before it.
+    # The later one takes precedence; a missing one does not reset the earlier one.
     assert cli("--api-version", "v1", "active", CARD, "--api-version", "v2").code == 0
 
 
@@ -99,7 +99,7 @@ def test_shared_options_stand_before_or_after_the_command(cli: Cli, sandbox: obj
         (f"id check {CARD}", {"aiohttp", "asyncio", "rich", "shell_ev.client"}),
     ],
 )
-def test_what_sends_nothing_starts_fast(words: str, heavy: set[str]) -> None:
+def test_commands_that_send_nothing_import_no_heavy_module(words: str, heavy: set[str]) -> None:
     script = (
         "import sys\n"
         "from shell_ev.__main__ import main\n"
@@ -124,10 +124,10 @@ def test_importing_the_library_imports_no_click_and_no_rich() -> None:
 
 
 @pytest.mark.parametrize("present", [[], ["click"], ["rich"]])
-def test_without_the_extra_one_line_says_how_to_get_it(tmp_path: Path, present: list[str]) -> None:
+def test_without_the_extra_one_line_says_how_to_install_it(tmp_path: Path, present: list[str]) -> None:
     for name in present:
         (tmp_path / f"{name}.py").write_text("")
-    # -S: nothing that is installed can be seen.
+    # -S hides installed packages.
     done = subprocess.run(
         [sys.executable, "-S", "-m", "shell_ev", "nearby", "1", "2"],
         env={"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
@@ -139,7 +139,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(tmp_path: Path, present: 
     assert (done.returncode, done.stdout) == (ExitCode.CONFIGURATION, "")
 
 
-def test_completion_scripts_come_from_click(process: Start) -> None:
+def test_shell_completion_works(process: Start) -> None:
     done = process(env={"_SHELL_EV_COMPLETE": "bash_source"}).ends()
     assert done.code == 0
     assert "_SHELL_EV_COMPLETE=bash_complete" in done.out
@@ -147,13 +147,13 @@ def test_completion_scripts_come_from_click(process: Start) -> None:
     assert process(env=words).ends().out == "plain,locations\n"
 
 
-def test_a_mistake_of_ours_is_one_line_and_a_code_of_its_own(bare: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_one_line_and_exits_with_70(bare: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("never")
 
-    monkeypatch.setattr("shell_ev.cli.ids.read", broken)
+    monkeypatch.setattr("shell_ev.cli.ids.readings_of", broken)
     done = bare("id", "check", CARD)
     assert done.code == ExitCode.INTERNAL
-    assert done.err == "shell-ev: mistake in shell_ev: ZeroDivisionError('never')\n"
-    monkeypatch.setattr("traceback.print_exc", lambda: print("where it was", file=sys.stderr))
-    assert bare("id", "check", "-vv", CARD).err.startswith("where it was\n")
+    assert done.err == "shell-ev: bug in shell_ev: ZeroDivisionError('never')\n"
+    monkeypatch.setattr("traceback.print_exc", lambda: print("a traceback", file=sys.stderr))
+    assert bare("id", "check", "-vv", CARD).err.startswith("a traceback\n")

@@ -1,4 +1,4 @@
-"""What needs no account: ``id check``, ``sandbox``, ``demo``, and ``--sandbox``."""
+"""The commands that need no account: ``id check``, ``sandbox``, ``demo``, and the option ``--sandbox``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cli_processes import CARD, EVSE, Process, Result
 
-from shell_ev.cli.exit_codes import ExitCode
+from shell_ev.cli.reporting import ExitCode
 from shell_ev.sandbox import Fault, Sandbox
 
 Cli = Callable[..., Result]
@@ -20,7 +20,7 @@ Start = Callable[..., Process]
 NO_SERVICE = {"SHELL_EV_BASE_URL": "", "SHELL_EV_CLIENT_ID": "", "SHELL_EV_CLIENT_SECRET": ""}
 
 
-def test_an_ema_id_part_by_part(bare: Cli) -> None:
+def test_id_check_shows_the_parts_of_an_ema_id(bare: Cli) -> None:
     done = bare("id", "check", "nltnmc00122045")
     assert (done.code, done.err) == (0, "")
     assert [" ".join(line.split()) for line in done.out.splitlines()] == [
@@ -28,13 +28,13 @@ def test_an_ema_id_part_by_part(bare: Cli) -> None:
         "country NL two letters",
         "provider TNM party id, within the country",
         "contract C00122045 C, then 8 characters",
-        "check digit K left out in the text; this is what it is",
+        "check digit K computed; the text has none",
         "in full NL-TNM-C00122045-K",
         "compact NLTNMC00122045K",
         "DIN form NL-TNM-012204-5",
         "ISO form NL-TNM-000122045-U",
     ]
-    assert "check digit  K                    right\n" in bare("id", "check", CARD).out
+    assert "check digit  K                    correct\n" in bare("id", "check", CARD).out
 
 
 @pytest.mark.parametrize(
@@ -46,17 +46,17 @@ def test_an_ema_id_part_by_part(bare: Cli) -> None:
         ("NL*TNM*012204*6", "NL-TNM-012204-5"),
     ],
 )
-def test_a_wrong_check_digit_is_told_with_the_right_one(bare: Cli, text: str, suggestion: str) -> None:
+def test_id_check_suggests_the_correct_check_digit(bare: Cli, text: str, suggestion: str) -> None:
     done = bare("id", "check", text)
     assert (done.code, done.err) == (ExitCode.NO, "")
     assert f"did you mean {suggestion}?" in done.out
     assert bare("id", "check", suggestion).code == 0
-    told = json.loads(bare("id", "check", text, "--json").out)
-    assert (told["valid"], told["readings"][0]["suggestion"]) == (False, suggestion)
+    printed = json.loads(bare("id", "check", text, "--json").out)
+    assert (printed["valid"], printed["readings"][0]["suggestion"]) == (False, suggestion)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "printed"),
     [
         ("NL-TNM-C0012204", "EMA-ID instance must be 9 letters or digits"),
         ("N-TNM-C00122045", "EMA-ID country must be 2 letters"),
@@ -68,15 +68,15 @@ def test_a_wrong_check_digit_is_told_with_the_right_one(bare: Cli, text: str, su
         ("NL\x1b[2J", "is not allowed"),
     ],
 )
-def test_what_is_no_id_and_why(bare: Cli, text: str, told: str) -> None:
+def test_id_check_names_the_fault_of_an_invalid_id(bare: Cli, text: str, printed: str) -> None:
     done = bare("id", "check", text)
     assert (done.code, done.err) == (ExitCode.NO, "")
-    assert told in done.out
+    assert printed in done.out
     assert "\x1b" not in done.out
     assert "did you mean" not in done.out
 
 
-def test_evse_ids(bare: Cli) -> None:
+def test_id_check_shows_the_parts_of_evse_ids(bare: Cli) -> None:
     done = bare("id", "check", EVSE, "+49*810*000*438", "--json")
     first, second = (json.loads(line) for line in done.out.splitlines())
     assert done.code == 0
@@ -92,7 +92,7 @@ def test_evse_ids(bare: Cli) -> None:
     assert "operator     TNM" in bare("id", "check", EVSE).out
 
 
-def test_a_text_that_can_be_read_both_ways(bare: Cli) -> None:
+def test_id_check_shows_both_readings_of_an_ambiguous_text(bare: Cli) -> None:
     done = bare("id", "check", "NLTNME00122045")
     assert done.code == 0
     assert "a valid EMA-ID" in done.out
@@ -101,15 +101,15 @@ def test_a_text_that_can_be_read_both_ways(bare: Cli) -> None:
     assert "EMA-ID" not in bare("id", "check", "NLTNME00122045", "--kind", "evse").out
 
 
-def test_ids_from_stdin(bare: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_id_check_reads_ids_from_stdin(bare: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{CARD}\n\n  {EVSE}  \nnonsense\n"))
     done = bare("id", "check", "-", "--json")
-    told = [json.loads(line) for line in done.out.splitlines()]
-    assert [(one["text"], one["valid"]) for one in told] == [(CARD, True), (EVSE, True), ("nonsense", False)]
+    printed = [json.loads(line) for line in done.out.splitlines()]
+    assert [(one["text"], one["valid"]) for one in printed] == [(CARD, True), (EVSE, True), ("nonsense", False)]
     assert done.code == ExitCode.NO
 
 
-def test_bytes_from_stdin_that_are_no_text(process: Start) -> None:
+def test_id_check_accepts_bytes_from_stdin_that_are_not_utf_8(process: Start) -> None:
     checking = process("id", "check", "-", "--json", stdin=subprocess.PIPE, text=False, encoding=None)
     out, err = checking.process.communicate(b"\xff\xfe\n" + CARD.encode() + b"\n", timeout=10)
     assert err == b""
@@ -128,11 +128,11 @@ def test_the_sandbox_prints_an_env_file(process: Start, bare: Cli, tmp_path: Pat
     assert (done.code, done.err) == (ExitCode.INTERRUPTED, "")
 
 
-def test_the_sandbox_as_json_and_on_a_taken_port(process: Start, bare: Cli) -> None:
+def test_the_sandbox_prints_json_and_refuses_a_port_in_use(process: Start, bare: Cli) -> None:
     running = process("sandbox", "--port", "0", "--json", env=NO_SERVICE)
-    told = json.loads(running.until("url"))
-    assert list(told) == ["url", "client_id", "client_secret"]
-    port = told["url"].rsplit(":", 1)[1]
+    printed = json.loads(running.until("url"))
+    assert list(printed) == ["url", "client_id", "client_secret"]
+    port = printed["url"].rsplit(":", 1)[1]
     done = bare("sandbox", "--port", port)
     assert done.code == ExitCode.CONFIGURATION
     assert done.err.startswith(f"shell-ev: cannot listen on 127.0.0.1:{port}: ")
@@ -140,7 +140,7 @@ def test_the_sandbox_as_json_and_on_a_taken_port(process: Start, bare: Cli) -> N
     assert running.ends().code == ExitCode.TERMINATED
 
 
-def test_a_command_with_a_sandbox_of_its_own(bare: Cli) -> None:
+def test_the_sandbox_option_runs_an_embedded_sandbox(bare: Cli) -> None:
     done = bare("nearby", "52.3791", "4.9003", "--limit", "1", "--sandbox")
     assert done.code == 0
     assert done.err == "shell-ev: embedded sandbox: nothing here is real, and it ends with this command\n"
@@ -149,7 +149,7 @@ def test_a_command_with_a_sandbox_of_its_own(bare: Cli) -> None:
     assert (done.code, done.err) == (0, "")
 
 
-def test_the_sandbox_option_keeps_credentials_and_service_out_of_it(
+def test_the_sandbox_option_does_not_connect_to_the_service(
     cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
@@ -157,25 +157,25 @@ def test_the_sandbox_option_keeps_credentials_and_service_out_of_it(
     assert not sandbox.requests
 
 
-def test_the_demo(bare: Cli) -> None:
+def test_the_demo_runs_without_credentials(bare: Cli) -> None:
     done = bare("demo")
     assert (done.code, done.err) == (0, "")
     assert done.out.endswith("All well: both charges were started, seen running, and stopped.\n")
 
 
-def test_the_demo_with_real_credentials_wants_a_card(cli: Cli, sandbox: Sandbox) -> None:
+def test_the_demo_requires_a_card_with_real_credentials(cli: Cli, sandbox: Sandbox) -> None:
     done = cli("demo")
     assert (done.code, done.out) == (ExitCode.USAGE, "")
-    assert "say on which --card" in done.err
+    assert "--card is required" in done.err
     done = cli("demo", "--card", CARD, "--near", "52.3791", "4.9003", "--json")
-    told = json.loads(done.out)
-    assert (done.code, list(told), told["ok"]) == (0, ["ok", "lines"], True)
-    assert told["lines"][0] == "With await:"
+    printed = json.loads(done.out)
+    assert (done.code, list(printed), printed["ok"]) == (0, ["ok", "lines"], True)
+    assert printed["lines"][0] == "With await:"
     assert sum(request.operation == "charging.start" for request in sandbox.requests) == 2
     assert all(charge.is_over for charge in sandbox.charges[-2:])
 
 
-def test_a_demo_that_does_not_end_well(cli: Cli, sandbox: Sandbox) -> None:
+def test_a_failed_demo_exits_with_1(cli: Cli, sandbox: Sandbox) -> None:
     nothing = Fault.garbage(b'{"requestId":"r","status":"SUCCESS","data":[]}', content_type="application/json")
     sandbox.faults.add("locations.nearby", nothing, times=2)
     done = cli("demo", "--card", CARD)

@@ -1,4 +1,4 @@
-"""``nearby``, ``locations`` and ``markers``: what they print, in every form."""
+"""``nearby``, ``locations`` and ``markers``: their output in every format."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ from shell_ev import (
     TariffElement,
     TariffRestrictions,
 )
-from shell_ev.cli.exit_codes import ExitCode
-from shell_ev.cli.places import CSV_COLUMNS
-from shell_ev.cli.prices import money, price_words
+from shell_ev.cli.location_views import CSV_COLUMNS, money, price_words
+from shell_ev.cli.reporting import ExitCode
 from shell_ev.sandbox import Fault, Sandbox
 
 Cli = Callable[..., Result]
@@ -39,7 +38,7 @@ LOCATION_KEYS = [
 ]
 
 
-def test_nearby_is_a_table_by_distance(cli: Cli) -> None:
+def test_nearby_prints_a_table_by_distance(cli: Cli) -> None:
     done = cli("nearby", *STATION, "--limit", "3", "--provider", "TNM")
     lines = done.out.splitlines()
     assert (done.code, done.err) == (0, "")
@@ -55,22 +54,22 @@ def test_nearby_is_a_table_by_distance(cli: Cli) -> None:
     assert distances == sorted(distances)
 
 
-def test_nearby_without_prices_has_no_column_for_them(cli: Cli) -> None:
+def test_nearby_without_prices_has_no_price_column(cli: Cli) -> None:
     assert "Price" not in cli("nearby", *STATION, "--limit", "1").out
     assert "Price" in cli("nearby", *STATION, "--limit", "1", "--api-version", "v1").out
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100])
-def test_nearby_fits(cli: Cli, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+def test_nearby_fits_the_width_of_the_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     out = cli("nearby", *STATION, "--provider", "TNM").out
     assert max(map(len, out.splitlines())) <= columns
-    # An id that is cut cannot be started.
+    # A cut id could not be started.
     assert "NL*TNM*E02003451*0" in out
     assert ("EVSEs to start  NL*TNM" in out) is (columns == 60)
 
 
-def test_nearby_as_json(cli: Cli) -> None:
+def test_nearby_prints_json_with_distances(cli: Cli) -> None:
     done = cli("nearby", *STATION, "--limit", "2", "--provider", "TNM", "--json")
     found = json.loads(done.out)
     assert list(found) == ["latitude", "longitude", "locations", "problems"]
@@ -83,14 +82,14 @@ def test_nearby_as_json(cli: Cli) -> None:
     assert cli("nearby", *STATION, "--limit", "2", "--provider", "TNM", "--format", "json").out == done.out
 
 
-def test_nearby_takes_negative_degrees_and_filters(cli: Cli, sandbox: Sandbox) -> None:
+def test_nearby_accepts_negative_degrees_and_filters(cli: Cli, sandbox: Sandbox) -> None:
     done = cli("nearby", "51.5033", "-0.1195", "--limit", "1", "--json", "--connector", "Type2Combo", "--available")
     assert json.loads(done.out)["locations"][0]["address"]["city"] == "London"
     query = sandbox.requests[-1].query
     assert ("longitude", "-0.1195") in query
     assert [value for name, value in query if name.startswith("evseStatus")] == ["Available"]
     assert cli("nearby", "-.5", "-0.1195", "--limit", "1").code == 0
-    # As it is copied from a map.
+    # With a comma, as copied from a map.
     assert cli("nearby", "51.5033,", "-0.1195", "--limit", "1", "--json").out.startswith('{"latitude": 51.5033, ')
     assert cli("nearby", "51", "-0.1", "--lmit", "1").code == ExitCode.USAGE
     done = cli("nearby", "91", "4")
@@ -101,12 +100,12 @@ def test_nearby_takes_negative_degrees_and_filters(cli: Cli, sandbox: Sandbox) -
     assert "country does not exist in v1-pascal" in done.err
 
 
-def test_nearby_when_there_is_nothing(cli: Cli) -> None:
-    done = cli("nearby", *STATION, "--operator", "nobody")
-    assert (done.code, done.out, done.err) == (0, "", "shell-ev: nothing is near by that matches\n")
+def test_nearby_reports_that_nothing_matches(cli: Cli) -> None:
+    done = cli("nearby", *STATION, "--operator", "no-such-operator")
+    assert (done.code, done.out, done.err) == (0, "", "shell-ev: no locations match near by\n")
 
 
-def test_nearby_sorts_what_the_service_did_not(cli: Cli, sandbox: Sandbox) -> None:
+def test_nearby_sorts_locations_by_distance(cli: Cli, sandbox: Sandbox) -> None:
     places = [{"uid": "far", "coordinates": {"latitude": 53, "longitude": 5}}, {"uid": "nowhere"}, {"uid": "near"}]
     places[2]["coordinates"] = {"latitude": 52.4, "longitude": 4.9}
     body = json.dumps({"requestId": "r", "status": "SUCCESS", "data": places}).encode()
@@ -117,11 +116,11 @@ def test_nearby_sorts_what_the_service_did_not(cli: Cli, sandbox: Sandbox) -> No
         ("far", False),
         ("nowhere", True),
     ]
-    # What is not known is a question mark, and no EVSE is free where none is known.
+    # Unknown values are question marks.
     assert cli("nearby", *STATION).out.splitlines()[-1].split() == ["?", "?/?", "?", "none", "free"]
 
 
-def test_nearby_goes_on_without_a_price_that_cannot_be_had(cli: Cli, sandbox: Sandbox) -> None:
+def test_nearby_prints_locations_without_a_price_that_is_refused(cli: Cli, sandbox: Sandbox) -> None:
     sandbox.faults.add("locations.get", Fault.status(404))
     done = cli("nearby", *STATION, "--limit", "2", "--provider", "TNM")
     assert done.code == 0
@@ -131,7 +130,7 @@ def test_nearby_goes_on_without_a_price_that_cannot_be_had(cli: Cli, sandbox: Sa
     assert cli("nearby", *STATION, "--limit", "9", "--provider", "TNM").code == ExitCode.NO_ANSWER
 
 
-def test_nearby_shows_four_evses_or_all(cli: Cli, sandbox: Sandbox) -> None:
+def test_nearby_shows_four_evses_per_location_or_all(cli: Cli, sandbox: Sandbox) -> None:
     place = ("51.9225", "4.4792")
     assert len(json.loads(cli("nearby", *place, "--limit", "9", "--json").out)["locations"]) == 9
     out = cli("nearby", *place, "--limit", "25").out
@@ -171,11 +170,11 @@ def sometimes(kind: str, price: float) -> TariffElement:
         (connector(ElementTariff(min_price=0, elements=(element("ENERGY", 0),))), "free"),
     ],
 )
-def test_prices_in_words(location: Location, words: str) -> None:
+def test_price_words_of_every_kind_of_tariff(location: Location, words: str) -> None:
     assert price_words(location) == words
 
 
-def test_money() -> None:
+def test_money_has_two_decimals_or_more() -> None:
     assert [money(value) for value in (0.3, 1, 0.395, 12.5, 0.05)] == ["0.30", "1.00", "0.395", "12.50", "0.05"]
 
 
@@ -183,7 +182,7 @@ def rows(out: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(out)))
 
 
-def test_locations_in_every_form_hold_the_same(cli: Cli) -> None:
+def test_locations_prints_the_same_locations_in_every_format(cli: Cli) -> None:
     document = json.loads(cli("locations", "--country", "NLD", "--json").out)
     assert list(document) == ["locations"]
     assert all(list(location) == LOCATION_KEYS for location in document["locations"])
@@ -200,7 +199,7 @@ def test_locations_in_every_form_hold_the_same(cli: Cli) -> None:
     assert [line.split()[0] for line in shown[1:]] == uids
 
 
-def test_values_stay_what_they_are(cli: Cli) -> None:
+def test_csv_and_json_keep_numbers_and_unknown_values(cli: Cli) -> None:
     (row,) = rows(cli("locations", "--evse", "LU*LXC*E10000201*1", "--format", "csv").out)
     assert list(row) == list(CSV_COLUMNS)
     assert (row["street_and_number"], row["max_power_kw"], row["is_free"]) == ("12 Rue du Modèle", "22.1", "")
@@ -218,27 +217,27 @@ def test_locations_by_several_countries_and_pages(cli: Cli, sandbox: Sandbox) ->
     assert sum(request.operation == "locations.list" for request in sandbox.requests) > 2
 
 
-def test_a_limit_ends_the_pull(cli: Cli, sandbox: Sandbox) -> None:
+def test_a_limit_ends_the_request_of_pages(cli: Cli, sandbox: Sandbox) -> None:
     assert cli("locations", "--limit", "3", "--per-page", "2", "--format", "ndjson").out.count("\n") == 3
     assert sum(request.operation == "locations.list" for request in sandbox.requests) == 2
     assert cli("locations", "--country", "XXX", "--json").out == '{"locations": []}\n'
 
 
-def test_a_pull_that_fails_on_the_way(cli: Cli, sandbox: Sandbox) -> None:
+def test_locations_prints_the_pages_before_an_error(cli: Cli, sandbox: Sandbox) -> None:
     sandbox.faults.add("locations.list", Fault.status(500), after=1)
     done = cli("locations", "--per-page", "5", "--format", "ndjson")
     assert (done.code, done.out.count("\n"), done.err.count("\n")) == (ExitCode.REFUSED, 5, 1)
 
 
-def test_locations_refuses_two_forms_at_once(cli: Cli, sandbox: Sandbox) -> None:
+def test_locations_refuses_json_with_another_format(cli: Cli, sandbox: Sandbox) -> None:
     done = cli("locations", "--json", "--format", "csv")
     assert done.code == ExitCode.USAGE
-    assert json.loads(done.err)["error"]["message"] == "--json and --format csv ask for two things"
+    assert json.loads(done.err)["error"]["message"] == "--json and --format csv exclude each other"
     assert not sandbox.requests
 
 
-def test_a_long_pull_needs_little_memory(process: Start) -> None:
-    # With all of them kept the second figure would grow with the first.
+def test_locations_keeps_one_page_in_memory(process: Start) -> None:
+    # If every page stayed in memory, ten times the locations would need about ten times the memory.
     script = (
         "import sys, tracemalloc, os\n"
         "from shell_ev.cli.main import main\n"
@@ -261,7 +260,7 @@ def test_a_long_pull_needs_little_memory(process: Start) -> None:
 BOUNDS = ("--west", "-0.5", "--south", "50.7", "--east", "7.2", "--north", "53.6")
 
 
-def test_markers(cli: Cli) -> None:
+def test_markers_prints_locations_and_clusters(cli: Cli) -> None:
     found: dict[str, Any] = json.loads(cli("markers", *BOUNDS, "--zoom", "8", "--json").out)
     assert list(found) == ["markers", "problems"]
     assert {marker["marker_type"] for marker in found["markers"]} == {"SingleLocation", "MultiLocation"}
@@ -272,10 +271,10 @@ def test_markers(cli: Cli) -> None:
     assert len(features) == len(found["markers"])
 
 
-def test_markers_refuses_what_is_no_view(cli: Cli) -> None:
+def test_markers_refuses_an_invalid_zoom_level(cli: Cli) -> None:
     assert cli("markers", *BOUNDS).code == ExitCode.USAGE
     done = cli("markers", *BOUNDS, "--zoom", "21")
     assert done.code == ExitCode.USAGE
     assert "zoom must be a whole number from 1" in done.err
-    done = cli("markers", *BOUNDS, "--zoom", "18", "--operator", "nobody")
-    assert (done.code, done.out, done.err) == (0, "", "shell-ev: nothing is in this view that matches\n")
+    done = cli("markers", *BOUNDS, "--zoom", "18", "--operator", "no-such-operator")
+    assert (done.code, done.out, done.err) == (0, "", "shell-ev: no markers match in this view\n")

@@ -1,4 +1,4 @@
-"""Env files, credentials, and what a client is told."""
+"""Env files, credentials, and the options of the client."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 from cli_processes import CARD, SECRET, Result
 
-from shell_ev.cli.env_file import VARIABLES, read_env_file
-from shell_ev.cli.exit_codes import ExitCode
-from shell_ev.cli.settings import Settings
+from shell_ev.cli.reporting import ExitCode
+from shell_ev.cli.settings import Settings, read_env_file
 from shell_ev.errors import ConfigurationError, ValidationError
-from shell_ev.options import options_from_env
 from shell_ev.sandbox import Sandbox
 
 Cli = Callable[..., Result]
@@ -42,17 +40,17 @@ def written(folder: Path, text: str | bytes) -> str:
         ("\ufeffSHELL_EV_CLIENT_ID=after a mark".replace(" ", "-"), "after-a-mark"),
     ],
 )
-def test_a_line_of_an_env_file(tmp_path: Path, line: str, value: str) -> None:
+def test_env_file_syntax(tmp_path: Path, line: str, value: str) -> None:
     assert read_env_file(written(tmp_path, f"{line}\n")) == {"SHELL_EV_CLIENT_ID": value}
 
 
-def test_comments_blank_lines_and_variables_of_others_are_skipped(tmp_path: Path) -> None:
+def test_comments_blank_lines_and_other_variables_are_skipped(tmp_path: Path) -> None:
     text = "# mine\r\n\r\nDATABASE_URL=postgres://x y z'\r\n  # more\r\nSHELL_EV_TIMEOUT=7\r\nPATH=$PATH:/x"
     assert read_env_file(written(tmp_path, text)) == {"SHELL_EV_TIMEOUT": "7"}
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (f"\nSHELL_EV_CLIENT_SECRET {SECRET}", "line 2: not of the form NAME=value"),
         (f"SHELL_EV_CLIENT_SECRET: {SECRET}", "line 1: not of the form NAME=value"),
@@ -69,15 +67,17 @@ def test_comments_blank_lines_and_variables_of_others_are_skipped(tmp_path: Path
         (b"#" * (1024 * 1024 + 1), "is larger than"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_told_without_its_value(tmp_path: Path, text: str | bytes, told: str) -> None:
+def test_an_invalid_env_file_line_is_reported_without_its_value(
+    tmp_path: Path, text: str | bytes, expected: str
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_env_file(written(tmp_path, text))
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     assert SECRET not in str(caught.value)
     assert "test.env" in str(caught.value)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path, bare: Cli) -> None:
+def test_a_missing_env_file_exits_with_3(tmp_path: Path, bare: Cli) -> None:
     done = bare("--env-file", str(tmp_path / "none"), "active", CARD)
     assert done.code == ExitCode.CONFIGURATION
     assert done.err == f"shell-ev: the env file {tmp_path / 'none'} cannot be read: No such file or directory\n"
@@ -85,19 +85,7 @@ def test_a_file_that_is_not_there(tmp_path: Path, bare: Cli) -> None:
     assert bare("--env-file", "\0", "active", CARD).code == ExitCode.CONFIGURATION
 
 
-def test_an_env_file_may_set_all_that_from_env_reads() -> None:
-    read: list[str] = []
-
-    class Environ(dict[str, str]):
-        def get(self, key: str, default: str = "") -> str:  # type: ignore[override]
-            read.append(key)
-            return "1"
-
-    options_from_env(Environ(), {})
-    assert set(read) == set(VARIABLES)
-
-
-def test_the_environment_wins_over_the_file_and_an_empty_variable_is_none(
+def test_the_environment_overrides_the_env_file_unless_it_is_empty(
     tmp_path: Path, clean: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path, "SHELL_EV_CLIENT_ID=file\nSHELL_EV_CLIENT_SECRET=file\nSHELL_EV_TIMEOUT=3")
@@ -111,36 +99,36 @@ def test_the_environment_wins_over_the_file_and_an_empty_variable_is_none(
     ]
 
 
-def test_a_command_takes_its_credentials_from_a_file(
+def test_credentials_are_read_from_an_env_file(
     bare: Cli, sandbox: Sandbox, variables: dict[str, str], tmp_path: Path
 ) -> None:
     path = written(tmp_path, "".join(f"export {name}='{value}'\n" for name, value in variables.items()))
     assert bare("--env-file", path, "active", CARD, "--json").code == 0
-    # An option of the command line wins over both.
+    # An option takes precedence over the file.
     assert bare("--env-file", path, "active", CARD, "--base-url", "http://127.0.0.1:1").code == ExitCode.NO_ANSWER
 
 
-def test_missing_credentials_are_one_line_that_says_what_to_do(bare: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_one_line_with_the_ways_to_set_them(bare: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     done = bare("active", CARD)
     assert done.code == ExitCode.CONFIGURATION
     assert done.err == (
-        "shell-ev: SHELL_EV_CLIENT_ID and SHELL_EV_CLIENT_SECRET are not set: set them, name a file with --env-file, "
-        "let --ask ask for them, or try the command with --sandbox, which needs none\n"
+        "shell-ev: SHELL_EV_CLIENT_ID and SHELL_EV_CLIENT_SECRET are not set: set them, use --env-file FILE, "
+        "use --ask to be prompted, or try the command with --sandbox, which needs none\n"
     )
-    monkeypatch.setenv("SHELL_EV_CLIENT_ID", "somebody")
+    monkeypatch.setenv("SHELL_EV_CLIENT_ID", "some-client")
     assert "SHELL_EV_CLIENT_SECRET is not set" in bare("active", CARD).err
-    assert bare("active", CARD, "--ask").err == "shell-ev: --ask needs a terminal to ask on\n"
+    assert bare("active", CARD, "--ask").err == "shell-ev: --ask needs a terminal for its prompt\n"
     error = json.loads(bare("active", CARD, "--json").err)["error"]
     assert (error["type"], error["exit_code"]) == ("ConfigurationError", 3)
 
 
-def test_a_bad_option_is_a_matter_of_configuration(cli: Cli) -> None:
+def test_an_invalid_base_url_exits_with_3(cli: Cli) -> None:
     done = cli("active", CARD, "--base-url", "ftp://nowhere")
     assert done.code == ExitCode.CONFIGURATION
     assert "base_url must be an http or https URL" in done.err
 
 
-def test_the_next_command_reaches_the_same_service() -> None:
+def test_a_suggested_command_connects_to_the_same_service() -> None:
     settings = Settings(env_file="my file.env", environment="test", api_version="v1", ask=True, timeout=3)
     assert settings.command("stop", "x") == (
         "shell-ev stop x --env-file 'my file.env' --environment test --api-version v1 --ask"
@@ -148,11 +136,11 @@ def test_the_next_command_reaches_the_same_service() -> None:
     assert Settings().command("active", CARD) == f"shell-ev active {CARD}"
 
 
-def test_json_and_another_format_do_not_go_together() -> None:
+def test_json_excludes_another_format() -> None:
     with pytest.raises(ValidationError):
-        Settings(json=True).want("csv")
+        Settings(json=True).set_format("csv")
     settings = Settings()
-    settings.want("json")
+    settings.set_format("json")
     assert settings.json
 
 
@@ -160,3 +148,11 @@ def test_proxies_of_the_environment_are_used(clean: None, monkeypatch: pytest.Mo
     monkeypatch.setenv("SHELL_EV_CLIENT_ID", "x")
     monkeypatch.setenv("SHELL_EV_CLIENT_SECRET", "y")
     assert Settings(timeout=5).client_options() == {"timeout": 5, "trust_env": True, "user_agent_suffix": "shell-ev"}
+
+
+def test_a_suggested_command_works_for_any_session_id() -> None:
+    usual = "0a5e1e4c-0b7f-4a3c-9d61-3f6d2f0f1a11"
+    settings = Settings(environment="test")
+    assert settings.session_command("stop", usual) == f"shell-ev stop {usual} --environment test"
+    assert settings.session_command("stop", "a b") == "shell-ev stop 'a b' --any-id --environment test"
+    assert settings.session_command("stop", "-x") == "shell-ev stop --any-id --environment test -- -x"

@@ -1,4 +1,4 @@
-"""What holds for every test of the doctor."""
+"""A fixture for every test of the doctor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxies of whoever runs the tests are none of theirs."""
+    """Remove the proxies of the environment that the tests run in."""
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Real servers that the doctor is led to: sandboxes behind TLS or off their clock, refusing proxies, dead hosts."""
+"""Servers for the doctor's tests: sandboxes behind TLS or with a wrong clock, refusing proxies, dead hosts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = "sandbox-secret"
 
 
 def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """What a server presents that certificate with."""
+    """A server's context with that certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
@@ -35,8 +35,8 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 def self_signed() -> ssl.SSLContext:
-    """A server whose certificate is its own authority."""
-    authority = trustme.CA(organization_name="Nobody's Authority")
+    """A server's context with a self-signed certificate."""
+    authority = trustme.CA(organization_name="Test Authority")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with authority.private_key_pem.tempfile() as key, authority.cert_pem.tempfile() as chain:
         context.load_cert_chain(chain, key)
@@ -44,7 +44,7 @@ def self_signed() -> ssl.SSLContext:
 
 
 def with_its_authority(authority: trustme.CA, certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """A server that presents its certificate and the authority's own behind it."""
+    """A server's context that sends the authority's certificate along with its own."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     chain = trustme.Blob(certificate.cert_chain_pems[0].bytes() + authority.cert_pem.bytes())
     with certificate.private_key_pem.tempfile() as key, chain.tempfile() as path:
@@ -54,7 +54,7 @@ def with_its_authority(authority: trustme.CA, certificate: trustme.LeafCert) -> 
 
 @asynccontextmanager
 async def behind_tls(context: ssl.SSLContext, host: str = "localhost") -> AsyncIterator[tuple[Sandbox, str]]:
-    """A sandbox that is reached by TLS only; its URL beside it."""
+    """A sandbox behind TLS, and its URL."""
     sandbox = Sandbox(stations=5)
     loop = asyncio.get_running_loop()
     protocols = build_server(sandbox.service)
@@ -66,8 +66,8 @@ async def behind_tls(context: ssl.SSLContext, host: str = "localhost") -> AsyncI
         await protocols.shutdown()
 
 
-def tell_time(sandbox: Sandbox, *, ahead: float) -> None:
-    """Let every answer of a sandbox carry a Date that is so many seconds ahead."""
+def set_clock(sandbox: Sandbox, *, ahead: float) -> None:
+    """Make every answer of a sandbox carry a Date that is so many seconds ahead."""
     answer = sandbox.service.handle
 
     def handle(request: SandboxRequest) -> SandboxReply:
@@ -79,19 +79,19 @@ def tell_time(sandbox: Sandbox, *, ahead: float) -> None:
 
 
 def answer_everything(sandbox: Sandbox, reply: SandboxReply) -> None:
-    """Let every request get that answer, whatever it asks for."""
+    """Make the sandbox answer every request with ``reply``."""
     sandbox.service.handle = lambda request: reply  # type: ignore[method-assign]
 
 
 @contextmanager
 def black_hole(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """A port of this machine that takes no connection and refuses none: whoever connects waits."""
+    """A port of this machine that neither accepts nor refuses connections: a connect waits for ever."""
     with socket.socket() as listener:
         listener.bind((host, port))
         listener.listen(0)
         waiting = []
         try:
-            # Linux drops what comes when the queue of a listener is full.
+            # Linux drops connection requests when the queue of a listener is full.
             for _ in range(4):
                 filler = socket.socket()
                 filler.setblocking(False)
@@ -108,7 +108,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A server that does with each connection what a test says, whenever the other side leaves; its port."""
+    """A server that runs ``serve`` for each connection; its port. A peer that closes early is no error."""
     open_connections: set[asyncio.Task[None]] = set()
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -145,7 +145,7 @@ class ProxyServer:
     login: str | None = None
     """Value of Proxy-Authorization that lets a request through."""
     requests: list[str] = attrs.field(factory=list)
-    """First lines as they came."""
+    """Request lines, in the order received."""
     url: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -194,7 +194,7 @@ async def proxy(
     headers: tuple[str, ...] = (),
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[ProxyServer]:
-    """A proxy that listens."""
+    """A running proxy."""
     served = ProxyServer(refuse, headers, login)
     async with listening(served.serve, tls) as port:
         served.url = f"http://127.0.0.1:{port}" if tls is None else f"https://localhost:{port}"

@@ -1,4 +1,4 @@
-"""``shell-ev doctor`` as a process: the faults it was made for, its exit codes, no secret, no traceback, Ctrl-C."""
+"""``shell-ev doctor`` as a process: faults, exit codes, Ctrl-C; no secret and no traceback in its output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from doctor_servers import behind_tls, listening, proxy, self_signed, server_context, tell_time
+from doctor_servers import behind_tls, listening, proxy, self_signed, server_context, set_clock
 from fault_cases import CLIENT_ID, SECRET, WRONG_SECRET
 
 from shell_ev.sandbox import Fault, Sandbox
@@ -80,14 +80,14 @@ async def not_trusted() -> AsyncIterator[dict[str, str]]:
 @asynccontextmanager
 async def clock_ahead() -> AsyncIterator[dict[str, str]]:
     async with Sandbox(stations=5) as sandbox:
-        tell_time(sandbox, ahead=-600)
+        set_clock(sandbox, ahead=-600)
         yield {**CREDENTIALS, "SHELL_EV_BASE_URL": sandbox.url}
 
 
 @asynccontextmanager
 async def clock_behind() -> AsyncIterator[dict[str, str]]:
     async with Sandbox(stations=5) as sandbox:
-        tell_time(sandbox, ahead=600)
+        set_clock(sandbox, ahead=600)
         yield {**CREDENTIALS, "SHELL_EV_BASE_URL": sandbox.url}
 
 
@@ -118,42 +118,42 @@ FAULTS: list[tuple[Situation, str]] = [
 
 
 @pytest.mark.parametrize(("situation", "named"), FAULTS, ids=lambda value: getattr(value, "__name__", ""))
-async def test_it_names_the_fault_and_ends_with_one(situation: Situation, named: str) -> None:
+async def test_the_command_names_the_fault_and_exits_with_1(situation: Situation, named: str) -> None:
     async with situation() as variables:
-        (code, text, noise), (json_code, document, _) = await asyncio.gather(
+        (code, text, err), (json_code, document, _) = await asyncio.gather(
             doctor(**variables), doctor("--json", **variables)
         )
-    assert (code, json_code, noise) == (1, 1, "")
+    assert (code, json_code, err) == (1, 1, "")
     assert re.search(named, text), text
     failed = {line.split()[1] for line in text.splitlines() if line.startswith("✗")}
     assert len(failed) == 1 or all("." in check for check in failed)
     assert "What to do" in text
     assert json.loads(document)["exit_code"] == 1
     assert {found["check"] for found in json.loads(document)["findings"] if found["outcome"] == "failed"} == failed
-    for said in (text, document):
+    for output in (text, document):
         for secret in (SECRET, WRONG_SECRET, PASSWORD, CLIENT_ID):
-            assert secret not in said
-        assert "Traceback" not in said
+            assert secret not in output
+        assert "Traceback" not in output
 
 
-async def test_all_well_ends_with_zero_over_tls_too(tmp_path: Path) -> None:
+async def test_a_working_set_up_over_tls_exits_with_0(tmp_path: Path) -> None:
     authority = trustme.CA()
     trusted = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(trusted))
     async with behind_tls(server_context(authority.issue_cert("localhost"))) as (_, url):
-        code, text, noise = await doctor("--base-url", url, **CREDENTIALS, SSL_CERT_FILE=str(trusted))
-    assert (code, noise) == (0, ""), text
+        code, text, err = await doctor("--base-url", url, **CREDENTIALS, SSL_CERT_FILE=str(trusted))
+    assert (code, err) == (0, ""), text
     assert re.search(r"✓ tls +TLSv1.3", text)
     assert text.rstrip().splitlines()[-1].startswith("All well (")
 
 
-async def test_against_an_embedded_sandbox_it_needs_nothing() -> None:
-    code, text, noise = await doctor("--sandbox")
-    assert (code, noise) == (0, "")
+async def test_the_embedded_sandbox_needs_no_settings() -> None:
+    code, text, err = await doctor("--sandbox")
+    assert (code, err) == (0, "")
     assert text.count("✓") == 14
 
 
-async def test_the_env_file_is_named_as_where_a_setting_came_from(tmp_path: Path) -> None:
+async def test_the_env_file_is_named_as_the_origin_of_a_setting(tmp_path: Path) -> None:
     env_file = tmp_path / "ev.env"
     async with Sandbox(stations=5) as sandbox:
         env_file.write_text(f"SHELL_EV_CLIENT_ID={CLIENT_ID}\nSHELL_EV_CLIENT_SECRET={SECRET}\n")
@@ -167,7 +167,7 @@ async def test_the_env_file_is_named_as_where_a_setting_came_from(tmp_path: Path
     assert origins["base_url"] == "option"
 
 
-async def test_without_credentials_it_says_so_and_looks_at_the_rest() -> None:
+async def test_missing_credentials_are_reported_beside_the_network_checks() -> None:
     async with Sandbox(stations=5) as sandbox:
         code, text, _ = await doctor("--base-url", sandbox.url)
     assert code == 1
@@ -175,31 +175,31 @@ async def test_without_credentials_it_says_so_and_looks_at_the_rest() -> None:
     assert re.search(r"✓ tcp +connected", text)
 
 
-async def test_the_report_can_be_shown_to_anybody() -> None:
+async def test_the_report_has_no_secret_and_no_home_directory() -> None:
     async with wrong_secret() as variables:
-        code, report, noise = await doctor("--report", **variables)
-    assert (code, noise) == (1, "")
+        code, report, err = await doctor("--report", **variables)
+    assert (code, err) == (1, "")
     assert report.startswith("### shell-ev doctor\n\n1 check failed")
     assert "| client\\_id | sand… | environment |" in report
     for secret in (SECRET, WRONG_SECRET, CLIENT_ID, str(Path.home())):
         assert secret not in report
 
 
-async def test_json_and_report_are_two_things() -> None:
-    code, out, noise = await doctor("--json", "--report")
+async def test_json_and_report_exclude_each_other() -> None:
+    code, out, err = await doctor("--json", "--report")
     assert (code, out) == (2, "")
-    assert "--json and --report ask for two things" in noise
+    assert "--json and --report exclude each other" in err
 
 
-async def test_an_output_of_ascii_gets_ascii() -> None:
-    code, text, noise = await doctor("--sandbox", PYTHONIOENCODING="ascii")
-    assert (code, noise) == (0, "")
+async def test_an_ascii_output_gets_ascii_signs() -> None:
+    code, text, err = await doctor("--sandbox", PYTHONIOENCODING="ascii")
+    assert (code, err) == (0, "")
     assert text.isascii()
     assert "?" not in text
     assert re.search(r"^ok token ", text, re.MULTILINE)
 
 
-async def test_ctrl_c_ends_it_at_once() -> None:
+async def test_ctrl_c_ends_the_doctor_without_output() -> None:
     asked = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -217,11 +217,11 @@ async def test_ctrl_c_ends_it_at_once() -> None:
     assert (out, err) == (b"", b"")
 
 
-async def test_a_dead_name_server_does_not_hold_up_the_end() -> None:
+async def test_a_silent_name_server_does_not_delay_the_end_of_the_program() -> None:
     program = """
 import asyncio, socket, time
 from shell_ev.doctor import Limits, diagnose
-socket.getaddrinfo = lambda *_, **__: time.sleep(60)  # as a resolver does whose servers are silent
+socket.getaddrinfo = lambda *_, **__: time.sleep(60)  # as with silent name servers
 options = {"client_id": "some-client", "client_secret": "some-secret", "base_url": "https://api.invalid"}
 diagnosis = asyncio.run(diagnose(options, variables=[], limits=Limits(look_up=0.2)))
 print([finding.seen for finding in diagnosis.failed])

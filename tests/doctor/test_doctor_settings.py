@@ -1,4 +1,4 @@
-"""Which settings are in force and where each comes from; what is missing or wrong; that no secret is among them."""
+"""The settings in a diagnosis: value, origin and faults, without secrets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fault_cases import CLIENT_ID, SECRET, options
-from test_planted_faults import outputs
+from test_fault_cases import outputs
 
 from shell_ev import ClientCredentials, ConfigurationError, Timeout
 from shell_ev.doctor import Diagnosis, Limits, Outcome, diagnose
@@ -21,7 +21,7 @@ def setting(diagnosis: Diagnosis, name: str) -> tuple[str, str]:
     return next((found.value, found.origin) for found in diagnosis.facts.settings if found.name == name)
 
 
-async def test_an_option_wins_over_the_environment_and_that_over_the_file() -> None:
+async def test_an_option_overrides_the_environment_and_the_environment_the_file() -> None:
     environment = {
         "SHELL_EV_CLIENT_ID": LONG_ID,
         "SHELL_EV_CLIENT_SECRET": "",
@@ -52,7 +52,7 @@ async def test_an_option_wins_over_the_environment_and_that_over_the_file() -> N
         assert SECRET not in text
 
 
-async def test_the_environment_of_the_process_is_read_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_environment_of_the_process_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Sandbox(stations=5) as sandbox:
         monkeypatch.setenv("SHELL_EV_CLIENT_ID", CLIENT_ID)
         monkeypatch.setenv("SHELL_EV_CLIENT_SECRET", SECRET)
@@ -73,7 +73,7 @@ async def test_the_environment_of_the_process_is_read_unless_told_otherwise(monk
         ),
     ],
 )
-async def test_without_credentials_the_network_is_looked_at_all_the_same(variables: dict[str, str], named: str) -> None:
+async def test_the_network_is_checked_without_credentials(variables: dict[str, str], named: str) -> None:
     async with Sandbox(stations=5) as sandbox:
         diagnosis = await diagnose({"base_url": sandbox.url}, variables=[("environment", variables)])
     (failed,) = diagnosis.failed
@@ -94,7 +94,7 @@ async def test_without_credentials_the_network_is_looked_at_all_the_same(variabl
         ({"base_url": "https://user:hidden@host"}, {}, "base_url must not hold credentials", "base_url (option)"),
     ],
 )
-async def test_a_configuration_that_is_not_valid_is_the_one_finding(
+async def test_an_invalid_configuration_is_the_only_failure(
     given: dict[str, Any], variables: dict[str, str], named: str, where: str
 ) -> None:
     diagnosis = await diagnose(
@@ -111,7 +111,7 @@ async def test_a_configuration_that_is_not_valid_is_the_one_finding(
         assert SECRET not in text
 
 
-async def test_an_engine_that_does_not_exist_is_a_fault_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_engine_fails_the_configuration_check(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL_EV_ENGINE", "steam")
     diagnosis = await diagnose(options("http://127.0.0.1:9"), variables=[])
     (failed,) = diagnosis.failed
@@ -119,20 +119,20 @@ async def test_an_engine_that_does_not_exist_is_a_fault_of_the_configuration(mon
     assert "SHELL_EV_ENGINE" in failed.seen
 
 
-async def test_an_option_that_does_not_exist_is_a_mistake_of_the_caller() -> None:
+async def test_an_unknown_option_raises_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="colour"):
         await diagnose({"colour": "red"}, variables=[])
     with pytest.raises(ConfigurationError, match="a mapping of the client's options, not 3"):
         await diagnose(3, variables=[])  # type: ignore[arg-type]
 
 
-async def test_a_token_endpoint_on_a_host_of_its_own(closed_port: int) -> None:
+async def test_a_token_endpoint_on_another_host_has_its_own_checks(closed_port: int) -> None:
     async with Sandbox(stations=5) as api, Sandbox(stations=5) as identity:
         split = options(api.url, token_url=f"{identity.url}/v2/oauth/token")
         diagnosis = await diagnose(split, variables=[])
         dead = await diagnose({**split, "token_url": f"http://127.0.0.1:{closed_port}/token"}, variables=[])
         dead_api = await diagnose({**split, "base_url": f"http://127.0.0.1:{closed_port}"}, variables=[])
-    # Each sandbox takes its own tokens only: what the one grants, the other refuses.
+    # Each sandbox accepts its own tokens only.
     assert {finding.check for finding in diagnosis.failed} <= {
         *("charging.retrieve", "charging.active", "locations.list", "locations.nearby", "locations.markers")
     }
@@ -142,29 +142,29 @@ async def test_a_token_endpoint_on_a_host_of_its_own(closed_port: int) -> None:
     by_check = {finding.check: finding for finding in dead.findings}
     assert by_check["tcp"].outcome is Outcome.OK
     assert by_check["charging.active"].seen == "not tried: token-host tcp failed"
-    # The token can be had all the same, and is said to be well.
+    # The token check does not depend on the API's host.
     assert [finding.check for finding in dead_api.failed] == ["tcp"]
     by_check = {finding.check: finding for finding in dead_api.findings}
     assert by_check["token"].outcome is Outcome.OK
     assert by_check["charging.active"].seen == "not tried: tcp failed"
 
 
-async def test_no_call_gets_more_time_than_from_the_client() -> None:
+async def test_a_shorter_timeout_of_the_client_limits_the_checks() -> None:
     async with Sandbox(stations=5) as sandbox:
         sandbox.faults.always("charging.active", Fault.delay(5))
         diagnosis = await diagnose(options(sandbox.url, timeout=Timeout(total=1)), variables=[])
     (failed,) = diagnosis.failed
     assert failed.check == "charging.active"
-    assert failed.seen == "it takes the connection and gives no answer within 1 s"
-    assert setting(diagnosis, "timeout") == ("1 s in all, 10 s to connect, 30 s of silence", "option")
+    assert failed.seen == "it accepts the connection and gives no answer within 1 s"
+    assert setting(diagnosis, "timeout") == ("1 s in all, 10 s to connect, 30 s without data", "option")
 
 
-async def test_what_is_no_text_is_shown_by_what_it_is() -> None:
+async def test_objects_are_shown_by_their_kind() -> None:
     source = ClientCredentials(LONG_ID, "source-secret")
     given = {"token_source": source, "ssl": ssl.create_default_context(), "proxy": "http://u:hidden@127.0.0.1:9"}
     diagnosis = await diagnose({**given, "base_url": "https://api.invalid"}, variables=[], limits=Limits(connect=0.5))
     assert setting(diagnosis, "token_source") == ("ClientCredentials", "option")
-    assert setting(diagnosis, "ssl") == ("an SSLContext of its own", "option")
+    assert setting(diagnosis, "ssl") == ("an SSLContext of your own", "option")
     assert setting(diagnosis, "proxy") == ("http://***@127.0.0.1:9", "option")
     for text in outputs(diagnosis):
         assert "hidden" not in text
@@ -172,7 +172,7 @@ async def test_what_is_no_text_is_shown_by_what_it_is() -> None:
         assert LONG_ID not in text
 
 
-async def test_neither_the_home_nor_the_name_of_the_user_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_home_directories_and_user_names_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/srv/people/alice")
     monkeypatch.setenv("SSL_CERT_FILE", "/srv/people/alice/ca.pem")
     monkeypatch.setattr(Path, "is_file", lambda self: True)

@@ -1,4 +1,4 @@
-"""Faults, really planted, and what the doctor must say of each. The table in docs/command-line.md is made of them."""
+"""Set-ups with one real fault each, and the findings expected of them. docs/command-line.md has a row for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from doctor_servers import (
     proxy,
     self_signed,
     server_context,
-    tell_time,
+    set_clock,
     trusting,
     with_its_authority,
 )
@@ -33,10 +33,10 @@ from shell_ev.sandbox.records import SandboxReply
 Options = dict[str, Any]
 WRONG_SECRET = "not-the-secret-0815"
 PROXY_PASSWORD = "proxy-pass-4711"
-#: None of them may show, in whatever the doctor puts out.
+#: No output of the doctor may contain one of these.
 SECRETS = (SECRET, WRONG_SECRET, PROXY_PASSWORD, CLIENT_ID)
 
-#: What is tried of the API.
+#: The operations that the doctor tries.
 READS = (
     *("charging.retrieve", "charging.active"),
     *("locations.list", "locations.nearby", "locations.markers", "locations.get"),
@@ -44,31 +44,31 @@ READS = (
 
 
 @attrs.frozen
-class Plant:
-    """One fault."""
+class FaultCase:
+    """A set-up with one fault."""
 
     title: str
-    """As the documentation names it."""
-    plant: Callable[[], AbstractAsyncContextManager[Options]]
-    """Plants it, and gives the client's options by which it is met."""
+    """Its name in the documentation."""
+    set_up: Callable[[], AbstractAsyncContextManager[Options]]
+    """Creates the fault and yields the options of a client that meets it."""
     failed: tuple[str, ...]
-    """The checks that must fail; every other must be well or skipped."""
+    """The checks that must fail; every other must pass or be skipped."""
     named: tuple[str, ...]
-    """What the findings must say (regular expressions)."""
+    """Regular expressions that every failed finding must match."""
     advised: str
-    """What the advice must say."""
+    """Regular expression that the advice must match."""
     limits: Limits = attrs.field(factory=Limits)
 
 
-PLANTS: list[Plant] = []
+FAULT_CASES: list[FaultCase] = []
 
 
-def planted(
+def fault_case(
     title: str, failed: str | tuple[str, ...], *named: str, advised: str, limits: Limits | None = None
 ) -> Callable[[Callable[[], AsyncIterator[Options]]], None]:
     def add(function: Callable[[], AsyncIterator[Options]]) -> None:
         names = (failed,) if isinstance(failed, str) else failed
-        PLANTS.append(Plant(title, asynccontextmanager(function), names, named, advised, limits or Limits()))
+        FAULT_CASES.append(FaultCase(title, asynccontextmanager(function), names, named, advised, limits or Limits()))
 
     return add
 
@@ -80,12 +80,12 @@ def options(url: str, **more: Any) -> Options:
 # Credentials
 
 
-@planted(
+@fault_case(
     "wrong secret",
     "token",
     "the client id or the client secret is wrong",
     "401: invalid_client",
-    advised="Check client_id .* and client_secret .* for a slip",
+    advised="Check SHELL_EV_CLIENT_ID .* and SHELL_EV_CLIENT_SECRET .* for a typo",
 )
 async def _wrong_secret() -> AsyncIterator[Options]:
     async with Sandbox(stations=5) as sandbox:
@@ -95,8 +95,11 @@ async def _wrong_secret() -> AsyncIterator[Options]:
 # Hosts
 
 
-@planted(
-    "dead host (nothing listens)", "tcp", "refuses the connection", advised="Check host and port in base_url .* listens"
+@fault_case(
+    "dead host (nothing listens)",
+    "tcp",
+    "refuses the connection",
+    advised="Check host and port in SHELL_EV_BASE_URL .* listens",
 )
 async def _dead_host() -> AsyncIterator[Options]:
     with socket.socket() as probe:
@@ -104,8 +107,8 @@ async def _dead_host() -> AsyncIterator[Options]:
         yield options(f"http://127.0.0.1:{probe.getsockname()[1]}")
 
 
-@planted(
-    "dead host (says nothing)",
+@fault_case(
+    "dead host (silent)",
     "tcp",
     "does not answer within 0.2 s",
     advised="a firewall or a wrong route",
@@ -116,10 +119,10 @@ async def _black_hole() -> AsyncIterator[Options]:
         yield options(f"http://127.0.0.1:{port}")
 
 
-@planted(
-    "host that takes connections and never answers",
+@fault_case(
+    "host that accepts connections and never answers",
     "token",
-    "the token endpoint takes the connection and gives no answer within 0.3 s",
+    "the token endpoint accepts the connection and gives no answer within 0.3 s",
     advised="a server that hangs",
     limits=Limits(hello=0.2, answer=0.3),
 )
@@ -132,22 +135,22 @@ async def _mute() -> AsyncIterator[Options]:
         yield options(f"http://127.0.0.1:{port}")
 
 
-@planted(
+@fault_case(
     "unknown host name",
     "dns",
-    # Without any name server the resolver cannot know that there is no such name.
+    # Without a name server the resolver cannot find out that the name does not exist.
     "(unknown host name: no-such-host.invalid is not found|host name no-such-host.invalid cannot be looked up)",
-    advised="Check host and port in base_url",
+    advised="Check host and port in SHELL_EV_BASE_URL",
 )
 async def _unknown_name() -> AsyncIterator[Options]:
     yield options("https://no-such-host.invalid")
 
 
-@planted(
+@fault_case(
     "another service on that port",
     "http",
     "does not speak HTTP: it answers 'SSH-2.0-OpenSSH_9.6",
-    advised="Check host and port in base_url .* Another service listens on that port",
+    advised="Check host and port in SHELL_EV_BASE_URL .* Another service listens on that port",
 )
 async def _no_http() -> AsyncIterator[Options]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -158,18 +161,18 @@ async def _no_http() -> AsyncIterator[Options]:
         yield options(f"http://127.0.0.1:{port}")
 
 
-@planted(
-    "base_url with a path too much",
+@fault_case(
+    "base_url with an extra path",
     "token",
     "no token endpoint there: it answers 404",
-    advised="Check base_url, SHELL_EV_TOKEN_URL and SHELL_EV_API_VERSION",
+    advised="Check SHELL_EV_BASE_URL, SHELL_EV_TOKEN_URL and SHELL_EV_API_VERSION",
 )
 async def _wrong_path() -> AsyncIterator[Options]:
     async with Sandbox(stations=5) as sandbox:
         yield options(f"{sandbox.url}/api")
 
 
-@planted(
+@fault_case(
     "base_url of another API",
     READS[:-1],
     "does not know this operation: 404 messaging",
@@ -187,13 +190,13 @@ def _for(authority: trustme.CA, host: str, **more: Any) -> trustme.LeafCert:
     return authority.issue_cert(host, organization_name="Our Company", **more)
 
 
-@planted("TLS: self-signed certificate", "tls", "self-signed .*Nobody's Authority", advised="SSL_CERT_FILE=ca.pem")
+@fault_case("TLS: self-signed certificate", "tls", "self-signed .*Test Authority", advised="SSL_CERT_FILE=ca.pem")
 async def _self_signed() -> AsyncIterator[Options]:
     async with behind_tls(self_signed()) as (_, url):
         yield options(url)
 
 
-@planted(
+@fault_case(
     "TLS: unknown authority",
     "tls",
     "signed by an unknown authority, which this machine does not trust .*issued by .*Corporate Interception",
@@ -205,10 +208,10 @@ async def _unknown_authority() -> AsyncIterator[Options]:
         yield options(url)
 
 
-@planted(
+@fault_case(
     "TLS: unknown authority, sent along",
     "tls",
-    "ends in an authority of its own, which this machine does not trust .*issued by .*Corporate Interception",
+    "a chain with a self-signed root, which this machine does not trust .*issued by .*Corporate Interception",
     advised="A company's proxy .* SSL_CERT_FILE",
 )
 async def _unknown_root() -> AsyncIterator[Options]:
@@ -222,7 +225,7 @@ def _issued(**more: Any) -> tuple[trustme.CA, trustme.LeafCert]:
     return authority, _for(authority, "localhost", **more)
 
 
-@planted("TLS: expired", "tls", "has expired on 2024-02-01 .*Our Authority", advised="renew the certificate")
+@fault_case("TLS: expired", "tls", "has expired on 2024-02-01 .*Our Authority", advised="renew the certificate")
 async def _expired() -> AsyncIterator[Options]:
     authority, certificate = _issued(
         not_before=datetime(2024, 1, 1, tzinfo=UTC), not_after=datetime(2024, 2, 1, tzinfo=UTC)
@@ -231,7 +234,7 @@ async def _expired() -> AsyncIterator[Options]:
         yield options(url, ssl=trusting(authority))
 
 
-@planted("TLS: not yet valid", "tls", "is not yet valid, not before 20", advised="renew the certificate")
+@fault_case("TLS: not yet valid", "tls", "is not yet valid, not before 20", advised="renew the certificate")
 async def _not_yet() -> AsyncIterator[Options]:
     begins = datetime.now(UTC) + timedelta(days=30)
     authority, certificate = _issued(not_before=begins, not_after=begins + timedelta(days=90))
@@ -239,7 +242,7 @@ async def _not_yet() -> AsyncIterator[Options]:
         yield options(url, ssl=trusting(authority))
 
 
-@planted(
+@fault_case(
     "TLS: wrong host name", "tls", "is for api.example and not for localhost: wrong host name", advised="Check the host"
 )
 async def _wrong_name() -> AsyncIterator[Options]:
@@ -248,7 +251,7 @@ async def _wrong_name() -> AsyncIterator[Options]:
         yield options(url, ssl=trusting(authority))
 
 
-@planted("TLS: https where http is spoken", "tls", "no TLS with 127.0.0.1", advised="does not speak TLS")
+@fault_case("TLS: https on an http port", "tls", "no TLS with 127.0.0.1", advised="does not speak TLS")
 async def _no_tls() -> AsyncIterator[Options]:
     async with Sandbox(stations=5) as sandbox:
         yield options(sandbox.url.replace("http:", "https:"))
@@ -257,25 +260,25 @@ async def _no_tls() -> AsyncIterator[Options]:
 # Clock
 
 
-@planted("clock ten minutes ahead", "clock", "clock is 10 minutes ahead of that of 127", advised="network time")
+@fault_case("clock ten minutes ahead", "clock", "clock is 10 minutes ahead of that of 127", advised="network time")
 async def _ahead() -> AsyncIterator[Options]:
     async with Sandbox(stations=5) as sandbox:
-        tell_time(sandbox, ahead=-600)
+        set_clock(sandbox, ahead=-600)
         yield options(sandbox.url)
 
 
-@planted("clock ten minutes behind", "clock", "clock is 10 minutes behind that of localhost", advised="network time")
+@fault_case("clock ten minutes behind", "clock", "clock is 10 minutes behind that of localhost", advised="network time")
 async def _behind() -> AsyncIterator[Options]:
     authority, certificate = _issued()
     async with behind_tls(server_context(certificate)) as (sandbox, url):
-        tell_time(sandbox, ahead=600)
+        set_clock(sandbox, ahead=600)
         yield options(url, ssl=trusting(authority))
 
 
 # Proxies
 
 
-@planted("proxy: nothing listens", "proxy", "the proxy 127.0.0.1:[0-9]+ refuses the connection", advised="NO_PROXY")
+@fault_case("proxy: nothing listens", "proxy", "the proxy 127.0.0.1:[0-9]+ refuses the connection", advised="NO_PROXY")
 async def _dead_proxy() -> AsyncIterator[Options]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -283,15 +286,15 @@ async def _dead_proxy() -> AsyncIterator[Options]:
         yield options("https://api.invalid", proxy=f"http://user:{PROXY_PASSWORD}@127.0.0.1:{port}")
 
 
-@planted(
+@fault_case(
     "proxy: unknown host name", "proxy", "the proxy's host name no-such-proxy.invalid is not found", advised="proxy="
 )
 async def _unknown_proxy() -> AsyncIterator[Options]:
     yield options("https://api.invalid", proxy=f"http://user:{PROXY_PASSWORD}@no-such-proxy.invalid:3128")
 
 
-@planted(
-    "proxy: says nothing",
+@fault_case(
+    "proxy: silent",
     "proxy",
     "the proxy 127.0.0.1:[0-9]+ does not answer within 0.2 s",
     advised="proxy's address",
@@ -302,7 +305,7 @@ async def _silent_proxy() -> AsyncIterator[Options]:
         yield options("https://api.invalid", proxy=f"http://127.0.0.1:{port}")
 
 
-@planted(
+@fault_case(
     "proxy: CONNECT refused (403)",
     "proxy",
     r"refuses to connect to api.invalid:443 \(it answers 403 Forbidden\)",
@@ -313,15 +316,18 @@ async def _forbidden() -> AsyncIterator[Options]:
         yield options("https://api.invalid", proxy=served.url)
 
 
-@planted(
-    "proxy: login wanted (407)", "proxy", "wants a user name and a password .*407", advised="user:password@host:port"
+@fault_case(
+    "proxy: login required (407)",
+    "proxy",
+    "requires a user name and a password .*407",
+    advised="user:password@host:port",
 )
 async def _login_wanted() -> AsyncIterator[Options]:
     async with proxy(login="Basic xyz", headers=('Proxy-Authenticate: Basic realm="x"',)) as served:
         yield options("https://api.invalid", proxy=served.url)
 
 
-@planted(
+@fault_case(
     "proxy: login refused (407)", "proxy", "refuses the user name and password given .*407", advised="percent-encoded"
 )
 async def _login_refused() -> AsyncIterator[Options]:
@@ -330,7 +336,7 @@ async def _login_refused() -> AsyncIterator[Options]:
         yield options("https://api.invalid", proxy=url)
 
 
-@planted(
+@fault_case(
     "proxy: plain http refused (403)", "proxy", "refuses to connect to .* 403 Forbidden", advised="allow 127.0.0.1"
 )
 async def _plain_forbidden() -> AsyncIterator[Options]:
@@ -338,13 +344,15 @@ async def _plain_forbidden() -> AsyncIterator[Options]:
         yield options(sandbox.url, proxy=served.url)
 
 
-@planted("proxy: plain http, login wanted (407)", "proxy", "wants a user name and a password", advised="user:password")
+@fault_case(
+    "proxy: plain http, login required (407)", "proxy", "requires a user name and a password", advised="user:password"
+)
 async def _plain_login() -> AsyncIterator[Options]:
     async with Sandbox(stations=5) as sandbox, proxy(login="Basic xyz") as served:
         yield options(sandbox.url, proxy=served.url)
 
 
-@planted(
+@fault_case(
     "proxy: cannot reach the host (502)", "proxy", "cannot reach api.invalid:443 .*502", advised="Is the host right"
 )
 async def _unreachable_behind() -> AsyncIterator[Options]:
@@ -355,11 +363,11 @@ async def _unreachable_behind() -> AsyncIterator[Options]:
 # The service
 
 
-@planted(
+@fault_case(
     "503 from the API",
     READS[:-1],
     "answers 503: E0014 Service Unavailable \\(request [0-9a-f-]{36}\\)",
-    advised="The fault is the service's, not yours. .*quote the request id",
+    advised="The fault is the service's, not yours. .*with the request id",
 )
 async def _unavailable() -> AsyncIterator[Options]:
     async with Sandbox(stations=5) as sandbox:
@@ -367,7 +375,7 @@ async def _unavailable() -> AsyncIterator[Options]:
         yield options(sandbox.url)
 
 
-@planted(
+@fault_case(
     "503 from one operation",
     "locations.markers",
     "answers 503: E0014 Service Unavailable",
@@ -379,11 +387,11 @@ async def _one_unavailable() -> AsyncIterator[Options]:
         yield options(sandbox.url)
 
 
-@planted(
+@fault_case(
     "503 from the token endpoint",
     "token",
     "the token endpoint answers 503",
-    advised="The fault is the service's, not yours. .*quote the time",
+    advised="The fault is the service's, not yours. .*with the time",
 )
 async def _token_unavailable() -> AsyncIterator[Options]:
     async with Sandbox(stations=5) as sandbox:
@@ -391,14 +399,14 @@ async def _token_unavailable() -> AsyncIterator[Options]:
         yield options(sandbox.url)
 
 
-@planted("429 from the token endpoint", "token", "answers 429: too many requests", advised="try again in 30 s")
+@fault_case("429 from the token endpoint", "token", "answers 429: too many requests", advised="try again in 30 s")
 async def _token_limited() -> AsyncIterator[Options]:
     async with Sandbox(stations=5) as sandbox:
         sandbox.faults.always("token", Fault.rate_limit(30))
         yield options(sandbox.url)
 
 
-@planted(
+@fault_case(
     "product without an operation (403)",
     "charging.active",
     "refused with 403 although the token is fresh",
@@ -415,7 +423,7 @@ async def _not_included() -> AsyncIterator[Options]:
 _PAGE = b"<!DOCTYPE html><html><body>Welcome to Hotel Wifi! Please log in.</body></html>"
 
 
-@planted(
+@fault_case(
     "captive portal: a page", "token", "200 with an HTML page instead of JSON .*captive portal", advised="log in to the"
 )
 async def _portal_page() -> AsyncIterator[Options]:
@@ -424,21 +432,21 @@ async def _portal_page() -> AsyncIterator[Options]:
         yield options(sandbox.url)
 
 
-@planted("captive portal: a redirect", "token", "302, a redirect to http://portal.example", advised="log in to the")
+@fault_case("captive portal: a redirect", "token", "302, a redirect to http://portal.example", advised="log in to the")
 async def _portal_redirect() -> AsyncIterator[Options]:
     async with Sandbox(stations=5) as sandbox:
         answer_everything(sandbox, SandboxReply(302, (("Location", "http://portal.example/login?from=you"),), b""))
         yield options(sandbox.url)
 
 
-@planted("captive portal: 511", "token", "511: this network wants a login first", advised="log in to the")
+@fault_case("captive portal: 511", "token", "511: this network requires a login first", advised="log in to the")
 async def _portal_511() -> AsyncIterator[Options]:
     async with Sandbox(stations=5) as sandbox:
         answer_everything(sandbox, SandboxReply(511, (("Content-Type", "text/html"),), _PAGE))
         yield options(sandbox.url)
 
 
-@planted(
+@fault_case(
     "a page instead of the API's answers", READS[:-1], "200 with an HTML page instead of JSON", advised="A proxy or"
 )
 async def _page() -> AsyncIterator[Options]:
@@ -447,7 +455,7 @@ async def _page() -> AsyncIterator[Options]:
         yield options(sandbox.url)
 
 
-@planted(
+@fault_case(
     "garbage instead of the API's answers", READS[:-1], "200 with a body that cannot be read", advised="api_version"
 )
 async def _garbage() -> AsyncIterator[Options]:
