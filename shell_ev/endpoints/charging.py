@@ -15,7 +15,8 @@ from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..options import RequestOptions
 from ..wire.operations import ACTIVE, RETRIEVE, START, STOP, Operation
-from ..wire.results import NOTHING, SESSION, SESSIONS, STARTED
+from ..wire.results import NOTHING, SESSION
+from .sending import list_active, own_start, send_start
 from .validation import Checks, takes
 
 
@@ -45,9 +46,9 @@ def _session_arguments(
     checks: Checks, operation: Operation, version: ApiVersion, session_id: str | UUID, uuid: str | UUID | None
 ) -> dict[str, str]:
     """The arguments of a stop or a look-up. In a dialect with the id in the path, ``uuid`` is that one."""
-    arguments = {"session_id": checks.uuid("session_id", session_id)}
+    arguments = {"session_id": checks.session_id("session_id", session_id)}
     if "uuid" in operation.routes[version].names:
-        arguments["uuid"] = arguments["session_id"] if uuid is None else checks.uuid("uuid", uuid)
+        arguments["uuid"] = arguments["session_id"] if uuid is None else checks.session_id("uuid", uuid)
     elif uuid is not None:
         checks.exists(operation, version, "uuid")
     return arguments
@@ -89,7 +90,8 @@ class AsyncCharging:
             RequestTimeoutError: Time ran out before anything was sent.
         """
         arguments, checked = prepare_start(ev_charge_number, evse_id, options)
-        return await self._manager.call(START, arguments, STARTED, checked)
+        start = own_start(self._manager, arguments, checked.request_id)
+        return await send_start(self._manager, arguments, checked, start)
 
     @takes(RequestOptions)
     async def stop(
@@ -163,5 +165,5 @@ class AsyncCharging:
             ShellEVError: As for :meth:`retrieve`.
         """
         checks = Checks(ACTIVE.name)
-        arguments = {"ema_id": checked_ema_id(checks, ema_id, self._manager.version)}
-        return await self._manager.call(ACTIVE, arguments, SESSIONS, checks.options(options))
+        checked = checked_ema_id(checks, ema_id, self._manager.version)
+        return await list_active(self._manager, checked, checks.options(options))
