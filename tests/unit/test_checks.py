@@ -1,4 +1,4 @@
-"""Arguments the contract refuses: found before anything is sent, all of them in one error."""
+"""Invalid arguments are refused before anything is sent, all of them in one error."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ BAD_UUIDS = [
     HUGE,
     Unprintable(),
 ]
+#: What no session id can be; the ids are the service's own.
+BAD_SESSION_IDS = [None, 7, "", " x", "x ", "x\n", "a\tb", ".", "..", "x" * 256, "\ud800", SESSION.encode(), EVSE, HUGE]
 
 #: operation, bad arguments, what the one error names
 BAD_ARGUMENTS: list[tuple[str, tuple[Any, ...], list[str]]] = [
@@ -47,8 +49,8 @@ BAD_ARGUMENTS: list[tuple[str, tuple[Any, ...], list[str]]] = [
     ("start", (CARD, "x" * 17), ["evse_id must be 18 to 36 characters, it has 17"]),
     ("start", (CARD, "x" * 37), ["evse_id must be 18 to 36 characters, it has 37"]),
     ("start", ("", ""), ["ev_charge_number", "evse_id"]),
-    *(("stop", (bad,), ["session_id"]) for bad in BAD_UUIDS),
-    *(("retrieve", (bad,), ["session_id"]) for bad in BAD_UUIDS),
+    *(("stop", (bad,), ["session_id"]) for bad in [*BAD_SESSION_IDS, Unprintable()]),
+    ("retrieve", (" x",), ["session_id"]),
     *(("active", (bad,), ["ema_id"]) for bad in BAD_TEXTS),
     ("active", ("x" * 13,), ["ema_id must be 14 to 19 characters, it has 13"]),
     ("active", ("x" * 20,), ["ema_id must be 14 to 19 characters, it has 20"]),
@@ -180,6 +182,11 @@ async def test_the_value_of_a_header_is_never_repeated() -> None:
         ("stop", (SESSION,)),
         ("stop", (SESSION.upper(),)),
         ("stop", (uuid.UUID(SESSION),)),
+        ("stop", ("{" + SESSION + "}",)),
+        ("stop", (SESSION.replace("-", ""),)),
+        ("stop", ("x" * 255,)),
+        ("stop", ("../etc",)),
+        ("retrieve", ("7",)),
         ("retrieve", (uuid.UUID(SESSION),)),
         ("active", ("x" * 14,)),
         ("active", ("x" * 19,)),
