@@ -1,7 +1,7 @@
 """Locations and markers as GeoJSON (RFC 7946), for maps and GIS tools.
 
-``feature`` and ``feature_collection`` give plain dicts, ``dumps`` a text, ``write``, ``stream`` and ``astream`` the
-same text piece by piece, holding one item at a time::
+``feature`` and ``feature_collection`` return dicts, ``dumps`` a text. ``write``, ``stream`` and ``astream`` give that
+text in pieces, with one item at a time in memory::
 
     with open("chargers.geojson", "w") as file:
         geojson.write(found.data, file)
@@ -9,9 +9,9 @@ same text piece by piece, holding one item at a time::
     async for piece in geojson.astream(ev.locations.iterate()):
         await response.write(piece.encode())
 
-What comes out depends on the items alone: the same items give the same text, in the order given. The text is ASCII, so
-any encoding of a file will do. Positions are longitude first, WGS 84. An item without a position, or with one out of
-range, keeps its place with a null geometry. Numbers that JSON cannot hold become null. Nothing here raises on an item.
+The same items give the same text, in their order. The text is ASCII, for files of any encoding. Positions are WGS 84,
+longitude first. An item without a position in range has a null geometry. Numbers outside JSON become null. No item
+raises an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .models.markers import LocationMarker, MultiLocationMarker, SingleLocationM
 from .models.tariffs import ElementTariff, FlatTariff, Tariff
 
 Item: TypeAlias = Location | LocationMarker
-"""What becomes a feature."""
+"""An item that a feature is made of."""
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """Any JSON value."""
@@ -48,9 +48,9 @@ class Feature(TypedDict):
     id: NotRequired[str]
     """The uid of a location, the location's uid of a single marker, the key of a multi marker; absent if unknown."""
     geometry: Point | None
-    """Where it is; None is "unlocated"."""
+    """Position; None if it is unknown."""
     properties: dict[str, Json]
-    """What a map shows. The keys of a kind are always the same, null is unknown."""
+    """Properties. The keys of a kind are always the same, null is unknown."""
 
 
 class FeatureCollection(TypedDict):
@@ -61,10 +61,10 @@ class FeatureCollection(TypedDict):
 
 
 class TextSink(Protocol):
-    """A file open for text, or anything else with ``write``."""
+    """A text file, or another object with ``write``."""
 
     def write(self, text: str, /) -> object:
-        """Take a piece of text."""
+        """Write a piece of text."""
         ...
 
 
@@ -74,12 +74,12 @@ _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 def feature(item: Item) -> Feature:
-    """One location or marker as a GeoJSON feature.
+    """Make a GeoJSON feature of one location or marker.
 
     Properties of a location (``kind`` is ``location``): ``uid``, ``external_id``, ``operator_name``, ``operator_id``,
     ``address`` (one line), ``street_and_number``, ``postal_code``, ``city``, ``country``, ``location_type``, ``status``
-    (``Available`` if any EVSE is; what all say if they agree; ``Unknown`` if one is not known; else ``Occupied``),
-    ``evse_count`` and ``available_count`` (deleted ones left out; None if no EVSE is listed, or no status known),
+    (``Available`` if any EVSE is; the common status if all are equal; ``Unknown`` if one is; else ``Occupied``),
+    ``evse_count`` and ``available_count`` (without removed ones; None if no EVSE is listed, or no status known),
     ``max_power_kw``, ``connector_types`` and ``authorization_methods`` (sorted), ``accessibility``,
     ``open_twenty_four_seven``, ``is_free`` (True if every connector's tariffs are, False if one is not) and
     ``tariffs`` (the distinct ones, sorted, each with the field names of its model).
@@ -87,6 +87,12 @@ def feature(item: Item) -> Feature:
     Properties of a marker (``kind`` is ``single_location``, ``multi_location`` or ``unknown_marker``): ``marker_type``;
     of known markers also ``unique_key``, ``geo_hash``, ``operator_name``, ``location_count``, ``evse_count`` and
     ``max_power_kw``; of a single one also ``uid``, ``operator_id``, ``status`` and ``authorization_methods``.
+
+    Args:
+        item: The location or marker.
+
+    Returns:
+        The feature.
     """
     properties: dict[str, Json]
     if isinstance(item, Location):
@@ -105,19 +111,40 @@ def feature(item: Item) -> Feature:
 
 
 def feature_collection(items: Iterable[Item]) -> FeatureCollection:
-    """Locations and markers, mixed as you like, as one GeoJSON feature collection."""
+    """Make a GeoJSON feature collection.
+
+    Args:
+        items: Locations and markers, which may be mixed.
+
+    Returns:
+        The collection.
+    """
     return {"type": "FeatureCollection", "features": [feature(item) for item in items]}
 
 
 def dumps(items: Iterable[Item]) -> str:
-    """The feature collection as a GeoJSON text."""
+    """Make the GeoJSON text of a feature collection.
+
+    Args:
+        items: Locations and markers, which may be mixed.
+
+    Returns:
+        The text.
+    """
     return "".join(stream(items))
 
 
 def write(items: Iterable[Item], file: TextSink) -> int:
-    """Write the feature collection to a file open for text, one feature at a time; returns how many there were.
+    """Write a feature collection to a text file, one feature at a time.
 
-    If ``items`` fails on the way the text written so far is no whole GeoJSON text.
+    If ``items`` raises, the text written so far is incomplete.
+
+    Args:
+        items: Locations and markers, which may be mixed.
+        file: The file.
+
+    Returns:
+        The number of features.
     """
     count = 0
     file.write(_HEAD)
@@ -129,7 +156,14 @@ def write(items: Iterable[Item], file: TextSink) -> int:
 
 
 def stream(items: Iterable[Item]) -> Iterator[str]:
-    """The GeoJSON text in pieces, one per feature, in constant memory. Joined they are what ``dumps`` gives."""
+    """Make the GeoJSON text of a feature collection in pieces, one for each feature.
+
+    Args:
+        items: Locations and markers, which may be mixed.
+
+    Yields:
+        The pieces. Joined they are the text of ``dumps``.
+    """
     yield _HEAD
     for count, item in enumerate(items):
         yield _piece(item, count)
@@ -137,7 +171,14 @@ def stream(items: Iterable[Item]) -> Iterator[str]:
 
 
 async def astream(items: AsyncIterable[Item]) -> AsyncIterator[str]:
-    """``stream`` for items that arrive asynchronously, such as those of ``ev.locations.iterate()``."""
+    """Make the GeoJSON text of a feature collection in pieces, as :func:`stream`, from an async iterable.
+
+    Args:
+        items: Locations and markers, such as those of ``ev.locations.iterate()``.
+
+    Yields:
+        The pieces.
+    """
     yield _HEAD
     count = 0
     async for item in items:
@@ -215,7 +256,7 @@ def _point(coordinates: Coordinates | None) -> Point | None:
 
 
 def _raw_coordinates(raw: Mapping[str, object]) -> Coordinates | None:
-    # A marker of an unknown type most likely still says where it is.
+    # A marker of an unknown kind may still have a position.
     value = raw.get("coordinates")
     if not isinstance(value, Mapping):
         return None
@@ -233,9 +274,9 @@ def _status(evses: list[Evse]) -> str | None:
         return EvseStatus.AVAILABLE.value
     if len(statuses) <= 1:
         return _text(next(iter(statuses), None))
-    # Mixed, and free nowhere: only occupied together with unavailable is known for sure.
-    sure = statuses <= {EvseStatus.OCCUPIED, EvseStatus.UNAVAILABLE}
-    return EvseStatus.OCCUPIED.value if sure else EvseStatus.UNKNOWN.value
+    # Different statuses, none available: only occupied and unavailable together are certain.
+    certain = statuses <= {EvseStatus.OCCUPIED, EvseStatus.UNAVAILABLE}
+    return EvseStatus.OCCUPIED.value if certain else EvseStatus.UNKNOWN.value
 
 
 def _available(evses: list[Evse]) -> int | None:
@@ -258,7 +299,7 @@ def _is_free(connectors: list[Connector]) -> bool | None:
 
 
 def _tariffs(connectors: list[Connector]) -> list[Json]:
-    # Keyed by their own text: that takes out the doubles and gives an order that does not depend on the connectors'.
+    # Keyed by their own text: no duplicates, and an order that does not depend on that of the connectors.
     shown = [_tariff(tariff) for connector in connectors for tariff in _tariffs_of(connector)]
     by_text = {_encode(tariff): tariff for tariff in shown}
     return [by_text[text] for text in sorted(by_text)]
@@ -310,10 +351,10 @@ def _words(values: Iterable[str | None]) -> list[Json]:
 
 
 def _text(value: str | None) -> str | None:
-    # A plain str, also of an enum. Half a surrogate pair is legal in Python and breaks other readers.
+    # A plain str, also for an enum. A lone surrogate is legal in Python and breaks other readers.
     return None if value is None else str(value).encode("utf-8", "replace").decode()
 
 
 def _number(value: float | None) -> float | None:
-    # NaN fails the comparison; an integer beyond a float's range would be read as infinite elsewhere.
+    # NaN fails the comparison. Other readers would take an integer beyond a float's range for infinity.
     return value if value is not None and abs(value) <= sys.float_info.max else None
