@@ -60,7 +60,9 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 def _asyncio_loop() -> asyncio.AbstractEventLoop:
     # Not by new_event_loop(), which follows a policy that may be uvloop's.
-    return asyncio.ProactorEventLoop() if sys.platform == "win32" else asyncio.SelectorEventLoop()
+    kind: Any = getattr(asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop)  # the former on Windows alone
+    loop: asyncio.AbstractEventLoop = kind()
+    return loop
 
 
 def _uvloop() -> asyncio.AbstractEventLoop:
