@@ -17,7 +17,6 @@ from .charges.start import Starter
 from .core.auth import ClientCredentials, TokenSource
 from .core.call import Sender
 from .core.connections import not_pickled
-from .core.ownership import Claims
 from .core.session_manager import SessionManager
 from .dialects import ApiVersion
 from .endpoints.charging import AsyncCharging, checked_ema_id, start_arguments
@@ -97,7 +96,6 @@ class AsyncShellEV:
         self._manager = manager
         self._owner = owner
         self.charging = AsyncCharging(manager)
-        self._claims = Claims()
 
     @classmethod
     def from_env(
@@ -168,7 +166,6 @@ class AsyncShellEV:
         given = {name: value for name, value in options.items() if value is not None}
         copy = type(self).__new__(type(self))
         copy._wire(self._manager.with_config(changed_config(self.config, given)), owner=False)
-        copy._claims = self._claims
         return copy
 
     def charge(
@@ -180,6 +177,7 @@ class AsyncShellEV:
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
         ema_id: str | EmaId | None = None,
         keep_running: bool = False,
+        baseline: bool = False,
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
         request_id: str | UUID | None = None,
@@ -205,7 +203,9 @@ class AsyncShellEV:
             self._starter(
                 ev_charge_number,
                 evse_id,
-                self._charge_options(start_timeout, stop_timeout, ema_id, keep_running, polling, on_problem),
+                self._charge_options(
+                    start_timeout, stop_timeout, ema_id, keep_running, polling, on_problem, baseline=baseline
+                ),
                 request_id,
                 timeout,
                 headers,
@@ -220,6 +220,7 @@ class AsyncShellEV:
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
         ema_id: str | EmaId | None = None,
+        baseline: bool = False,
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
         request_id: str | UUID | None = None,
@@ -231,7 +232,9 @@ class AsyncShellEV:
         A start whose answer was lost is looked for, up to ``start_timeout`` seconds. Arguments and errors as in
         :meth:`charge`.
         """
-        options = self._charge_options(start_timeout, stop_timeout, ema_id, True, polling, on_problem)
+        options = self._charge_options(
+            start_timeout, stop_timeout, ema_id, True, polling, on_problem, baseline=baseline
+        )
         return await self._starter(ev_charge_number, evse_id, options, request_id, timeout, headers).start()
 
     def _starter(
@@ -245,7 +248,6 @@ class AsyncShellEV:
     ) -> Starter:
         return Starter(
             self._manager,
-            self._claims,
             ev_charge_number,
             evse_id,
             options,
@@ -262,12 +264,15 @@ class AsyncShellEV:
         keep_running: bool,
         polling: Polling | None,
         on_problem: OnProblem | None,
+        *,
+        baseline: bool = False,
     ) -> ChargeOptions:
         return ChargeOptions(
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
             ema_id=str(ema_id) if isinstance(ema_id, EmaId) else ema_id,
             keep_running=keep_running,
+            baseline=baseline,
             polling=Polling() if polling is None else polling,
             on_problem=on_problem,
         )
@@ -306,9 +311,10 @@ class AsyncShellEV:
     ) -> AsyncCharge:
         """The charge of a session that is known by its UUID. Nothing is sent. Raises ValidationError."""
         checks = Checks("attach")
-        checked = checks.uuid("session_id", session_id)
+        checked = checks.session_id("session_id", session_id)
         checks.raise_if_any()
         options = self._charge_options(start_timeout, stop_timeout, None, True, polling, on_problem)
+        self._manager.ownership.watch(checked)
         return AsyncCharge(self._manager, checked, options)
 
     async def reconcile(
@@ -328,7 +334,7 @@ class AsyncShellEV:
         when no session shows; ValidationError for an error that leaves nothing open.
         """
         options = self._charge_options(start_timeout, stop_timeout, ema_id, True, polling, on_problem)
-        return await reconcile(self._manager, self._claims, error, options)
+        return await reconcile(self._manager, error, options)
 
     def follow(
         self,

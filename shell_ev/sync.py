@@ -189,6 +189,11 @@ class Charge(Blocking):
         return self.original.state
 
     @property
+    def adopted(self) -> bool:
+        """Whether the answer to its start was lost and the session was found among those of the card."""
+        return self.original.adopted
+
+    @property
     def is_over(self) -> bool:
         """Whether the charge was seen to have stopped, or to have failed to start."""
         return self.original.is_over

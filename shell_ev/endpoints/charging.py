@@ -15,7 +15,8 @@ from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..options import RequestOptions
 from ..wire.operations import ACTIVE, RETRIEVE, START, STOP
-from ..wire.results import NOTHING, SESSION, SESSIONS, STARTED
+from ..wire.results import NOTHING, SESSION
+from .sending import list_active, own_start, send_start
 from .validation import Checks, takes
 
 
@@ -77,7 +78,8 @@ class AsyncCharging:
             RequestTimeoutError: Time ran out before anything was sent.
         """
         arguments, checked = prepare_start(ev_charge_number, evse_id, options)
-        return await self._manager.call(START, arguments, STARTED, checked)
+        start = own_start(self._manager, arguments, checked.request_id)
+        return await send_start(self._manager, arguments, checked, start)
 
     @takes(RequestOptions)
     async def stop(self, session_id: str | UUID, **options: Unpack[RequestOptions]) -> ApiResponse[None]:
@@ -98,7 +100,7 @@ class AsyncCharging:
             ShellEVError: Others as for :meth:`start`.
         """
         checks = Checks(STOP.name)
-        arguments = {"session_id": checks.uuid("session_id", session_id)}
+        arguments = {"session_id": checks.session_id("session_id", session_id)}
         return await self._manager.call(STOP, arguments, NOTHING, checks.options(options))
 
     @takes(RequestOptions)
@@ -124,7 +126,7 @@ class AsyncCharging:
             TransportError: No whole answer came.
         """
         checks = Checks(RETRIEVE.name)
-        arguments = {"session_id": checks.uuid("session_id", session_id)}
+        arguments = {"session_id": checks.session_id("session_id", session_id)}
         return await self._manager.call(RETRIEVE, arguments, SESSION, checks.options(options))
 
     @takes(RequestOptions)
@@ -145,5 +147,5 @@ class AsyncCharging:
             ShellEVError: As for :meth:`retrieve`.
         """
         checks = Checks(ACTIVE.name)
-        arguments = {"ema_id": checked_ema_id(checks, ema_id, self._manager.version)}
-        return await self._manager.call(ACTIVE, arguments, SESSIONS, checks.options(options))
+        checked = checked_ema_id(checks, ema_id, self._manager.version)
+        return await list_active(self._manager, checked, checks.options(options))

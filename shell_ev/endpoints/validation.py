@@ -77,6 +77,26 @@ def _is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+#: 32 hexadecimal digits: a UUID without dashes, of which one in a hundred reads like an EVSE id.
+_BARE_UUID = re.compile(r"[0-9a-fA-F]{32}", re.ASCII)
+
+
+@functools.lru_cache(maxsize=1024)
+def is_session_id(text: str) -> bool:
+    """Whether a text can be sent as a session id. The ids are the service's, so that more than UUIDs can.
+
+    Args:
+        text: 1 to 255 printable characters without outer white space; no ``.``, ``..`` or EVSE id.
+    """
+    return (
+        1 <= len(text) <= 255
+        and text.isprintable()
+        and text == text.strip()
+        and text not in (".", "..")
+        and (_BARE_UUID.fullmatch(text) is not None or not EvseId.is_valid(text))
+    )
+
+
 class Checks:
     """Collects the faults of one call; :meth:`options` ends the collecting and raises if there are any."""
 
@@ -109,6 +129,20 @@ class Checks:
         if isinstance(text, str) and _is_uuid(text):
             return text
         self.faults.append(f"{name} must be a UUID in the form 8-4-4-4-12, not {shown(value)}")
+        return ""
+
+    def session_id(self, name: str, value: object) -> str:
+        """The id of a session, as the service gave it."""
+        text = str(value) if isinstance(value, UUID) else value
+        if isinstance(text, str) and is_session_id(text):
+            return text
+        if isinstance(text, str) and EvseId.is_valid(text):
+            self.faults.append(f"{name} must be the id of a session, not the EVSE id {shown(value)}")
+        else:
+            self.faults.append(
+                f"{name} must be 1 to 255 printable characters without outer white space, as the service gave it, "
+                f"not {shown(value)}"
+            )
         return ""
 
     def raise_if_any(self) -> None:
