@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BadRequestError as BadRequestError
     from .errors import ChargeFailedError as ChargeFailedError
+    from .errors import ChargeInProgressError as ChargeInProgressError
     from .errors import ChargeNotStoppedError as ChargeNotStoppedError
     from .errors import ChargePendingError as ChargePendingError
     from .errors import ConfigurationError as ConfigurationError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .errors import ErrorDetail as ErrorDetail
     from .errors import ForbiddenError as ForbiddenError
     from .errors import InternalServerError as InternalServerError
+    from .errors import KeyReusedError as KeyReusedError
     from .errors import MethodNotAllowedError as MethodNotAllowedError
     from .errors import NotFoundError as NotFoundError
     from .errors import OutcomeUnknownError as OutcomeUnknownError
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from .errors import ResponseDecodeError as ResponseDecodeError
     from .errors import ServiceUnavailableError as ServiceUnavailableError
     from .errors import ShellEVError as ShellEVError
+    from .errors import StoreError as StoreError
     from .errors import TooManyRequestsError as TooManyRequestsError
     from .errors import TransportError as TransportError
     from .errors import UnauthorizedError as UnauthorizedError
@@ -99,10 +102,10 @@ _ROOMS = {
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
     "core.runtime": "CANCEL_NOW",
     "errors": (
-        "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeNotStoppedError ChargePendingError "
+        "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeInProgressError ChargeNotStoppedError ChargePendingError "
         "ConfigurationError ConnectError CredentialsRefusedError ErrorDetail ForbiddenError "
-        "InternalServerError MethodNotAllowedError NotFoundError OutcomeUnknownError RequestFailedError "
-        "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError TooManyRequestsError "
+        "InternalServerError KeyReusedError MethodNotAllowedError NotFoundError OutcomeUnknownError RequestFailedError "
+        "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError StoreError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"
     ),
     "identifiers": "EmaId EvseId IdForm",
