@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from enum import Enum, StrEnum
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import attrs
+
+from ..errors import ValidationError, shown
+from ..identifiers import EmaId, EvseId
 
 OnCrash = Literal["stop", "keep"]
 
@@ -131,6 +135,16 @@ def meet(entry: Entry | None, *, card_digest: str | None, evse: str, owned: bool
     return Meeting.RECOVER if entry.state is State.SENT else Meeting.ATTACH
 
 
+class Looking(Enum):
+    """Whether the session of an entry can be looked for."""
+
+    POSSIBLE = "possible"
+    NO_EMA_ID = "no EMA-ID"
+    """The card number is not an EMA-ID, and the caller gave none."""
+    UNREADABLE = "unreadable"
+    """The card was encrypted with a key that is not known here."""
+
+
 class Recovery(Enum):
     """What is to be done with an entry whose owner is gone."""
 
@@ -139,33 +153,111 @@ class Recovery(Enum):
     """Nothing was sent: the key is free."""
     LOOK_FOR = "look for"
     """The start may have taken effect: look for its session."""
+    CALL_UNKNOWN = "call unknown"
+    """The session cannot be looked for without an EMA-ID: the entry is unknown at once, with an ERROR."""
+    FAIL = "fail"
+    """The card cannot be read: the entry stays, with an ERROR."""
     STOP = "stop"
     """Stop the charge and see it stopped."""
     KEEP = "keep"
     """The charge is to run on: list it."""
 
 
-def after_crash(entry: Entry, *, owned: bool, now: float) -> Recovery:
+def after_crash(entry: Entry, *, owned: bool, now: float, looking: Looking = Looking.POSSIBLE) -> Recovery:
     """What a recovery does with an entry.
 
     Args:
         entry: The entry.
         owned: Whether a live process works on it.
         now: Unix seconds on the store's clock.
+        looking: Whether its session can be looked for.
     """
     if owned:
         return Recovery.NOTHING
     match entry.state:
         case State.WAITING:
             return Recovery.DROP
-        case State.SENT:
-            return Recovery.LOOK_FOR if entry.next_look_at <= now else Recovery.NOTHING
-        case State.UNKNOWN:
-            return Recovery.LOOK_FOR if is_look_due(entry, now) else Recovery.NOTHING
         case State.ACCEPTED:
             return Recovery.STOP if entry.on_crash == "stop" else Recovery.KEEP
+        case State.SENT if looking is Looking.NO_EMA_ID:
+            return Recovery.CALL_UNKNOWN
+        case State.SENT if looking is Looking.UNREADABLE:
+            return Recovery.FAIL
+        case State.SENT if entry.next_look_at <= now:
+            return Recovery.LOOK_FOR
+        case State.UNKNOWN if looking is Looking.POSSIBLE and is_look_due(entry, now):
+            return Recovery.LOOK_FOR
         case _:
             return Recovery.NOTHING
+
+
+#: What each state may become. The same state again is a repeated write.
+_MOVES: Final = {
+    State.WAITING: {State.WAITING, State.SENT},
+    State.SENT: {State.SENT, State.WAITING, State.ACCEPTED, State.UNKNOWN, State.GIVEN_UP},
+    State.ACCEPTED: {State.ACCEPTED, State.OVER},
+    State.OVER: {State.OVER},
+    State.UNKNOWN: {State.UNKNOWN, State.ACCEPTED, State.GIVEN_UP},
+    State.GIVEN_UP: {State.GIVEN_UP, State.ACCEPTED},
+}
+
+
+def _move(entry: Entry, state: State, **changes: object) -> Entry:
+    if state not in _MOVES[entry.state]:
+        raise ValueError(f"an entry that is {entry.state} cannot become {state}")
+    return attrs.evolve(entry, state=state, **changes)  # type: ignore[arg-type]
+
+
+def restarted(entry: Entry, fresh: Entry) -> Entry:
+    """A new entry in the place of one that starts again: a writer of the old one is fenced off."""
+    return attrs.evolve(fresh, fence=entry.fence + 1)
+
+
+def sent(entry: Entry, *, sent_at: float, sent_at_error: float, not_ours: tuple[str, ...] = ()) -> Entry:
+    """The intent: the entry as it is written immediately before the socket."""
+    return _move(entry, State.SENT, sent_at=sent_at, sent_at_error=sent_at_error, not_ours=not_ours)
+
+
+def put_back(entry: Entry) -> Entry:
+    """The entry after an attempt that was refused or surely not sent."""
+    return _move(entry, State.WAITING, sent_at=None)
+
+
+def accepted(entry: Entry, session_id: str) -> Entry:
+    """The entry once its session is known: by the answer, by a look-up, or by hand."""
+    if entry.session_id not in (None, session_id):
+        raise ValueError("an entry keeps its session")
+    return _move(entry, State.ACCEPTED, session_id=session_id, over_at=None)
+
+
+def over(entry: Entry, *, now: float, ended_state: str | None = None, ended_error: str | None = None) -> Entry:
+    """The entry once its charge has ended or failed to start: the card is blanked, its digest stays."""
+    return _move(
+        entry, State.OVER, card=None, owner=None, over_at=now, ended_state=ended_state, ended_error=ended_error
+    )
+
+
+def given_up(entry: Entry, *, now: float) -> Entry:
+    """The entry once it is released by hand or after a time: its key starts again."""
+    return _move(entry, State.GIVEN_UP, card=None, owner=None, over_at=now)
+
+
+def released(entry: Entry) -> Entry:
+    """The entry once the call, block or recovery that owned it has ended."""
+    return attrs.evolve(entry, owner=None)
+
+
+def taken_over(entry: Entry, owner: str, *, on_crash: OnCrash | None = None) -> Entry:
+    """The entry in the hands of another owner: earlier writers are fenced off.
+
+    Args:
+        entry: The entry as it was read.
+        owner: Who takes it.
+        on_crash: What its crash means from now on; None as before. Only a block changes it, to ``stop``.
+    """
+    return attrs.evolve(
+        entry, owner=owner, fence=entry.fence + 1, on_crash=entry.on_crash if on_crash is None else on_crash
+    )
 
 
 def is_look_due(entry: Entry, now: float) -> bool:
@@ -176,10 +268,10 @@ def is_look_due(entry: Entry, now: float) -> bool:
 
 def looked_in_vain(entry: Entry, *, now: float, answered_for: float) -> Entry:
     """The entry after look-ups that were answered and showed no session: unknown, and due again later."""
-    pause = min(_FIRST_LOOK_AGAIN * 2.0**entry.looks, _LONGEST_LOOK_AGAIN)
-    return attrs.evolve(
+    pause = min(_FIRST_LOOK_AGAIN * 2.0 ** min(entry.looks, 16), _LONGEST_LOOK_AGAIN)
+    return _move(
         entry,
-        state=State.UNKNOWN,
+        State.UNKNOWN,
         owner=None,
         looks=entry.looks + 1,
         looked_since=now if entry.looked_since is None else entry.looked_since,
@@ -199,9 +291,53 @@ def may_give_up(entry: Entry, give_up_after: float | None) -> bool:
     return give_up_after is not None and entry.state is State.UNKNOWN and entry.answered_for >= give_up_after
 
 
+#: First character of the keys of entries without one: a caller's key must not begin with it.
+_OWN: Final = "~"
+_LONGEST_KEY: Final = 255
+
+
+def checked_key(key: object) -> str:
+    """A caller's key.
+
+    Raises:
+        ValidationError: It is not a text of 1 to 255 printable characters without outer white space, or begins with ~.
+    """
+    if (
+        isinstance(key, str)
+        and 0 < len(key) <= _LONGEST_KEY
+        and key.isprintable()
+        and key == key.strip()
+        and not key.startswith(_OWN)
+    ):
+        return key
+    raise ValidationError(
+        [
+            f"key must be a text of 1 to {_LONGEST_KEY} printable characters, without white space around it and "
+            f"without {_OWN!r} at its beginning, not {shown(key)}"
+        ]
+    )
+
+
+def own_key() -> str:
+    """A key for an entry whose caller gave none."""
+    return _OWN + secrets.token_hex(16)
+
+
+def is_own_key(key: str) -> bool:
+    """Whether a key was made by :func:`own_key`."""
+    return key.startswith(_OWN)
+
+
 def normal_evse(evse_id: str) -> str:
-    """An EVSE id without separators and in capitals: equal for the same EVSE."""
-    return evse_id.replace("*", "").replace("-", "").upper()
+    """An EVSE id in one form: equal for the same EVSE, whatever its separators and case."""
+    parsed = EvseId.try_parse(evse_id)
+    return evse_id.replace("*", "").upper() if parsed is None else parsed.compact
+
+
+def normal_card(card: str) -> str:
+    """A card number in one form: equal for the same EMA-ID, whatever its separators and case."""
+    parsed = EmaId.try_parse(card)
+    return card.upper() if parsed is None else parsed.compact
 
 
 def namespace_of(api_url: str, identity: str | None) -> str:
@@ -212,5 +348,7 @@ def namespace_of(api_url: str, identity: str | None) -> str:
         identity: The client id, or the value of SHELL_EV_STORE_NAMESPACE with a token source; None for the host alone.
     """
     parts = urlsplit(api_url)
-    host = parts.netloc.lower()
+    host = (parts.hostname or "").lower()
+    if parts.port is not None and parts.port != {"https": 443, "http": 80}.get(parts.scheme):
+        host = f"{host}:{parts.port}"
     return host if identity is None else f"{host}/{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
