@@ -32,7 +32,7 @@ def not_entered(block: object, name: str, hint: str) -> AttributeError:
     return AttributeError(f"{lacks}; {hint}" if is_charge_s else lacks, name=name, obj=block)
 
 
-_CHARGE_FIELDS = frozenset({"session_id", "request_id", "session"})
+_CHARGE_FIELDS = frozenset({"session_id", "request_id", "session", "adopted"})
 
 
 class AsyncChargeBlock:
@@ -98,6 +98,9 @@ class AsyncChargeBlock:
         except BaseException as error:
             # Nobody else holds this charge: it must not go on unseen.
             await cleanup_during(error, charge.stop(shield=False), f"session {charge.session_id}")
+            if isinstance(error, ShellEVError) and not charge.is_over:
+                # It was accepted, and neither its start nor its stop was seen.
+                error.outcome_unknown = True
             raise
         self._charge, self._in_passage = charge, None
         return charge
@@ -125,7 +128,8 @@ class AsyncChargeBlock:
     ) -> None:
         can_send = open_blocks.can_send(self)
         charge, self._charge = self._charge, None
-        if charge is None or self.keeps_running or charge.is_over or not can_send:
+        is_done = charge is None or self.keeps_running or (charge.is_over and not charge.adopted)
+        if charge is None or is_done or not can_send:
             open_blocks.left(self)
             return
         self._in_passage = charge

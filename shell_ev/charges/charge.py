@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import attrs
 
 from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
 from ..endpoints.charging import AsyncCharging
-from ..errors import ChargeFailedError, ChargePendingError, ValidationError, shown
+from ..errors import ChargeFailedError, ChargeNotStoppedError, ChargePendingError, ValidationError, shown
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
 from .cleanup import run_shielded
-from .poller import GONE_AFTER, OVER, OnProblem, Pacer, Poller, Polling, is_positive, polling_faults
+from .poller import GONE_AFTER, OVER, SHORTEST_POLL, OnProblem, Pacer, Poller, Polling, is_positive, polling_faults
 from .stop import Stopping
 
 logger = logging.getLogger("shell_ev")
@@ -59,6 +59,7 @@ class AsyncCharge:
         request_id: str | None = None,
         session: ChargeSession | None = None,
         adopted: bool = False,
+        confirm: Callable[[float], Awaitable[bool]] | None = None,
     ) -> None:
         self._manager = manager
         self._charging = AsyncCharging(manager)
@@ -71,6 +72,7 @@ class AsyncCharge:
         """The session as it was last seen; None before the first poll."""
         self.adopted = adopted
         """Whether the answer to its start was lost and the session was found among those of the card."""
+        self._confirm = confirm
 
     @property
     def state(self) -> SessionState | None:
@@ -143,6 +145,7 @@ class AsyncCharge:
             if session is not None and session.state in OVER:
                 raise ChargeFailedError(
                     f"the charge did not start: {_reason(session)} (session {self.session_id})",
+                    not await self._is_confirmed(poller),
                     session_id=self.session_id,
                     session=session,
                 )
@@ -198,8 +201,22 @@ class AsyncCharge:
         """
         limit = self._options.stop_timeout if timeout is None else _seconds(timeout)
         poller = self._poller(limit, stopping=True)
-        work = Stopping(self, self._charging, poller, limit, lambda: self._poll(poller)).run()
+        work = self._stop(poller, limit)
         return await (run_shielded(work, f"session {self.session_id}") if shield else work)
+
+    async def _stop(self, poller: Poller, limit: float) -> ChargeSession | None:
+        try:
+            session = await Stopping(self, self._charging, poller, limit, lambda: self._poll(poller)).run()
+        except ChargeNotStoppedError:
+            await self._is_confirmed(poller)
+            raise
+        await self._is_confirmed(poller)
+        return session
+
+    async def _is_confirmed(self, poller: Poller) -> bool:
+        """Whether an adopted session still is the only one that can be the start's. Looked up once."""
+        confirm, self._confirm = self._confirm, None
+        return confirm is None or await confirm(poller.request_timeout() or SHORTEST_POLL)
 
     async def stopping(self, *, timeout: float | None = None) -> ChargeSession | None:
         """Do as ``stop(shield=False)``, whose old name this is. It goes in the next release."""
