@@ -1,34 +1,25 @@
-"""The Store protocol, and the thread in which a store runs its blocking driver."""
+"""The Store protocol: what a journal, a token and a budget are kept in."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import queue
 import secrets
 import socket
-import threading
-from collections.abc import Callable, Collection
-from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar, runtime_checkable
+import time
+from collections.abc import Collection
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import attrs
 
-from ..errors import ConfigurationError, StoreError
+from ..errors import StoreError
 from .journal import Entry
 
-R = TypeVar("R")
-
-_forks = 0
+_BOOT_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 
 
-def _count_fork() -> None:
-    global _forks
-    _forks += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_count_fork)
+def clock() -> float:
+    """Seconds on a clock that is never set and goes on while the machine sleeps, where there is one."""
+    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
 
 
 def new_owner() -> str:
@@ -41,10 +32,11 @@ def new_owner() -> str:
 class Conflict:
     """Why an entry was not written: another one stands in its way."""
 
-    over: str
-    """``fence`` (another writer took the entry over, or it is gone), ``evse`` or ``session``."""
+    over: Literal["key", "fence", "evse", "session"]
+    """``key`` (there is an entry with this key), ``fence`` (another writer took the entry over, or it is gone),
+    ``evse`` (another entry is ``sent`` on this EVSE) or ``session`` (another entry has this session id)."""
     entry: Entry | None
-    """The entry in the way, where it can be named."""
+    """The entry in the way; None where it is gone by now."""
 
 
 @attrs.frozen(kw_only=True)
@@ -52,8 +44,8 @@ class SealedToken:
     """An access token at rest: readable only with the client secret."""
 
     sealed: bytes = attrs.field(repr=False)
-    ends_at: float
-    """Unix seconds on the store's clock."""
+    ends_in: float
+    """Seconds that were left of its life when it was read."""
     version: int
     """Raised by each token written."""
 
@@ -71,7 +63,10 @@ class Store(Protocol):
         ...
 
     async def enrol(self, owner: str) -> None:
-        """Give an owner a life sign, which the store keeps up until :meth:`leave`, or until the process ends."""
+        """Give an owner a life sign, which the store keeps up until :meth:`leave`, or until the process ends.
+
+        A second call renews it.
+        """
         ...
 
     async def leave(self, owner: str) -> None:
@@ -82,12 +77,24 @@ class Store(Protocol):
         """Those of some owners whose life sign has not ended."""
         ...
 
-    def may_send(self) -> bool:
-        """Whether this process's own life sign is certain now: without it nothing may be sent."""
+    def sends_until(self, owner: str) -> float:
+        """Until when an owner of this process surely counts as alive.
+
+        Read it before an intent is written; after that time, nothing of this intent may be sent. Read later it would
+        be too late: a process that was paused renews its lease when it wakes, but its entries may have been taken.
+
+        Returns:
+            A time on :func:`clock`: infinity where the kernel keeps the life sign, minus infinity without one.
+        """
         ...
 
-    async def insert(self, entry: Entry) -> Entry | None:
-        """Add an entry; the one that has its key already, where there is one."""
+    async def insert(self, entry: Entry) -> Conflict | None:
+        """Add an entry in any state.
+
+        Returns:
+            None once it is written. Else what stands in its way: an entry with this key, with this session id, or one
+            that is ``sent`` on this EVSE while this one is, too.
+        """
         ...
 
     async def replace(self, entry: Entry, fence: int) -> Conflict | None:
@@ -100,7 +107,7 @@ class Store(Protocol):
         ...
 
     async def delete(self, namespace: str, key: str, fence: int) -> bool:
-        """Remove an entry, if it has this fence; whether it was removed."""
+        """Remove an entry, if it has this fence; whether it is gone now."""
         ...
 
     async def get(self, namespace: str, key: str) -> Entry | None:
@@ -113,8 +120,17 @@ class Store(Protocol):
         """Entries by session id, by RequestId, or those that are ``sent`` on an EVSE; the newest first."""
         ...
 
-    async def entries(self, namespace: str, *, only_open: bool = True) -> tuple[Entry, ...]:
-        """Entries in the order of their making: ``waiting`` and open ones, or all."""
+    async def entries(
+        self, namespace: str, *, only_open: bool = True, after: Entry | None = None, limit: int | None = None
+    ) -> tuple[Entry, ...]:
+        """Entries in the order of their making: ``waiting`` and open ones, or all.
+
+        Args:
+            namespace: The API host and client they belong to.
+            only_open: Leave out those that are ``over`` or ``given_up``.
+            after: Begin behind this entry; None begins with the first.
+            limit: How many at most; None for all.
+        """
         ...
 
     async def prune(self, namespace: str, over_before: float) -> int:
@@ -126,11 +142,25 @@ class Store(Protocol):
         ...
 
     async def lease_token(self, name: str, owner: str, seconds: float) -> bool:
-        """Take the right to fetch the token of a name, for some seconds; False while another owner has it."""
+        """Take the right to fetch the token of a name, for some seconds; False while another owner has it.
+
+        An owner that has the lease has it again.
+        """
         ...
 
     async def write_token(self, name: str, owner: str, sealed: bytes, lifetime: float) -> bool:
-        """Keep a token and end the lease; False, and nothing is kept, for an owner without the lease."""
+        """Keep a token and end the lease; False, and nothing is kept, for an owner without the lease.
+
+        Args:
+            name: The token.
+            owner: Who has the lease.
+            sealed: The token, encrypted.
+            lifetime: Seconds for which it may be used; infinity where the service did not say.
+        """
+        ...
+
+    async def end_token_lease(self, name: str, owner: str) -> None:
+        """Give the right to fetch back, after a fetch that failed."""
         ...
 
     async def drop_token(self, name: str, version: int) -> bool:
@@ -160,91 +190,13 @@ class Store(Protocol):
         """What is wrong with the store, one line each; nothing when all is well."""
         ...
 
-    async def aclose(self) -> None:
-        """End all life signs and close the store. May be called twice."""
+    def close(self) -> None:
+        """End all life signs and close the store, from any thread, without a loop. May be called twice."""
         ...
 
-
-class DriverThread:
-    """One thread that runs every call of a blocking driver, one after another.
-
-    ``idle`` runs in it when there was nothing to do for ``every`` seconds, and between calls when it is due.
-    """
-
-    def __init__(self, name: str, *, idle: Callable[[], object] | None = None, every: float = 20.0) -> None:
-        self._name = name
-        self._idle = idle
-        self._every = every
-        self._forks = _forks
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._closed = False
-
-    @property
-    def is_forked(self) -> bool:
-        """Whether this process is a child of the one that made the thread."""
-        return self._forks != _forks
-
-    def submit(self, work: Callable[[], R]) -> Future[R]:
-        """Run something in the thread.
-
-        Raises:
-            ConfigurationError: The store is closed, or was made before a fork.
-        """
-        if self.is_forked:
-            raise ConfigurationError("this store was opened before a fork; open one in the child process")
-        future: Future[R] = Future()
-        with self._lock:
-            if self._closed:
-                raise ConfigurationError("this store is closed; open another one")
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
-                self._thread.start()
-            self._jobs.put((work, future))
-        return future
-
-    async def run(self, work: Callable[[], R]) -> R:
-        """Run something in the thread and await its outcome. A cancelled caller does not undo it."""
-        return await asyncio.wrap_future(self.submit(work))
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                job = self._jobs.get(timeout=self._every if self._idle is not None else None)
-            except queue.Empty:
-                self._run_idle()
-                continue
-            if job is None:
-                return
-            work, future = job
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(work())
-                except BaseException as error:
-                    future.set_exception(error)
-            del work, future, job
-            self._run_idle()
-
-    def _run_idle(self) -> None:
-        if self._idle is not None:
-            self._idle()
-
-    def close(self, last: Callable[[], object], grace: float = 10.0) -> None:
-        """Run something last, end the thread and wait for it. Without effect in a forked child, or the second time."""
-        if self.is_forked:
-            return
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            thread = self._thread
-        if thread is None:
-            last()
-            return
-        self._jobs.put((last, Future()))
-        self._jobs.put(None)
-        thread.join(grace)
+    async def aclose(self) -> None:
+        """The same without blocking the loop."""
+        ...
 
 
 def store_error(what: str, reason: object, advice: str) -> StoreError:

@@ -13,6 +13,12 @@ from .journal import Entry, State
 #: Columns of the journal in the order of the fields of an entry.
 FIELDS: Final = tuple(field.name for field in attrs.fields(Entry))
 _COLUMNS: Final = ", ".join(FIELDS)
+#: What a write over an entry changes: not which entry it is, nor its place in the list.
+_CHANGING: Final = tuple(name for name in FIELDS if name not in ("namespace", "key", "created_at"))
+_OPEN: Final = "state IN ('waiting', 'sent', 'accepted', 'unknown')"
+#: Seconds after the end of its lease when the row of an owner is removed.
+_FORGET_AFTER: Final = 86400.0
+_LONGEST_TOKEN_LEASE: Final = 600.0
 
 #: Types of the columns: the names are those of PostgreSQL, and SQLite takes them too.
 _TYPES: Final[Mapping[str, str]] = {
@@ -38,6 +44,7 @@ def schema(prefix: str = "") -> tuple[str, ...]:
         "WHERE session_id IS NOT NULL",
         f"CREATE UNIQUE INDEX IF NOT EXISTS {entries}_evse ON {entries} (namespace, evse) WHERE state = 'sent'",
         f"CREATE INDEX IF NOT EXISTS {entries}_request ON {entries} (namespace, request_id)",
+        f"CREATE INDEX IF NOT EXISTS {entries}_open ON {entries} (namespace, created_at, key) WHERE {_OPEN}",
         f"CREATE TABLE IF NOT EXISTS {prefix}owners (owner TEXT PRIMARY KEY, ends_at DOUBLE PRECISION)",
     )
 
@@ -47,62 +54,67 @@ def shared_schema(prefix: str = "", unlogged: str = "") -> tuple[str, ...]:
     return (
         f"CREATE {unlogged} TABLE IF NOT EXISTS {prefix}tokens (name TEXT PRIMARY KEY, sealed BYTEA, "
         "ends_at DOUBLE PRECISION, version BIGINT, lease_owner TEXT, lease_ends_at DOUBLE PRECISION)",
-        f"CREATE {unlogged} TABLE IF NOT EXISTS {prefix}budgets (name TEXT PRIMARY KEY, next_at DOUBLE PRECISION)",
+        f"CREATE {unlogged} TABLE IF NOT EXISTS {prefix}budgets (name TEXT PRIMARY KEY, next_at DOUBLE PRECISION, "
+        "at DOUBLE PRECISION, wait DOUBLE PRECISION)",
     )
 
 
 class Statements:
-    """The statements of one store, with its prefix of table names and its mark for a parameter."""
+    """The statements of one store. Those that write return a row for what they changed.
 
-    def __init__(self, prefix: str, mark: str) -> None:
-        entries, owners = f"{prefix}entries", f"{prefix}owners"
-        tokens, budgets = f"{prefix}tokens", f"{prefix}budgets"
+    Args:
+        prefix: Prefix of the names of tables.
+        mark: What stands for a parameter.
+        now: Unix seconds on the store's clock, as an expression.
+    """
+
+    def __init__(self, prefix: str, mark: str, now: str) -> None:
+        entries, owners, tokens = f"{prefix}entries", f"{prefix}owners", f"{prefix}tokens"
         marks = ", ".join([mark] * len(FIELDS))
-        changed = ", ".join(f"{name} = {mark}" for name in FIELDS if name not in ("namespace", "key"))
+        changed = ", ".join(f"{name} = {mark}" for name in _CHANGING)
         by_key = f"namespace = {mark} AND key = {mark}"
-        self.insert = (
-            f"INSERT INTO {entries} ({_COLUMNS}) VALUES ({marks}) ON CONFLICT (namespace, key) DO NOTHING RETURNING key"
-        )
+        self.insert = f"INSERT INTO {entries} ({_COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING RETURNING key"
         self.get = f"SELECT {_COLUMNS} FROM {entries} WHERE {by_key}"
         self.replace = f"UPDATE {entries} SET {changed} WHERE {by_key} AND fence = {mark} RETURNING key"
         self.delete = f"DELETE FROM {entries} WHERE {by_key} AND fence = {mark} RETURNING key"
-        where = f"SELECT {_COLUMNS} FROM {entries} WHERE namespace = {mark} AND"
-        self.by_session = f"{where} session_id = {mark}"
-        self.by_request = f"{where} request_id = {mark} ORDER BY created_at DESC"
-        self.by_evse = f"{where} evse = {mark} AND state = 'sent'"
-        self.all = f"SELECT {_COLUMNS} FROM {entries} WHERE namespace = {mark} ORDER BY created_at, key"
-        self.open = (
-            f"SELECT {_COLUMNS} FROM {entries} WHERE namespace = {mark} "
-            "AND state IN ('waiting', 'sent', 'accepted', 'unknown') ORDER BY created_at, key"
-        )
+        where = f"SELECT {_COLUMNS} FROM {entries} WHERE namespace = {mark}"
+        self.by_session = f"{where} AND session_id = {mark}"
+        self.by_request = f"{where} AND request_id = {mark} ORDER BY created_at DESC, key"
+        self.by_evse = f"{where} AND evse = {mark} AND state = 'sent'"
+        self.all = f"{where} AND (created_at, key) > ({mark}, {mark}) ORDER BY created_at, key"
+        self.open = f"{where} AND {_OPEN} AND (created_at, key) > ({mark}, {mark}) ORDER BY created_at, key"
+        self.limit = f" LIMIT {mark}"
         self.prune = (
             f"DELETE FROM {entries} WHERE namespace = {mark} AND state IN ('over', 'given_up') "
             f"AND over_at < {mark} RETURNING key"
         )
         self.beat = (
-            f"INSERT INTO {owners} (owner, ends_at) VALUES ({mark}, {mark}) "
+            f"INSERT INTO {owners} (owner, ends_at) VALUES ({mark}, {now} + {mark}) "
             "ON CONFLICT (owner) DO UPDATE SET ends_at = excluded.ends_at RETURNING owner"
         )
         self.leave = f"DELETE FROM {owners} WHERE owner = {mark} RETURNING owner"
-        self.alive = f"SELECT owner FROM {owners} WHERE ends_at > {mark}"
-        self.forget_owners = f"DELETE FROM {owners} WHERE ends_at < {mark} RETURNING owner"
-        self.read_token = f"SELECT sealed, ends_at, version FROM {tokens} WHERE name = {mark} AND sealed IS NOT NULL"
+        self.alive = f"SELECT owner FROM {owners} WHERE ends_at > {now}"
+        self.forget_owners = f"DELETE FROM {owners} WHERE ends_at < {now} - {_FORGET_AFTER} RETURNING owner"
+        self.read_token = (
+            f"SELECT sealed, ends_at - {now}, version FROM {tokens} WHERE name = {mark} AND sealed IS NOT NULL "
+            f"AND ends_at > {now}"
+        )
+        # A lease that ends later than any can was written before the clock was set back.
         self.lease = (
-            f"INSERT INTO {tokens} (name, version, lease_owner, lease_ends_at) VALUES ({mark}, 0, {mark}, {mark}) "
-            f"ON CONFLICT (name) DO UPDATE SET lease_owner = excluded.lease_owner, "
+            f"INSERT INTO {tokens} (name, version, lease_owner, lease_ends_at) VALUES ({mark}, 0, {mark}, "
+            f"{now} + {mark}) ON CONFLICT (name) DO UPDATE SET lease_owner = excluded.lease_owner, "
             f"lease_ends_at = excluded.lease_ends_at WHERE {tokens}.lease_owner IS NULL "
-            f"OR {tokens}.lease_owner = excluded.lease_owner OR {tokens}.lease_ends_at < {mark} RETURNING name"
+            f"OR {tokens}.lease_owner = excluded.lease_owner OR {tokens}.lease_ends_at <= {now} "
+            f"OR {tokens}.lease_ends_at > {now} + {_LONGEST_TOKEN_LEASE} RETURNING name"
         )
         self.write_token = (
-            f"UPDATE {tokens} SET sealed = {mark}, ends_at = {mark}, version = version + 1, lease_owner = NULL "
+            f"UPDATE {tokens} SET sealed = {mark}, ends_at = {now} + {mark}, version = version + 1, lease_owner = NULL "
             f"WHERE name = {mark} AND lease_owner = {mark} RETURNING version"
         )
-        self.drop_token = f"UPDATE {tokens} SET sealed = NULL WHERE name = {mark} AND version = {mark} RETURNING name"
-        self.next_slot = f"SELECT next_at FROM {budgets} WHERE name = {mark}"
-        self.set_slot = (
-            f"INSERT INTO {budgets} (name, next_at) VALUES ({mark}, {mark}) "
-            "ON CONFLICT (name) DO UPDATE SET next_at = excluded.next_at RETURNING name"
+        self.end_lease = (
+            f"UPDATE {tokens} SET lease_owner = NULL WHERE name = {mark} AND lease_owner = {mark} RETURNING name"
         )
+        self.drop_token = f"UPDATE {tokens} SET sealed = NULL WHERE name = {mark} AND version = {mark} RETURNING name"
 
 
 def row_of(entry: Entry) -> tuple[Any, ...]:
@@ -111,8 +123,8 @@ def row_of(entry: Entry) -> tuple[Any, ...]:
 
 
 def changes_of(entry: Entry) -> tuple[Any, ...]:
-    """The same without namespace and key."""
-    return tuple(_plain(getattr(entry, name)) for name in FIELDS if name not in ("namespace", "key"))
+    """The values that a write over an entry changes."""
+    return tuple(_plain(getattr(entry, name)) for name in _CHANGING)
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:

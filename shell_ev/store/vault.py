@@ -35,7 +35,7 @@ class Vault:
     @property
     def can_encrypt(self) -> bool:
         """Whether there is a secret, and ``cryptography`` is installed."""
-        return bool(self._keys) and importlib.util.find_spec("cryptography") is not None
+        return bool(self._keys) and _is_installed()
 
     def digest(self, card: str) -> str:
         """A keyed hash of a card number with the name of its key, for comparing arguments."""
@@ -90,6 +90,11 @@ class Vault:
                     return None
                 return plain
         return None
+
+
+@functools.cache
+def _is_installed() -> bool:
+    return importlib.util.find_spec("cryptography") is not None
 
 
 def _derived(secret: str, purpose: bytes) -> bytes:
