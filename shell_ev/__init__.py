@@ -13,7 +13,9 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .charges.charge import AsyncCharge as AsyncCharge
+    from .charges.journal import JournalEntry as JournalEntry
     from .charges.poller import Polling as Polling
+    from .charges.recover import Recovery as Recovery
     from .client import AsyncShellEV as AsyncShellEV
     from .core.auth import AccessToken as AccessToken
     from .core.auth import ClientCredentials as ClientCredentials
@@ -110,7 +112,8 @@ _ROOMS = {
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
     "core.runtime": "CANCEL_NOW",
     "errors": (
-        "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeInProgressError ChargeNotStoppedError ChargePendingError "
+        "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeInProgressError ChargeNotStoppedError "
+        "ChargePendingError "
         "ConfigurationError ConnectError CredentialsRefusedError ErrorDetail ForbiddenError "
         "InternalServerError KeyReusedError MethodNotAllowedError NotFoundError OutcomeUnknownError RequestFailedError "
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError StoreError TooManyRequestsError "
@@ -118,6 +121,8 @@ _ROOMS = {
     ),
     "identifiers": "EmaId EvseId IdForm",
     "charges.charge": "AsyncCharge",
+    "charges.journal": "JournalEntry",
+    "charges.recover": "Recovery",
     "charges.poller": "Polling",
     "models.charging": "ChargeSession SessionError StartedSession",
     "models.locations": "Accessibility Address Connector Coordinates ElectricalProperties Evse Location OpeningHours",

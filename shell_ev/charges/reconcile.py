@@ -145,6 +145,8 @@ class Reconciler:
             report_problem(self._options.on_problem, None, error)
             return retry_after_of(error)
         self._answered += 1
+        if self._manager.ledger is not None:
+            await self._manager.ledger.hold_listed(answer.data, self._manager.ownership)
         self._seen = answer.data
         self._verdict = judge(answer.data, self._search())
         return 0.0
@@ -192,7 +194,9 @@ class Reconciler:
                 return (await self._charging.active(self._ema_id or "", timeout=self._look_up_timeout(left))).data
             except ShellEVError as error:
                 report_problem(self._options.on_problem, session_id, error)
-                pause = max(retry_after_of(error), self._options.polling.interval(None, 0.0, self._manager.hooks.jitter))
+                pause = max(
+                    retry_after_of(error), self._options.polling.interval(None, 0.0, self._manager.hooks.jitter)
+                )
                 await self._timers.sleep(min(pause, max(0.0, ends_at - self._timers.time())))
         return ()
 

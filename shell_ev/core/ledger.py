@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ChargeInProgressError, ShellEVError, StoreError, one_line
 from ..models.charging import ChargeSession
+from ..options import ClientConfig
 from ..store import journal
 from ..store.base import Conflict, Store, clock, new_owner
 from ..store.journal import Entry, OnCrash, State
+from ..store.opening import open_store
 from ..store.vault import Vault
-from .ownership import OwnStart
+from .auth import ClientCredentials, TokenSource
 
 if TYPE_CHECKING:
     from .call import Call
@@ -142,6 +146,30 @@ class Ledger:
         self._is_enrolled = False
 
 
+def open_ledger(
+    target: str | os.PathLike[str] | Store, config: ClientConfig, source: TokenSource | ClientCredentials
+) -> Ledger:
+    """The journal of a client. Nothing is opened before its first use.
+
+    Args:
+        target: The option ``store``.
+        config: Of the client.
+        source: Where its tokens come from.
+
+    Raises:
+        ConfigurationError: ``target`` names no store.
+    """
+    store = open_store(target)
+    given = [key.strip() for key in os.environ.get("SHELL_EV_STORE_KEY", "").split(",") if key.strip()]
+    if isinstance(source, ClientCredentials):
+        identity: str | None = source.client_id
+        secrets = given or [source.client_secret]
+    else:
+        identity = os.environ.get("SHELL_EV_STORE_NAMESPACE") or None
+        secrets = given
+    return Ledger(store, Vault(secrets), journal.namespace_of(config.api_url, identity), is_ours=store is not target)
+
+
 class Ticket:
     """The entry of one start. As the gate of its call it writes the intent as the last thing before the socket.
 
@@ -150,15 +178,11 @@ class Ticket:
         manager: Of the client.
         fresh: The entry as it is made.
         replaces: The entry with the same key that starts again; None where there is none.
-        baseline: Ids of sessions that ran before, as far as they are known when the intent is written.
     """
 
-    def __init__(
-        self, ledger: Ledger, manager: SessionManager, fresh: Entry, replaces: Entry | None, start: OwnStart
-    ) -> None:
+    def __init__(self, ledger: Ledger, manager: SessionManager, fresh: Entry, replaces: Entry | None) -> None:
         self._ledger = ledger
         self._manager = manager
-        self._start = start
         self._replaces = replaces
         self._is_stored = False
         self.entry = fresh if replaces is None else journal.restarted(replaces, fresh)
@@ -178,10 +202,15 @@ class Ticket:
         until = ledger.store.sends_until(ledger.owner)
         sent_at, error = self._sending()
         intent = journal.sent(self.entry, sent_at=sent_at, sent_at_error=error, not_ours=self.baseline)
-        conflict = await self._write(intent)
+        writing = asyncio.ensure_future(self._write(intent))
+        cancelled = await _finish(writing)
+        conflict = writing.result()
+        if conflict is None:
+            self.entry, self._is_stored = intent, True
+        if cancelled is not None:
+            raise cancelled
         if conflict is not None:
             raise in_progress(conflict, intent)
-        self.entry, self._is_stored = intent, True
         if until - clock() < _MARGIN:
             await self.undo(call)
             raise StoreError("the store answered too late to send the start safely; nothing was sent: try again")
@@ -205,20 +234,19 @@ class Ticket:
         """Put the entry back: the attempt had no effect."""
         await self._update(journal.put_back(self.entry))
 
-    async def accepted(self, session_id: str, *, owned: bool) -> None:
+    async def accepted(self, session_id: str, *, owned: bool) -> Conflict | None:
         """Record the session id.
 
         Args:
             session_id: Id of the session.
-            owned: Whether this process goes on working on the entry.
+            owned: Whether this process continues to work on the entry.
 
-        Raises:
-            ChargeInProgressError: The entry was taken over meanwhile, by a process that took this one for dead.
+        Returns:
+            None once it is recorded. A conflict over the fence: the entry was taken over meanwhile, by a process that
+            took this one for dead. A conflict over the session: it belongs to another entry.
         """
         entry = journal.accepted(self.entry, session_id)
-        conflict = await self._update(entry if owned else journal.released(entry))
-        if conflict is not None:
-            raise in_progress(conflict, entry)
+        return await self._update(entry if owned else journal.released(entry))
 
     async def looked_in_vain(self, answered_for: float) -> None:
         """Record that look-ups were answered and showed no session, or, for 0 seconds, that none was answered."""
@@ -272,6 +300,21 @@ class Ticket:
             self.entry.state.value,
             error,
         )
+
+
+async def _finish(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Wait for a write although the caller is cancelled, for its outcome decides what has to be undone.
+
+    Returns:
+        The cancellation, to be raised afterwards.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
 
 
 def new_entry(
