@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 
@@ -13,6 +15,17 @@ from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.core.transport import Transport
 from shell_ev.options import make_config
 from shell_ev.sandbox import Sandbox
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Undo ignored signals that a background job or nohup passes on: Python installs no handler for them.
+
+    A process started by a test inherits the ignored signal as well, unless this process handles it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if os.name == "posix" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
