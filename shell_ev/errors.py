@@ -186,6 +186,7 @@ class CallDetails(TypedDict, total=False):
     attempts: int
     arguments: Mapping[str, Any] | None
     sent_at: datetime | None
+    sent_at_error: float | None
 
 
 class CallError(ShellEVError):
@@ -201,6 +202,7 @@ class CallError(ShellEVError):
         attempts: int = 0,
         arguments: Mapping[str, Any] | None = None,
         sent_at: datetime | None = None,
+        sent_at_error: float | None = None,
     ) -> None:
         super().__init__(message, outcome_unknown)
         self.operation = operation  #: Operation such as ``charging.start``; ``token`` for a token request.
@@ -208,6 +210,8 @@ class CallError(ShellEVError):
         self.attempts = attempts  #: Number of attempts that were made.
         self.arguments: dict[str, Any] = dict(arguments or {})  #: Arguments of the call.
         self.sent_at = sent_at  #: When the last attempt of a start or stop was sent (UTC); None for other operations.
+        #: By how many seconds ``sent_at`` may differ from the clock of the service; None where it is our own clock's.
+        self.sent_at_error = sent_at_error
 
 
 class TransportError(CallError):
@@ -247,7 +251,6 @@ class OutcomeUnknownError(TransportError):
         outcome_unknown: bool | None = None,
         *,
         request_sent: bool = True,
-        sent_at_error: float | None = None,
         lookups: int = 0,
         lookups_answered: int = 0,
         seen: Sequence[Any] = (),
@@ -256,7 +259,6 @@ class OutcomeUnknownError(TransportError):
         **call: Unpack[CallDetails],
     ) -> None:
         super().__init__(message, outcome_unknown, request_sent=request_sent, **call)
-        self.sent_at_error = sent_at_error  #: By how many seconds ``sent_at`` may differ from the service's clock.
         self.lookups = lookups  #: How often the service was asked for the session.
         self.lookups_answered = lookups_answered  #: How many of these were answered.
         self.seen: tuple[Any, ...] = tuple(seen)  #: The card's sessions as the service showed them last.

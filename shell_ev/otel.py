@@ -213,12 +213,14 @@ def _ended_in(event: CallEnded) -> _Attributes:
 
 
 def _came_to(event: TryEnded | Waiting) -> _Attributes:
-    """What a try came to, in few different values."""
+    """The outcome of an attempt, in few different values."""
     if event.status_code is None:
         return {"error.type": event.outcome}
     found: _Attributes = {"http.response.status_code": event.status_code}
     if not 200 <= event.status_code <= 299:
         found["error.type"] = str(event.status_code)
+    elif event.failure is not None:
+        found["error.type"] = "ResponseDecodeError"
     return found
 
 

@@ -8,41 +8,40 @@ from __future__ import annotations
 import atexit
 import functools
 import inspect
-import os
 import re
-import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, Unpack
 from uuid import UUID
 
-from . import options as _config
+from .charges import open_blocks
 from .charges.block import AsyncChargeBlock, not_entered
 from .charges.charge import DEFAULT_STOP_TIMEOUT, AsyncCharge
-from .charges.cleanup import cleanup_during, log_failed
+from .charges.cleanup import cleanup_during
 from .charges.follow import DEFAULT_BUDGET, is_many
 from .charges.poller import OnProblem, Polling
 from .client import AsyncShellEV
 from .core.connections import not_pickled
 from .core.portal import CANCEL_GRACE, Portal
-from .dialects import ApiVersion
 from .endpoints.charging import AsyncCharging
 from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
 from .models.charging import ChargeSession
 from .models.enums import SessionState
-from .observing import Observer
-from .options import ClientConfig, Environment, Timeout
-
-if TYPE_CHECKING:
-    import ssl as _ssl
-
-    import aiohttp
-
-    from .core.auth import ClientCredentials, TokenSource
+from .options import (
+    ClientConfig,
+    ClientOptions,
+    CopyOptions,
+    check_names,
+    given_credentials,
+    option_names,
+    options_from_env,
+)
 
 #: How long an interrupted start may take to wind up: to learn what it came to, and to stop it.
 _CHARGE_GRACE = 2 * DEFAULT_STOP_TIMEOUT + 1
+
+_CONSTRUCTOR = option_names(ClientOptions)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,7 +64,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def _named(call: _F, method: Callable[..., Any]) -> _F:
-    functools.update_wrapper(call, method)
+    # Not its attributes: a method with options is marked as a coroutine function, its twin is none.
+    functools.update_wrapper(call, method, updated=())
     # Without this inspect would follow the wrapped coroutine function and call the plain one awaitable.
     signature = inspect.signature(method)
     told = re.sub(r"(?:\w+\.)*(\w+)", lambda name: _TWINS.get(name[1], name[0]), str(signature.return_annotation))
@@ -189,18 +189,17 @@ class Charge(Blocking):
         return self.original.state
 
     @property
+    def adopted(self) -> bool:
+        """Whether the answer to its start was lost and the session was found among those of the card."""
+        return self.original.adopted
+
+    @property
     def is_over(self) -> bool:
         """Whether the charge was seen to have stopped, or to have failed to start."""
         return self.original.is_over
 
     def __repr__(self) -> str:
         return repr(self.original).removeprefix("Async")
-
-
-#: Blocks that were entered and not left, to be named if the interpreter ends with them open.
-_open_blocks: weakref.WeakSet[ChargeBlock] = weakref.WeakSet()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_open_blocks.clear)  # the parent's are the parent's to leave
 
 
 class ChargeBlock(Blocking):
@@ -217,7 +216,6 @@ class ChargeBlock(Blocking):
     def __enter__(self) -> Charge:
         try:
             charge = Charge(self._portal, self._portal.run(self.original.__aenter__(), self.original.longest_cleanup))
-            _open_blocks.add(self)
         except BaseException as error:
             # An interrupt between two steps: the charge was entered and never reached the block.
             if self.original.held is not None:
@@ -229,7 +227,6 @@ class ChargeBlock(Blocking):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self.original.keeps_running:
-            _open_blocks.discard(self)
             return
         try:
             self._leave(self.original.__aexit__(exc_type, exc, traceback), exc)
@@ -248,18 +245,10 @@ class ChargeBlock(Blocking):
             if charge is None:
                 raise
             self.original.give_up(charge, error, reason)
-        finally:
-            if self.original.held is None:
-                _open_blocks.discard(self)
 
 
-# Registered after the portal's, so it runs before that: a block a daemon thread sits in is one that nobody leaves.
-@atexit.register
-def _name_open_blocks() -> None:
-    for block in list(_open_blocks):
-        charge = block.original.held
-        if charge is not None and not block.original.keeps_running and not charge.is_over:
-            log_failed(f"session {charge.session_id}", ConfigurationError("the interpreter ended inside the block"))
+# After the portal's hook is registered, so this one runs before it: a block that a daemon thread is in is never left.
+atexit.register(open_blocks.report_all)
 
 
 class ShellEV(Blocking):
@@ -276,45 +265,14 @@ class ShellEV(Blocking):
         self,
         client_id: str | None = None,
         client_secret: str | None = None,
-        *,
-        token_source: TokenSource | ClientCredentials | None = None,
-        environment: Environment | str = Environment.PRODUCTION,
-        api_version: ApiVersion | str = ApiVersion.V2,
-        base_url: str | None = None,
-        token_url: str | None = None,
-        timeout: float | Timeout | None = None,
-        max_retries: int = _config.DEFAULT_MAX_RETRIES,
-        http_session: aiohttp.ClientSession | None = None,
-        ssl: _ssl.SSLContext | None = None,
-        proxy: str | None = None,
-        trust_env: bool = False,
-        max_connections: int = _config.DEFAULT_MAX_CONNECTIONS,
-        max_response_bytes: int = _config.DEFAULT_MAX_RESPONSE_BYTES,
-        user_agent_suffix: str | None = None,
-        observer: Observer | Iterable[Observer] | None = None,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        if http_session is not None:
+        if "http_session" in options:
             raise ConfigurationError(
                 "http_session belongs to an event loop of yours and ShellEV runs its own; use AsyncShellEV with it"
             )
-        client = AsyncShellEV(
-            client_id,
-            client_secret,
-            token_source=token_source,
-            environment=environment,
-            api_version=api_version,
-            base_url=base_url,
-            token_url=token_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            ssl=ssl,
-            proxy=proxy,
-            trust_env=trust_env,
-            max_connections=max_connections,
-            max_response_bytes=max_response_bytes,
-            user_agent_suffix=user_agent_suffix,
-            observer=observer,
-        )
+        check_names(options, _CONSTRUCTOR, "ShellEV")
+        client = AsyncShellEV(client_id, client_secret, **options)
         self._wire(client, Portal(client.aclose), owner=True)
 
     def _wire(self, client: AsyncShellEV, portal: Portal, *, owner: bool) -> None:
@@ -324,34 +282,29 @@ class ShellEV(Blocking):
         self.locations = Locations(portal, client.locations)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
-        """A client set up by ``SHELL_EV_*`` variables; as :meth:`AsyncShellEV.from_env`."""
-        return cls(**_config.options_from_env(environ, options))
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> Self:
+        """Make a client from the variables ``SHELL_EV_*``; as :meth:`AsyncShellEV.from_env`."""
+        check_names(options, _CONSTRUCTOR, "ShellEV.from_env")
+        return cls(**options_from_env(environ, {**given_credentials(client_id, client_secret), **options}))
 
     @property
     def config(self) -> ClientConfig:
         """The options in force; no credentials among them."""
         return self.original.config
 
-    def with_options(
-        self,
-        *,
-        timeout: float | Timeout | None = None,
-        max_retries: int | None = None,
-        api_version: ApiVersion | str | None = None,
-        max_response_bytes: int | None = None,
-        user_agent_suffix: str | None = None,
-        observer: Observer | Iterable[Observer] | None = None,
-    ) -> Self:
-        """A copy with other options over the same thread, connections and token: :meth:`AsyncShellEV.with_options`."""
-        copied = self.original.with_options(
-            timeout=timeout,
-            max_retries=max_retries,
-            api_version=api_version,
-            max_response_bytes=max_response_bytes,
-            user_agent_suffix=user_agent_suffix,
-            observer=observer,
-        )
+    def with_options(self, **options: Unpack[CopyOptions]) -> Self:
+        """Make a copy with other options over the same thread, connections and token.
+
+        The options are those of :meth:`AsyncShellEV.with_options`.
+        """
+        copied = self.original.with_options(**options)
         copy = type(self).__new__(type(self))
         copy._wire(copied, self._portal, owner=False)
         return copy

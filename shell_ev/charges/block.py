@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,6 +14,7 @@ from ..errors import (
     ConfigurationError,
     ShellEVError,
 )
+from . import open_blocks
 from .charge import AsyncCharge
 from .cleanup import cleanup_during, log_failed
 from .start import Starter
@@ -43,7 +46,11 @@ class AsyncChargeBlock:
     def __init__(self, starter: Starter) -> None:
         self._starter = starter
         self._entered = False
+        self.entered_on: weakref.ref[asyncio.AbstractEventLoop] | None = None
+        """The event loop while the block is open."""
         self._charge: AsyncCharge | None = None
+        #: The charge while it is entered or left.
+        self._in_passage: AsyncCharge | None = None
 
     @property
     def longest_cleanup(self) -> float:
@@ -60,33 +67,52 @@ class AsyncChargeBlock:
         """Whether leaving is to leave the charge running."""
         return self._starter.options.keep_running
 
+    def left_behind(self) -> str | None:
+        """The charge or start that runs on if this block is never left; None if there is none."""
+        charge = self._charge or self._in_passage
+        if charge is None:
+            return self._starter.unsettled
+        return None if charge.is_over else f"session {charge.session_id}"
+
     async def __aenter__(self) -> AsyncCharge:
         if self._entered:
             raise ConfigurationError("a charge is entered once: ask the client for another one")
+        open_blocks.opened(self)
         self._entered = True
+        with open_blocks.guarded(self):
+            charge = await self._enter()
+        if self.keeps_running:
+            open_blocks.left(self)
+        return charge
+
+    async def _enter(self) -> AsyncCharge:
         timers = self._starter.manager.timers()
         ends_at = timers.time() + self._starter.options.start_timeout
-        charge = await self._starter.start()
+        charge = self._in_passage = await self._starter.start()
         try:
             await charge.wait_started(timeout=max(0.001, ends_at - timers.time()))
         except (ChargeFailedError, ChargePendingError):
+            raise
+        except GeneratorExit:  # thrown away with its loop
             raise
         except BaseException as error:
             # Nobody else holds this charge: it must not go on unseen.
             await cleanup_during(error, charge.stop(shield=False), f"session {charge.session_id}")
             raise
-        self._charge = charge
+        self._charge, self._in_passage = charge, None
         return charge
 
     async def abandon(self, error: BaseException) -> None:
         """Stop a charge that was entered and never reached its caller, ``keep_running`` or not: nobody holds it."""
         charge, self._charge = self._charge, None
+        open_blocks.left(self)
         if charge is not None:
             await cleanup_during(error, charge.stop(shield=False), f"session {charge.session_id}")
 
     def give_up(self, charge: AsyncCharge, error: BaseException | None, reason: ShellEVError) -> None:
         """Leave without a stop, since nothing can be sent any more: a note on ``error``, or raise; and log it."""
         self._charge = None
+        open_blocks.left(self)
         if charge.is_over:
             return
         told = log_failed(f"session {charge.session_id}", reason)
@@ -97,10 +123,15 @@ class AsyncChargeBlock:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        can_send = open_blocks.can_send(self)
         charge, self._charge = self._charge, None
-        if charge is None or self.keeps_running or charge.is_over:
+        if charge is None or self.keeps_running or charge.is_over or not can_send:
+            open_blocks.left(self)
             return
-        if exc is not None:
-            await cleanup_during(exc, charge.stop(shield=False), f"session {charge.session_id}")
-            return
-        await charge.stop()
+        self._in_passage = charge
+        with open_blocks.guarded(self):
+            if exc is not None:
+                await cleanup_during(exc, charge.stop(shield=False), f"session {charge.session_id}")
+            else:
+                await charge.stop()
+        open_blocks.left(self)

@@ -32,13 +32,15 @@ class ChargeOptions:
     stop_timeout: float = DEFAULT_STOP_TIMEOUT
     ema_id: str | None = None
     keep_running: bool = False
+    baseline: bool = False
     polling: Polling = attrs.field(factory=Polling)
     on_problem: OnProblem | None = None
 
     def __attrs_post_init__(self) -> None:
         limits = (("start_timeout", self.start_timeout), ("stop_timeout", self.stop_timeout))
         faults = [f"{name} {_NO_SECONDS}, not {shown(value)}" for name, value in limits if not is_positive(value)]
-        faults += _keep_running_faults(self.keep_running) + polling_faults(self.polling, self.on_problem)
+        faults += _flag_faults("keep_running", self.keep_running)
+        faults += _flag_faults("baseline", self.baseline) + polling_faults(self.polling, self.on_problem)
         if faults:
             raise ValidationError(faults)
 
@@ -56,6 +58,7 @@ class AsyncCharge:
         *,
         request_id: str | None = None,
         session: ChargeSession | None = None,
+        adopted: bool = False,
     ) -> None:
         self._manager = manager
         self._charging = AsyncCharging(manager)
@@ -66,6 +69,8 @@ class AsyncCharge:
         """RequestId of the start; None for a charge that was attached to."""
         self.session = session
         """The session as it was last seen; None before the first poll."""
+        self.adopted = adopted
+        """Whether the answer to its start was lost and the session was found among those of the card."""
 
     @property
     def state(self) -> SessionState | None:
@@ -205,9 +210,9 @@ class AsyncCharge:
         return f"{type(self).__name__}({self.session_id!r}, {state})"
 
 
-def _keep_running_faults(value: object) -> list[str]:
+def _flag_faults(name: str, value: object) -> list[str]:
     # "no" is true in Python, and would leave a car charging.
-    return [] if isinstance(value, bool) else [f"keep_running must be True or False, not {shown(value)}"]
+    return [] if isinstance(value, bool) else [f"{name} must be True or False, not {shown(value)}"]
 
 
 def _has_started(session: ChargeSession) -> bool:

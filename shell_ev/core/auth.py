@@ -1,7 +1,4 @@
-"""Tokens: where they come from, how long they are used, and that fifty callers fetch one.
-
-Knows OAuth's answers (contract section 2) and a clock; how a token request travels is handed in.
-"""
+"""OAuth tokens: credentials, the cache that renews a token, and the reading of a token endpoint's answer."""
 
 from __future__ import annotations
 
@@ -10,34 +7,52 @@ import base64
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import attrs
 
-from ..errors import AuthenticationError, ConfigurationError, ShellEVError, one_line
-from ..models.response import Headers
+from ..dialects import ApiVersion
+from ..errors import AuthenticationError, ConfigurationError, CredentialsRefusedError, ShellEVError, one_line, shown
+from ..redaction import Secret, SecretBytes, Secrets
 from ..wire.codec import parse_json
-from ..wire.error_bodies import read_error_body
-from ..wire.operations import form_body
+from ..wire.error_bodies import read_error_body, read_oauth_error
+from ..wire.operations import Operation, Route, form_body
 from ..wire.values import is_object
 from .call import Reply
 
-#: A token is renewed this long before it ends, or a fifth of its life if that is less: skew never eats a short one.
-_EARLY = 60.0
-_EARLY_SHARE = 0.2
-#: After a failed early renewal the old token serves on for at least this long before the next attempt.
-_RENEWAL_PAUSE = 5.0
+#: A token is renewed this long before it ends, or a fifth of its life if that is less.
+_EARLY: Final = 60.0
+_EARLY_SHARE: Final = 0.2
+#: After a failed early renewal the next attempt is at least this far away; the old token stays in use.
+_RENEWAL_PAUSE: Final = 5.0
+#: OAuth errors that say that the credentials themselves are refused.
+_REFUSED: Final = frozenset({"invalid_client", "unauthorized_client", "invalid_grant", "access_denied"})
+
+TOKEN: Final = Operation(
+    name="token",
+    repeatable=True,
+    routes={version: Route("POST", version.token_path, ()) for version in ApiVersion},
+)
 
 
 def _no_pickle(self: object) -> NoReturn:
     raise TypeError(f"{type(self).__name__} holds a secret and is not pickled; build it where it is used")
 
 
+def _masked(value: object) -> str:
+    return "'***'"
+
+
+def _as_secret(value: Any) -> Any:
+    # Anything else than text is refused by the check that follows.
+    return Secret(value) if isinstance(value, str) else value
+
+
 @attrs.frozen
 class AccessToken:
-    """A bearer token. ``expires_at`` is for a source's own use, on whatever clock it likes; the client ignores it."""
+    """A bearer token. The client ignores ``expires_at``: it is for the use of a token source, on any clock."""
 
-    value: str = attrs.field(repr=lambda _: "'***'")  #: The token itself.
+    value: str = attrs.field(repr=_masked, converter=_as_secret)  #: The token itself.
     expires_at: float | None = None  #: When it ends, for the source's own use.
 
     __reduce__ = _no_pickle
@@ -45,18 +60,18 @@ class AccessToken:
 
 @runtime_checkable
 class TokenSource(Protocol):
-    """Where a client gets its tokens. ``acquire`` is asked before every call: it should cache."""
+    """Where a client gets its tokens. ``acquire`` is called before every call: it should cache."""
 
     async def acquire(self) -> AccessToken:
-        """A token to use now."""
+        """Return a token to use now."""
         ...
 
     def invalidate(self, token: AccessToken) -> None:
-        """The service refused this very token; do not hand it out again."""
+        """Drop this very token: the service refused it."""
         ...
 
 
-def _checked_credential(name: str, value: object) -> list[str]:
+def _credential_faults(name: str, value: object) -> list[str]:
     if not isinstance(value, str) or not value:
         return [f"{name} must be a text that is not empty"]
     if value != value.strip():
@@ -70,20 +85,33 @@ def _checked_credential(name: str, value: object) -> list[str]:
 
 @attrs.frozen
 class ClientCredentials:
-    """OAuth2 client credentials (contract section 2). ``scope`` is a space-separated list, sent only when given."""
+    """OAuth2 client credentials.
 
-    client_id: str  #: Who asks.
-    client_secret: str = attrs.field(repr=lambda _: "'***'")  #: What proves it.
+    Args:
+        client_id: The client's id.
+        client_secret: The client's secret.
+        scope: Space-separated list; None is not sent.
+        auth: Where id and secret are sent in a token request: ``"basic"`` in the Authorization header, ``"body"`` in
+            the form.
+
+    Raises:
+        ConfigurationError: One of them cannot be sent.
+    """
+
+    client_id: str  #: The client's id.
+    client_secret: str = attrs.field(repr=_masked, converter=_as_secret)  #: The client's secret.
     scope: str | None = None  #: Space-separated list; None is not sent.
+    auth: Literal["basic", "body"] = "basic"  #: Where id and secret are sent.
 
     def __attrs_post_init__(self) -> None:
-        faults = _checked_credential("client_id", self.client_id) + _checked_credential(
-            "client_secret", self.client_secret
-        )
-        if not faults and ":" in self.client_id:
-            faults.append("client_id must not hold a colon: HTTP Basic cannot carry one")
+        faults = _credential_faults("client_id", self.client_id)
+        faults += _credential_faults("client_secret", self.client_secret)
+        if self.auth not in ("basic", "body"):
+            faults.append(f"auth must be 'basic' or 'body', not {shown(self.auth)}")
+        if not faults and self.auth == "basic" and ":" in self.client_id:
+            faults.append("client_id must not hold a colon, which HTTP Basic cannot carry; auth='body' can")
         if self.scope is not None:
-            faults += _checked_credential("scope", self.scope)
+            faults += _credential_faults("scope", self.scope)
         if faults:
             raise ConfigurationError("; ".join(faults))
 
@@ -91,29 +119,37 @@ class ClientCredentials:
 
     @property
     def basic(self) -> str:
-        """Value of the Authorization header of a token request."""
-        pair = f"{self.client_id}:{self.client_secret}".encode()
-        return f"Basic {base64.b64encode(pair).decode('ascii')}"
+        """Value of the Authorization header of a token request with ``auth="basic"``."""
+        pair = SecretBytes(f"{self.client_id}:{self.client_secret}".encode())
+        return Secret(f"Basic {base64.b64encode(pair).decode('ascii')}")
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not show anywhere: the secret, and what carries it."""
-        return self.client_secret, self.basic.removeprefix("Basic ")
+        """What must not show anywhere: the secret, and the header value made of it."""
+        return self.client_secret, Secret(self.basic.removeprefix("Basic "))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of a token request."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return {"Authorization": self.basic, **headers} if self.auth == "basic" else headers
 
     @property
     def form(self) -> bytes:
         """Body of a token request."""
         fields = {"grant_type": "client_credentials"}
+        if self.auth == "body":
+            fields |= {"client_id": self.client_id, "client_secret": self.client_secret}
         if self.scope is not None:
             fields["scope"] = self.scope
-        return form_body(fields)
+        return SecretBytes(form_body(fields))
 
 
 @attrs.frozen
 class StaticToken:
     """One token that is never renewed: for a token made elsewhere, and for tests."""
 
-    token: str = attrs.field(repr=lambda _: "'***'")  #: The token itself.
+    token: str = attrs.field(repr=_masked, converter=_as_secret)  #: The token itself.
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.token, str) or not usable_token(self.token):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -122,11 +158,11 @@ class StaticToken:
     __reduce__ = _no_pickle
 
     async def acquire(self) -> AccessToken:
-        """The token."""
+        """Return the token."""
         return AccessToken(self.token)
 
     def invalidate(self, token: AccessToken) -> None:
-        """Nothing to do: there is no other token."""
+        """Do nothing: there is no other token."""
 
 
 class Grant(NamedTuple):
@@ -147,43 +183,44 @@ def read_lifetime(value: Any) -> float | None:
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def read_grant(reply: Reply, mask: Callable[[str], str] = str) -> Grant:
-    """A token out of the token endpoint's answer.
-
-    Raises AuthenticationError with what the endpoint said, passed through ``mask``, if there is none.
-    """
-    if not 200 <= reply.status <= 299:
-        said = read_error_body(reply.body, mask)
-        parts = [part for part in (said.code, said.message) if part]
-        raise AuthenticationError(
-            f"the token endpoint refused with {reply.status}{': ' if parts else ''}{' - '.join(parts)}",
-            error=said.code,
-            error_description=said.message,
-            status_code=reply.status,
-            headers=_masked(reply.headers, mask),
-        )
+def read_grant(body: bytes) -> Grant | None:
+    """The token in the body of a 2xx answer; None if there is no usable one."""
     try:
-        body = parse_json(reply.body)
+        document = parse_json(body)
     except ValueError:
-        body = None
-    fields = body if is_object(body) else {}
-    value = fields.get("access_token")
+        return None
+    fields = document if is_object(document) else {}
+    value = _as_secret(fields.get("access_token"))
     if not isinstance(value, str) or not usable_token(value):
-        raise AuthenticationError(
-            f"the token endpoint answered {reply.status} without a usable access_token; is the token URL right?",
-            status_code=reply.status,
-            headers=_masked(reply.headers, mask),
-        )
+        return None
     return Grant(AccessToken(value), read_lifetime(fields.get("expires_in")))
 
 
-def _masked(headers: Headers, mask: Callable[[str], str]) -> Headers:
-    return Headers(tuple((name, mask(value.decode("utf-8", "replace")).encode()) for name, value in headers.raw))
+def no_token(reply: Reply, secrets: Secrets) -> AuthenticationError:
+    """The error for a token endpoint's answer without a token. It holds no body: that may be half a token."""
+    headers = secrets.redact_headers(reply.headers)
+    if 200 <= reply.status <= 299:
+        return AuthenticationError(
+            f"the token endpoint answered {reply.status} without a usable access_token; is the token URL right?",
+            status_code=reply.status,
+            headers=headers,
+        )
+    said = read_error_body(reply.body, secrets.mask)
+    error = read_oauth_error(reply.body)
+    is_refused = reply.status == 401 or (reply.status in (400, 403) and error in _REFUSED)
+    words = " - ".join(part for part in (said.code, said.message) if part)
+    return (CredentialsRefusedError if is_refused else AuthenticationError)(
+        f"the token endpoint refused with {reply.status}{': ' if words else ''}{words}",
+        error=error if is_refused and error is not None else said.code,
+        error_description=said.message,
+        status_code=reply.status,
+        headers=headers,
+    )
 
 
 def usable_token(value: str) -> bool:
-    """Whether a text can travel in an Authorization header."""
-    # "!" to "~". A caller's source is asked on every call: a loop over the characters of a JWT would take 33 us.
+    """Whether an Authorization header can carry a text."""
+    # "!" to "~". Called for every call with a token source: a loop over the characters of a JWT takes 33 us.
     return bool(value) and value.isascii() and value.isprintable() and " " not in value
 
 
@@ -191,11 +228,15 @@ Fetch = Callable[[], Awaitable[Grant]]
 
 
 class TokenCache:
-    """A token source over a fetch: one fetch at a time, early renewal in the background, invalidation by identity.
+    """A token source over a fetch: one fetch at a time, early renewal in the background, invalidation by value.
 
-    Two windows: near its end a token is renewed in the background while it still serves, and a failed renewal costs
-    nobody anything; past its end callers wait for the one fetch under way. ``fetch_early`` is what renews in the
-    background, if that is to be told apart.
+    Near its end a token is renewed in the background while it is still used, and a failed renewal is no error. Past
+    its end callers wait for the one fetch under way.
+
+    Args:
+        fetch: Fetches a token.
+        clock: Monotonic seconds.
+        fetch_early: Fetches a token for a renewal in the background; ``fetch`` if absent.
     """
 
     def __init__(
@@ -210,11 +251,11 @@ class TokenCache:
         self._fetching: asyncio.Task[AccessToken] | None = None
 
     def cached(self) -> AccessToken | None:
-        """The current token if it serves for a while yet: nearly always, and then nobody needs to wait or ask."""
+        """The cached token, or None if it is due for renewal. Fast path of :meth:`acquire`."""
         return self._token if self._clock() < self._renew_at else None
 
     async def acquire(self) -> AccessToken:
-        """The current token, renewed or fetched as needed. Raises what the fetch raised."""
+        """Return the current token, renewed or fetched as needed. Raises the error of the fetch."""
         token = self._token
         if token is not None:
             now = self._clock()
@@ -224,7 +265,7 @@ class TokenCache:
                 self._start_fetch(self._fetch_early)
                 return token
         fetching = self._start_fetch(self._fetch)
-        # Waited for, not awaited: a caller that gives up must not take the token from the others.
+        # Not awaited itself: the cancellation of one caller must not cancel the fetch of the others.
         await asyncio.wait([fetching])
         if fetching.cancelled():
             raise ConfigurationError("the client was closed while it fetched a token")
@@ -245,7 +286,7 @@ class TokenCache:
         except ShellEVError:
             self._renew_at = min(self._clock() + _RENEWAL_PAUSE, self._ends_at)
             raise
-        # Counted from before the request: the service's clock for it started no earlier.
+        # Counted from before the request: the token's life starts no earlier.
         if grant.lifetime is None:
             self._renew_at = self._ends_at = math.inf
         else:
@@ -255,12 +296,12 @@ class TokenCache:
         return grant.token
 
     def invalidate(self, token: AccessToken) -> None:
-        """Forget this token, unless it has been replaced already: 200 callers refused together cost one fetch."""
+        """Drop this token unless it has been replaced already: 200 refused callers cost one fetch."""
         if self._token is not None and self._token.value == token.value:
             self._token = None
 
     async def aclose(self) -> None:
-        """End a fetch under way."""
+        """Cancel a fetch under way and drop the token."""
         fetching, self._fetching = self._fetching, None
         self._token = None
         if fetching is not None and not fetching.done() and fetching.get_loop() is asyncio.get_running_loop():
@@ -269,36 +310,36 @@ class TokenCache:
 
 
 def _consume(task: asyncio.Task[AccessToken]) -> None:
-    # A background renewal that failed has nobody waiting: look at its outcome, so that asyncio does not complain.
+    # asyncio complains about an error that is never retrieved; a failed background renewal has no waiter.
     if not task.cancelled():
         task.exception()
 
 
 class ValidatedSource:
-    """A caller's token source: whatever it raises or gives, the request loop meets a token or an error of ours."""
+    """A token source of the user's: gives a usable token or raises an error of the library."""
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source
 
     def cached(self) -> AccessToken | None:
-        """Always None: only the source knows."""
+        """None: the source has its own cache."""
         return None
 
     async def acquire(self) -> AccessToken:
-        """A token, checked to be one that can travel."""
+        """Return a token that a header can carry."""
         try:
             token = await self._source.acquire()
         except (ShellEVError, asyncio.CancelledError):
             raise
         except Exception as error:
             raise _source_failed(error) from error
-        value = getattr(token, "value", None)
+        value = _as_secret(getattr(token, "value", None))
         if not isinstance(value, str) or not usable_token(value):
-            raise AuthenticationError("the token source gave something that is no token")
+            raise AuthenticationError("the token source returned something that is no token")
         return token
 
     def invalidate(self, token: AccessToken) -> None:
-        """Tell the source that its token was refused."""
+        """Have the source drop its token."""
         try:
             self._source.invalidate(token)
         except ShellEVError:
@@ -311,5 +352,5 @@ def _source_failed(error: Exception) -> AuthenticationError:
     return AuthenticationError(f"the token source failed: {one_line(type(error).__name__, 80)}")
 
 
-#: What the request loop takes its tokens from: they can travel, and errors are ours.
+#: Where the request loop gets its tokens: each can be sent, and errors are the library's.
 CheckedSource = TokenCache | ValidatedSource

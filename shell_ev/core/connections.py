@@ -1,4 +1,4 @@
-"""What a client and its copies share: connections per event loop, the token, and whether it may still be used."""
+"""What a client and its copies share: connections per event loop, the token, and whether the client is closed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
+from ..dialects import ApiVersion
 from ..errors import ConfigurationError
+from ..redaction import Secret
 from .auth import AccessToken, ClientCredentials, TokenCache, TokenSource, ValidatedSource
 from .call import Sender
 from .deadlines import DeadlineSweeper
@@ -26,12 +28,19 @@ if hasattr(os, "register_at_fork"):
 
 
 def fork_count() -> int:
-    """How many forks lie between this process and the one that imported the library."""
+    """Number of forks between this process and the one that imported the library."""
     return _forks
 
 
+class Bearer(NamedTuple):
+    """A token as text, and the Authorization header made of it."""
+
+    token: Secret
+    header: Secret
+
+
 class LoopResources(NamedTuple):
-    """What belongs to one event loop: its connections and the watch over its deadlines."""
+    """What belongs to one event loop: its clock, its connections and its deadlines."""
 
     timers: Timers
     sender: Sender
@@ -39,7 +48,7 @@ class LoopResources(NamedTuple):
 
 
 def not_pickled(self: object) -> NoReturn:
-    """The ``__reduce__`` of a client and of all that hangs on it."""
+    """The ``__reduce__`` of a client and of all objects that use its connections."""
     raise TypeError(
         f"{type(self).__name__} holds credentials and connections and is not pickled; make a client where it is used, "
         "and attach a charge to it by its session_id"
@@ -47,7 +56,7 @@ def not_pickled(self: object) -> NoReturn:
 
 
 class Connections:
-    """Made once per client; ``with_options`` copies point at the same one and only the client closes it."""
+    """Connections, token and state of one client; ``with_options`` copies share it and only the client closes it."""
 
     def __init__(
         self,
@@ -62,18 +71,21 @@ class Connections:
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopResources] = {}
         self._forks = _forks
         self._closed = False
-        self._bearer = ("", "")
+        self._bearer = Bearer(Secret(), Secret())
+        #: Where the service was seen to echo our RequestId: operation, URL of the API, dialect.
+        self.echoing: set[tuple[str, str, ApiVersion]] = set()
 
-    def bearer(self, token: AccessToken) -> str:
-        """The header of a token, the same text for every call that waits with it: most of a KiB each otherwise."""
-        if self._bearer[0] != token.value:
-            self._bearer = token.value, f"Bearer {token.value}"
-        return self._bearer[1]
+    def bearer(self, token: AccessToken) -> Bearer:
+        """The header of a token: one text for all calls that use the token, where each of its own takes 1 KiB."""
+        if self._bearer.token != token.value:
+            self._bearer = Bearer(Secret(token.value), Secret(f"Bearer {token.value}"))
+        return self._bearer
 
     def resources(self) -> LoopResources:
-        """Connections for the running loop, opened on first use.
+        """The resources of the running loop, made on first use.
 
-        Raises ConfigurationError where there is no loop, or if this client must not be used any more.
+        Raises:
+            ConfigurationError: No loop runs here, the client is closed, or it was made before a fork.
         """
         if self._closed:
             raise ConfigurationError("this client is closed; make a new one")
@@ -101,11 +113,11 @@ class Connections:
             abandon()
 
     async def aclose(self) -> None:
-        """Close the connections of the running loop and abandon those of loops that are gone. Idempotent."""
+        """Close the connections of the running loop and abandon those of closed loops. Idempotent."""
         running = running_loop()
         self._closed = True
         if self._forks != _forks:
-            # Closing would write a farewell into sockets that the parent process is using.
+            # Closing would write a TLS alert into sockets that the parent process uses.
             for resources in self._by_loop.values():
                 self._abandon(resources)
             self._by_loop.clear()

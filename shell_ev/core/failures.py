@@ -1,17 +1,12 @@
-"""From an answer that is no success, or from none, to the error that says so. Pure; never raises while building one."""
+"""Builds the error of a call from the answer that is a failure, or from none. Pure; building one never raises."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, quote_plus
-
-import attrs
+from typing import TYPE_CHECKING, Final
 
 from ..errors import (
     ApiError,
+    CallDetails,
     ConnectError,
     OutcomeUnknownError,
     RequestFailedError,
@@ -22,173 +17,151 @@ from ..errors import (
     one_line,
 )
 from ..models.response import Headers
+from ..redaction import Secrets
 from ..wire.error_bodies import read_error_body
 
 if TYPE_CHECKING:
-    from .call import Reply, SendFailure
+    from .call import Call, Reply, SendFailure
 
-_MASK = "***"
-#: The least part of a secret that is hidden: shorter ones are in many a word, and worth nothing.
-_PIECE: Final = 12
-#: How much of a text is looked through for such parts; less of it is shown.
-_TORN: Final = 1000
-#: As ``html.escape`` does it, whose module brings 2,231 names of characters along (1 ms).
-_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
-_EXCERPT = 200
+_EXCERPT: Final = 200
+_DOUBT: Final = "; it may have taken effect"
+#: The longest chain of causes that is kept.
+_CAUSES: Final = 10
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class CallFacts:
-    """What an error tells of the call it ended."""
-
-    operation: str
-    request_id: str
-    attempts: int
-    repeatable: bool
-    secrets: tuple[str, ...] = ()
-    arguments: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
-    sent_at: datetime | None = None
-
-    def mask(self, text: str) -> str:
-        """``text`` without this call's token or secret."""
-        for secret in self.secrets:
-            for spelling in _spellings(secret):
-                text = text.replace(spelling, _MASK)
-        return text
-
-    def mask_torn(self, text: str) -> str:
-        """As :meth:`mask`, for a text that others may have cut, the network too: what is left of a secret is masked."""
-        text = self.mask(text)[:_TORN]
-        for spelling in (spelling for secret in self.secrets for spelling in _spellings(secret)):
-            start = 0
-            while start + _PIECE <= len(text):
-                end = start + _PIECE
-                if text[start:end] not in spelling:
-                    start += 1
-                    continue
-                while end < len(text) and text[start : end + 1] in spelling:
-                    end += 1
-                text = text[:start] + _MASK + text[end:]
-                start += len(_MASK)
-        return text
-
-    def redact(self, raw: bytes) -> bytes:
-        """``raw`` without this call's token or secret: a gateway may echo the request into its error page."""
-        for secret in self.secrets:
-            for spelling in _spellings(secret):
-                raw = raw.replace(spelling.encode(), _MASK.encode())
-        return raw
-
-    def redacted(self, headers: Headers) -> Headers:
-        """The same for headers."""
-        return Headers(tuple((name, self.redact(value)) for name, value in headers.raw))
-
-    @property
-    def tail(self) -> str:
-        """The end of an error's text."""
-        tries = "1 try" if self.attempts == 1 else f"{self.attempts} tries"
-        return f"({self.operation}, request {self.request_id or '-'}, {tries})"
-
-
-def _spellings(secret: str) -> list[str]:
-    """How a secret comes back: as it is, or escaped for JSON (also as .NET and PHP do), a URL or HTML."""
-    escaped = json.dumps(secret)[1:-1]
-    forms = {
-        secret,
-        escaped,
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        escaped.replace("/", "\\/"),
-        escaped.replace("+", "\\u002B"),
-        quote(secret, safe=""),
-        quote(secret),
-        quote_plus(secret),
-        secret.translate(_HTML),
+def _details(call: Call) -> CallDetails:
+    return {
+        "operation": call.name,
+        "request_id": call.request_id,
+        "attempts": call.attempts,
+        "arguments": call.arguments,
+        "sent_at": call.sent_at,
     }
-    return sorted(forms, key=len, reverse=True)
 
 
-def api_error(facts: CallFacts, reply: Reply, retry_after: float | None, *, outcome_unknown: bool) -> ApiError:
-    """The error that stands for the answer's status, or for FAILED in a 2xx envelope."""
-    body = facts.redact(reply.body)
-    headers = facts.redacted(reply.headers)
-    said = read_error_body(body, facts.mask)
+def _tail(call: Call) -> str:
+    tries = "1 try" if call.attempts == 1 else f"{call.attempts} tries"
+    return f"({call.name}, request {call.request_id or '-'}, {tries})"
+
+
+def api_error(
+    call: Call,
+    secrets: Secrets,
+    reply: Reply,
+    retry_after: float | None,
+    *,
+    outcome_unknown: bool,
+    show_body: bool = True,
+) -> ApiError:
+    """The error for the status of an answer, or for FAILED in a 2xx envelope.
+
+    Args:
+        call: The call that was answered.
+        secrets: What the error must not show.
+        reply: The answer.
+        retry_after: Seconds the service asked to wait.
+        outcome_unknown: Whether a start or stop may have taken effect.
+        show_body: Whether the error may hold and quote the body: not that of a token endpoint.
+    """
+    body = secrets.redact(reply.body) if show_body else b""
+    headers = secrets.redact_headers(reply.headers)
+    said = read_error_body(reply.body, secrets.mask)
     failed = 200 <= reply.status <= 299
     kind = RequestFailedError if failed else error_class_for(reply.status)
     words = " ".join(part for part in (said.code, said.message) if part)
     if not words:
-        words = _without_words(reply.status, headers, body)
+        words = _without_words(reply, headers, body)
     verdict = "the service answered FAILED" if failed else f"status {reply.status}"
-    doubt = "; it may have taken effect" if outcome_unknown else ""
+    details = _details(call)
+    details["request_id"] = said.request_id or call.request_id
     return kind(
-        f"{verdict}: {one_line(words, 200)}{doubt} {facts.tail}",
+        f"{verdict}: {one_line(words, 200)}{_DOUBT if outcome_unknown else ''} {_tail(call)}",
+        outcome_unknown,
         status_code=reply.status,
-        operation=facts.operation,
         code=said.code,
         message=said.message,
         errors=said.errors,
-        request_id=said.request_id or facts.request_id,
         headers=headers,
         body=body,
-        attempts=facts.attempts,
         retry_after=retry_after,
-        outcome_unknown=outcome_unknown,
-        arguments=facts.arguments,
-        sent_at=facts.sent_at,
+        **details,
     )
 
 
-def _without_words(status: int, headers: Headers, body: bytes) -> str:
-    if 300 <= status <= 399:
+def _without_words(reply: Reply, headers: Headers, body: bytes) -> str:
+    if 300 <= reply.status <= 399:
         return f"a redirect to {headers.get('Location', 'nowhere')!r}, which is not followed; is base_url right?"
-    if not body:
+    if not reply.body:
         return "an empty body"
-    kind = headers.get("Content-Type", "unknown type")
-    return f"a body of {kind} that says nothing known: {body[:80].decode('utf-8', 'replace')!r}"
+    words = f"a body of {headers.get('Content-Type', 'unknown type')} that says nothing known"
+    return f"{words}: {body[:80].decode('utf-8', 'replace')!r}" if body else words
 
 
-def decode_error(facts: CallFacts, reply: Reply, problems: tuple[str, ...]) -> ResponseDecodeError:
-    """The error for a 2xx answer that cannot be read; a start or stop may have taken effect all the same."""
-    body = facts.redact(reply.body)
-    headers = facts.redacted(reply.headers)
-    problems = tuple(facts.mask(problem) for problem in problems)
-    doubt = "; it may have taken effect" if not facts.repeatable else ""
+def decode_error(call: Call, secrets: Secrets, reply: Reply, problems: tuple[str, ...]) -> ResponseDecodeError:
+    """The error for a 2xx answer that cannot be read. A start or stop may have taken effect all the same."""
+    body = secrets.redact(reply.body)
+    headers = secrets.redact_headers(reply.headers)
+    problems = tuple(one_line(secrets.mask(problem)) for problem in problems)
+    content_type = headers.get("Content-Type")
+    doubt = "" if call.repeatable else _DOUBT
     return ResponseDecodeError(
-        f"status {reply.status} with a body that cannot be read: {'; '.join(problems[:3])}{doubt} {facts.tail}",
+        f"status {reply.status} with a body that cannot be read: {'; '.join(problems[:3])}{doubt} {_tail(call)}",
+        not call.repeatable,
         status_code=reply.status,
-        operation=facts.operation,
-        request_id=facts.request_id,
-        content_type=headers.get("Content-Type"),
+        content_type=None if content_type is None else one_line(content_type),
         excerpt=one_line(body[: _EXCERPT * 2].decode("utf-8", "replace"), _EXCERPT),
         problems=problems,
         headers=headers,
         body=body,
-        attempts=facts.attempts,
-        outcome_unknown=not facts.repeatable,
-        arguments=facts.arguments,
-        sent_at=facts.sent_at,
+        **_details(call),
     )
 
 
-def unanswered(facts: CallFacts, problem: SendFailure) -> TransportError:
+def not_ours(call: Call, secrets: Secrets, echoed: str) -> OutcomeUnknownError:
+    """The error for a start or stop that was answered with another request's RequestId."""
+    return OutcomeUnknownError(
+        f"the answer belongs to another request ({one_line(secrets.mask(echoed), 60)}){_DOUBT} {_tail(call)}",
+        **_details(call),
+    )
+
+
+def unanswered(call: Call, problem: SendFailure) -> TransportError:
     """The error for a request that got no whole answer."""
-    if problem.sent and not facts.repeatable:
+    if problem.sent and not call.repeatable:
         return OutcomeUnknownError(
-            f"the request was sent and no answer came: {problem.reason}; it may have taken effect {facts.tail}",
-            operation=facts.operation,
-            request_id=facts.request_id,
-            attempts=facts.attempts,
-            arguments=facts.arguments,
-            sent_at=facts.sent_at,
+            f"the request was sent and no answer came: {problem.reason}{_DOUBT} {_tail(call)}", **_details(call)
         )
     kind: type[TransportError] = TransportError
     if problem.timed_out:
         kind = RequestTimeoutError
     elif not problem.sent:
         kind = ConnectError
-    return kind(
-        f"{problem.reason} {facts.tail}",
-        operation=facts.operation,
-        request_id=facts.request_id,
-        attempts=facts.attempts,
-        request_sent=problem.sent,
-    )
+    return kind(f"{problem.reason} {_tail(call)}", request_sent=problem.sent, **_details(call))
+
+
+def printable_cause(error: BaseException | None, secrets: Secrets) -> BaseException | None:
+    """The part of a chain of errors that a report may show: no secret in a text, an attribute or a traceback's frames.
+
+    aiohttp's errors are left out: they hold the request with its headers and the password of a proxy.
+    """
+    chain: list[BaseException] = []
+    while error is not None and len(chain) < _CAUSES:
+        following = error.__cause__ or error.__context__
+        if isinstance(error, Exception) and not type(error).__module__.startswith("aiohttp"):
+            shown = _shown(error)
+            if secrets.mask_all(shown) != shown:
+                break
+            chain.append(error.with_traceback(None))
+        error = following
+    below: BaseException | None = None
+    for link in reversed(chain):
+        link.__cause__, link.__context__ = below, None
+        below = link
+    return below
+
+
+def _shown(error: BaseException) -> str:
+    try:
+        return f"{error!s} {error!r}"
+    except Exception:
+        return type(error).__name__

@@ -6,63 +6,40 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from ..models.response import ApiResponse
 from ..observing import CallEnded, CallInfo, CallObserver, Observer, TryEnded, TryOutcome, Waiting
 from ..options import ClientConfig
-from .call import Reply, Request, SendFailure
-from .deadlines import Deadline
+from .call import Outcome, Reply, SendFailure, Unreadable
+
+if TYPE_CHECKING:
+    from .call import Call
 
 logger = logging.getLogger("shell_ev")
 
 #: From the path on a URL may hold ids, and aiohttp puts the whole URL into some of its errors.
-_PATH = re.compile(r"(https?://[^/\s'\"]+/)[^\s'\"]+")
-
+_PATH: Final = re.compile(r"(https?://[^/\s'\"]+/)[^\s'\"]+")
 
 _Beginning = Literal["call_began", "token_began"]
 
 
-class _Progress(Protocol):
-    @property
-    def sent(self) -> bool: ...
-
-
-class Watched(Protocol):
-    """What is told of a call, as far as it has come."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def request_id(self) -> str: ...
-    @property
-    def arguments(self) -> Mapping[str, Any]: ...
-    @property
-    def repeatable(self) -> bool: ...
-    @property
-    def attempts(self) -> int: ...
-    @property
-    def deadline(self) -> Deadline: ...
-    @property
-    def progress(self) -> _Progress: ...
-
-
 class CallNotifier:
-    """Everybody who watches one call. Without observers that is the log alone."""
+    """The log and the observers of one call."""
 
     __slots__ = ("_began_at", "_broken", "_clock", "_listeners", "_status")
 
-    def __init__(self, call: Watched, clock: Callable[[], float], broken: set[str]) -> None:
-        self._clock = clock
-        self._began_at = clock()
+    def __init__(self, call: Call, broken: set[str]) -> None:
+        self._clock: Callable[[], float] = call.resources.timers.time
+        self._began_at = self._clock()
         self._broken = broken
         self._listeners: list[tuple[str, CallObserver]] = [("log", CallLog(call.name, call.request_id or None))]
         self._status: int | None = None
 
-    def subscribe(self, observers: Sequence[Observer], hook: _Beginning, call: Watched, info: CallInfo) -> None:
-        """Tell observers that the call begins, and keep those who want to hear more."""
+    def subscribe(self, observers: Sequence[Observer], hook: _Beginning, call: Call, info: CallInfo) -> None:
+        """Notify observers that the call begins, and keep what they return for its further events."""
         for observer in observers:
             name = type(observer).__qualname__
             try:
@@ -72,21 +49,21 @@ class CallNotifier:
                 if not isinstance(listener, CallObserver):
                     raise TypeError(f"{hook} must return a CallObserver or None, not {type(listener).__name__}")
                 self._listeners.append((name, listener))
-            except (Exception, asyncio.CancelledError) as error:  # nobody cancels what does not wait
-                self._complain(name, hook, error)
+            except (Exception, asyncio.CancelledError) as error:  # the observer's own: this is no coroutine
+                self._log_broken(name, hook, error)
             except BaseException as error:
-                # This call will not be: those who were told that it begins are told that it does not go on.
+                # An interrupt ends the call here: the observers that were notified of its beginning get its end.
                 self.ended(call, error=error)
                 raise
 
-    def attempt_ended(self, call: Watched, began_at: float, outcome: Reply | SendFailure) -> None:
-        """A try came to something."""
+    def attempt_ended(self, call: Call, began_at: float, outcome: Reply | SendFailure) -> None:
+        """An attempt has an outcome."""
         self._status = outcome.status if isinstance(outcome, Reply) else None
         elapsed = self._clock() - began_at
-        self._tell("try_ended", TryEnded(attempt=call.attempts, elapsed=elapsed, **_facts(outcome)))
+        self._notify("try_ended", TryEnded(attempt=call.attempts, elapsed=elapsed, **_outcome_fields(outcome)))
 
-    def cut_short(self, call: Watched, began_at: float, error: BaseException) -> None:
-        """A try came to nothing, because the call is over: cancelled, out of time, or it cannot work at all."""
+    def cut_short(self, call: Call, began_at: float, error: BaseException) -> None:
+        """An attempt ended with the call: cancelled, out of time, or the client cannot send at all."""
         self._status = None
         outcome: TryOutcome = "no_answer" if call.progress.sent else "not_sent"
         failure = type(error).__name__
@@ -95,18 +72,16 @@ class CallNotifier:
         elif not isinstance(error, Exception):
             outcome, failure = "cancelled", "cancelled"
         elapsed = self._clock() - began_at
-        self._tell("try_ended", TryEnded(attempt=call.attempts, elapsed=elapsed, outcome=outcome, failure=failure))
+        self._notify("try_ended", TryEnded(attempt=call.attempts, elapsed=elapsed, outcome=outcome, failure=failure))
 
-    def waits(self, call: Watched, outcome: Reply | SendFailure, seconds: float, retry_after: float | None) -> None:
-        """Another try will follow, after a wait."""
-        event = Waiting(attempt=call.attempts, seconds=seconds, retry_after=retry_after, **_facts(outcome))
-        self._tell("waits", event)
+    def waits(self, call: Call, outcome: Outcome, seconds: float, retry_after: float | None) -> None:
+        """Another attempt follows after a wait."""
+        event = Waiting(attempt=call.attempts, seconds=seconds, retry_after=retry_after, **_outcome_fields(outcome))
+        self._notify("waits", event)
 
-    def ended(
-        self, call: Watched, response: ApiResponse[Any] | None = None, error: BaseException | None = None
-    ) -> None:
+    def ended(self, call: Call, response: ApiResponse[Any] | None = None, error: BaseException | None = None) -> None:
         """The call is over."""
-        # A cancellation does not say what it leaves behind.
+        # A cancellation has no outcome_unknown of its own.
         left_open = call.progress.sent and not call.repeatable
         event = CallEnded(
             elapsed=self._clock() - self._began_at,
@@ -116,30 +91,30 @@ class CallNotifier:
             error=error,
             outcome_unknown=error is not None and getattr(error, "outcome_unknown", left_open),
         )
-        # The other way round: whoever made something current last is the first to put back what was there before.
+        # In reverse: observers that set something current restore what was there before, the last one first.
         self._listeners.reverse()
-        self._tell("ended", event)
+        self._notify("ended", event)
 
-    def _tell(self, hook: Literal["try_ended", "waits", "ended"], event: object) -> None:
+    def _notify(self, hook: Literal["try_ended", "waits", "ended"], event: object) -> None:
         interrupt: BaseException | None = None
         for name, listener in self._listeners:
             try:
                 getattr(listener, hook)(event)
-            except (Exception, asyncio.CancelledError) as error:  # nobody cancels what does not wait
-                self._complain(name, hook, error)
+            except (Exception, asyncio.CancelledError) as error:  # the observer's own: this is no coroutine
+                self._log_broken(name, hook, error)
             except BaseException as error:
-                interrupt = error  # goes on its way once all have been told
+                interrupt = error  # raised after all have been notified
         if interrupt is not None:
             try:
                 raise interrupt
             finally:
                 del interrupt
 
-    def _complain(self, name: str, hook: str, error: BaseException) -> None:
+    def _log_broken(self, name: str, hook: str, error: BaseException) -> None:
         which = f"{name}.{hook}"
         known = which in self._broken
         self._broken.add(which)
-        # A logging filter that raises may be what brought us here.
+        # The error may come from a logging filter, which raises here again.
         with contextlib.suppress(Exception):
             if known:
                 logger.debug("observer %s raised again: %s", which, type(error).__name__)
@@ -152,18 +127,20 @@ class CallNotifier:
 
 
 def notifier_for(
-    config: ClientConfig,
-    call: Watched,
-    request: Request,
-    route: str | None,
-    clock: Callable[[], float],
-    broken: set[str],
-    *,
-    early: bool = False,
+    config: ClientConfig, call: Call, route: str | None, broken: set[str], *, early: bool = False
 ) -> CallNotifier:
-    """Begin to watch a call; without a ``route`` it is a token request, ``early`` if nobody waits for the token."""
-    notifier = CallNotifier(call, clock, broken)
+    """Notify the observers that a call begins.
+
+    Args:
+        config: Options of the client, its observers among them.
+        call: The call.
+        route: Path with placeholders; None for a token request.
+        broken: Hooks that have raised before.
+        early: Whether a token is renewed in the background.
+    """
+    notifier = CallNotifier(call, broken)
     if config.observers:
+        request = call.request
         info = CallInfo(
             operation=call.name,
             api_version=config.api_version,
@@ -178,14 +155,17 @@ def notifier_for(
     return notifier
 
 
-def _facts(outcome: Reply | SendFailure) -> dict[str, Any]:
+def _outcome_fields(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Reply):
         return {"outcome": "answered", "status_code": outcome.status}
+    if isinstance(outcome, Unreadable):
+        status = outcome.reply.status
+        return {"outcome": "answered", "status_code": status, "failure": f"status {status} that cannot be read"}
     return {"outcome": "no_answer" if outcome.sent else "not_sent", "failure": _PATH.sub(r"\1***", outcome.reason)}
 
 
 class CallLog(CallObserver):
-    """Logs one call. The fields of each line are attributes of its record too, for formatters that write JSON."""
+    """Logs one call. Each line's fields are attributes of its record too, for formatters that write JSON."""
 
     def __init__(self, operation: str, request_id: str | None) -> None:
         self._operation = operation

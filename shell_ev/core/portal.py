@@ -122,22 +122,26 @@ class _LoopThread:
             raise ConfigurationError(_EXITING if _exiting else _CLOSED) from None
 
     def take_back(self, call: _Call[Any], grace: float) -> None:
-        """In the caller's thread, whatever has become of the call: see that it ends, and wait for that."""
+        """In the caller's thread: cancel the call and wait for its end, ``grace`` seconds at most."""
         call.wanted = False
         try:
+            self._cancel_soon(call)
+            call.wind_up(grace)
+        except BaseException:
+            # A second interrupt ends the clean-up at once, however soon it comes: perhaps before the first was passed
+            # on, so the call is cancelled twice.
+            self._cancel_soon(call)
+            self._cancel_soon(call)
+            raise
+
+    def _cancel_soon(self, call: _Call[Any]) -> None:
+        try:
             self._loop.call_soon_threadsafe(self._cancel, call)
-        except RuntimeError:
+        except RuntimeError:  # the loop is closed
             with contextlib.suppress(KeyError):
                 self._calls.remove(call)
                 call.coroutine.close()
-            return
-        try:
-            call.wind_up(grace)
-        except BaseException:
-            # A second interrupt ends the clean-up at once, however soon it comes.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._cancel, call)
-            raise
+                call.done = True
 
     def _begin(self, call: _Call[Any]) -> None:
         if not call.wanted or self._ending:

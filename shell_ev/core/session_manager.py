@@ -1,51 +1,60 @@
-"""THE request loop: token, one try, decision, wait, decode. There is no other.
-
-Knows tries, deadlines and what a failure means for the caller; knows neither aiohttp nor any single operation.
-"""
+"""The request loop, the only one: token, attempt, decision, wait, decode."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from ..dialects import ApiVersion
 from ..errors import ConfigurationError, ShellEVError, one_line
+from ..models.enums import EnvelopeStatus
 from ..models.response import ApiResponse
 from ..options import ClientConfig, Timeout
+from ..redaction import Secrets
 from ..wire.codec import Codec
-from ..wire.codegen import maker
+from ..wire.error_bodies import read_error_body
 from ..wire.operations import Operation, build
-from ..wire.results import FAILED, NOTHING, Decoded, Result, Undecodable
-from .auth import (
-    AccessToken,
-    CheckedSource,
-    ClientCredentials,
-    Fetch,
-    Grant,
-    TokenCache,
-    TokenSource,
-    read_grant,
+from ..wire.results import NOTHING, Decoded, Result, Undecodable
+from .auth import TOKEN, AccessToken, ClientCredentials, Fetch, Grant, TokenCache, TokenSource, no_token, read_grant
+from .call import (
+    NO_OPTIONS,
+    Call,
+    CallOptions,
+    Gate,
+    Outcome,
+    Progress,
+    Reply,
+    Request,
+    Sender,
+    SendFailure,
+    Unreadable,
+    is_same_request,
+    mint_request_id,
 )
-from .call import NO_OPTIONS, Call, CallOptions, Progress, Reply, Request, Sender, SendFailure, mint_request_id
-from .connections import Connections, LoopResources
+from .connections import Connections
 from .deadlines import Deadline, DeadlineSweeper
-from .failures import api_error, decode_error, unanswered
+from .failures import api_error, decode_error, not_ours, printable_cause, unanswered
 from .notify import CallNotifier, notifier_for
-from .retry import Decision, Failure, decide, outcome_is_unknown, parse_retry_after
+from .ownership import Ownership
+from .retry import CLEAR_REFUSALS, Failure, decide, outcome_is_unknown, parse_retry_after
 from .runtime import Hooks, Timers, ambient_hooks, running_loop
-
-T = TypeVar("T")
+from .service_clock import ServiceClock
 
 logger = logging.getLogger("shell_ev")
 
-_respond: Callable[..., ApiResponse[Any]] = maker(ApiResponse)
-_TOKEN = "token"  # noqa: S105 - the name of an operation
-
 
 class SessionManager:
-    """Carries out operations. Copies made by :meth:`with_config` share connections and token."""
+    """Carries out operations. Copies made by :meth:`with_config` share connections and token.
+
+    Args:
+        config: Options of the client.
+        source: Where tokens come from.
+        make_sender: Opens the connections of one event loop.
+        hooks: Clock, jitter and sender of a test.
+        gate: What every attempt passes before anything is sent; token requests do not.
+    """
 
     def __init__(
         self,
@@ -54,12 +63,17 @@ class SessionManager:
         make_sender: Callable[[], Sender],
         *,
         hooks: Hooks | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.hooks = hooks = hooks or ambient_hooks()
         self._connections = Connections(source, lambda: hooks.sender(make_sender()), self._cache, hooks.timers)
         self._credentials = source if isinstance(source, ClientCredentials) else None
+        self._gates: tuple[Gate, ...] = () if gate is None else (gate,)
+        #: Sessions held and starts in flight.
+        self.ownership = Ownership(hooks.clock)
+        self.service_clock = ServiceClock()
         self._broken_hooks: set[str] = set()
-        #: What every request says beyond what the connections say of themselves.
+        #: Headers of every request besides those of the connections.
         self._headers: dict[str, str] = {}
         self._configure(config)
 
@@ -67,6 +81,8 @@ class SessionManager:
         self.config = config
         self._codec = Codec(config.api_version)
         self._api_url = config.api_url
+        # A token endpoint elsewhere has a clock of its own.
+        self._is_token_dated = config.oauth_url.startswith(config.api_url)
 
     def with_config(self, config: ClientConfig) -> SessionManager:
         """A copy with another configuration over the same connections and token."""
@@ -86,17 +102,26 @@ class SessionManager:
         return self.hooks.timers(running_loop())
 
     def limit(self, seconds: float) -> Deadline:
-        """A limit on the time a block takes, as ``asyncio.timeout`` is one."""
+        """A limit on the time of a block, as ``asyncio.timeout`` is one."""
         timers = self.timers()
         return Deadline(DeadlineSweeper(timers), timers.time() + seconds)
 
     def call(
         self, operation: Operation, arguments: Mapping[str, Any], result: Result, options: CallOptions = NO_OPTIONS
     ) -> Coroutine[Any, Any, ApiResponse[Any]]:
-        """One logical call, whatever it takes within its time. Raises the errors of design section 3, no others.
+        """Carry out one logical call within its time.
 
-        To be awaited at once: its time runs. A plain function around the coroutine, so that what only prepares the
-        call is not held while it waits.
+        Await it at once: its time runs. A plain function around the coroutine, so that what only prepares the call is
+        not kept in memory while it waits.
+
+        Args:
+            operation: What to do.
+            arguments: Its arguments, checked.
+            result: What it answers with.
+            options: What this call sets for itself.
+
+        Raises:
+            ShellEVError: The call failed; its classes are the only errors of a call.
         """
         config = self.config
         resources = self._connections.resources()
@@ -104,34 +129,45 @@ class SessionManager:
         timeout = config.timeout if options.timeout is None else Timeout.of(options.timeout, config.timeout)
         route = operation.routes[config.api_version]
         path, body = build(route, arguments)
-        call = Call(
-            operation.name,
-            operation.repeatable,
-            arguments,
-            result,
-            options.request_id or mint_request_id(),
-            started,
-            Deadline(resources.deadlines, math.inf if timeout.total is None else started + timeout.total),
-            config.max_retries if options.max_retries is None else options.max_retries,
-            options.progress or Progress(),
-            self._credentials,
-        )
-        headers = {"RequestId": call.request_id, **self._headers}
+        request_id = options.request_id or mint_request_id()
+        headers = {"RequestId": request_id, **self._headers}
         if options.headers:
             headers.update(options.headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
-        request = Request(route.method, self._api_url + path, headers, body, timeout, config.max_response_bytes)
+        call = Call(
+            operation=operation,
+            arguments=arguments,
+            result=result,
+            request_id=request_id,
+            request=Request(
+                method=route.method,
+                url=self._api_url + path,
+                headers=headers,
+                body=body,
+                timeout=timeout,
+                max_bytes=config.max_response_bytes,
+            ),
+            source=self._connections.source,
+            resources=resources,
+            deadline=Deadline(resources.deadlines, math.inf if timeout.total is None else started + timeout.total),
+            started=started,
+            max_retries=config.max_retries if options.max_retries is None else options.max_retries,
+            progress=options.progress or Progress(),
+            read=self._read_answer,
+            error=self._answer_error,
+            gates=self._gates if options.gate is None else (*self._gates, options.gate),
+        )
         if config.observers or logger.isEnabledFor(logging.DEBUG):
-            call.notifier = notifier_for(config, call, request, route.path, resources.timers.time, self._broken_hooks)
-        return self._run(resources, call, request, self._connections.source, self._answer)
+            call.notifier = notifier_for(config, call, route.path, self._broken_hooks)
+        return self._run(call)
 
     def _cache(self, credentials: ClientCredentials) -> TokenCache:
         fetch, fetch_early = self._fetch_with(credentials), self._fetch_with(credentials, early=True)
         return TokenCache(fetch, self.hooks.clock, fetch_early)
 
     def _fetch_with(self, credentials: ClientCredentials, *, early: bool = False) -> Fetch:
-        """How a token travels: through the same loop, repeated like a GET, with no token of its own."""
+        """A fetch of a token: a call of its own, repeated like a GET, that needs no token."""
 
         def fetch() -> Coroutine[Any, Any, Grant]:
             config = self.config
@@ -139,187 +175,252 @@ class SessionManager:
             started = resources.timers.time()
             total = config.timeout.total
             call = Call(
-                _TOKEN,
-                True,  # repeatable
-                {},
-                NOTHING,
-                "",
-                started,
-                Deadline(resources.deadlines, math.inf if total is None else started + total),
-                config.max_retries,
-                Progress(),
-                credentials,
-            )
-            headers = {
-                "Authorization": credentials.basic,
-                "Content-Type": "application/x-www-form-urlencoded",
-                **self._headers,
-            }
-            request = Request(
-                "POST", config.oauth_url, headers, credentials.form, config.timeout, config.max_response_bytes
+                operation=TOKEN,
+                arguments={},
+                result=NOTHING,
+                request_id="",
+                request=Request(
+                    method="POST",
+                    url=config.oauth_url,
+                    headers={**credentials.headers, **self._headers},
+                    body=credentials.form,
+                    timeout=config.timeout,
+                    max_bytes=config.max_response_bytes,
+                ),
+                source=None,
+                resources=resources,
+                deadline=Deadline(resources.deadlines, math.inf if total is None else started + total),
+                started=started,
+                max_retries=config.max_retries,
+                progress=Progress(),
+                read=self._read_grant,
+                error=self._token_error,
             )
             if config.observers or logger.isEnabledFor(logging.DEBUG):
-                call.notifier = notifier_for(
-                    config, call, request, None, resources.timers.time, self._broken_hooks, early=early
-                )
-            return self._run(resources, call, request, None, self._grant)
+                call.notifier = notifier_for(config, call, None, self._broken_hooks, early=early)
+            return self._run(call)
 
         return fetch
 
-    async def _run(
-        self,
-        resources: LoopResources,
-        call: Call,
-        request: Request,
-        source: CheckedSource | None,
-        read: Callable[[LoopResources, Call, Reply], T],
-    ) -> T:
-        """Try until there is an answer to read or an error to raise, within the time of the call."""
+    async def _run(self, call: Call) -> Any:
+        """Carry out a call and notify its end."""
         try:
-            try:
-                with call.deadline:
-                    if source is not None:
-                        self._authorise(call, request, source.cached() or await source.acquire())
-                    reply: Reply | None = None
-                    while reply is None:
-                        began_at = resources.timers.time()
-                        connect_within = self._begin_try(call, began_at)
-                        outcome: Reply | SendFailure
-                        try:
-                            outcome = await resources.sender.send(request, connect_within, call.deadline)
-                        except SendFailure as problem:
-                            outcome = self._no_answer(call, problem)
-                        except BaseException as error:
-                            self._cut_short(call, began_at, error)
-                            raise
-                        if call.notifier is not None:
-                            call.notifier.attempt_ended(call, began_at, outcome)
-                        if isinstance(outcome, Reply) and 200 <= outcome.status <= 299:
-                            reply = outcome
-                        else:
-                            reply = await self._after_failure(resources, call, request, source, outcome)
-            except TimeoutError as error:
-                if isinstance(error, ShellEVError) or not call.deadline.expired:
-                    raise
-                late = SendFailure("no answer in time", sent=call.progress.sent, timed_out=True)
-                raise unanswered(call.facts(), late) from None
-            answer = read(resources, call, reply)
+            answer = await self._answer(call)
         except BaseException as error:
             if call.notifier is not None:
                 call.notifier.ended(call, error=error)
             raise
         if call.notifier is not None:
-            # What a token request answers with is nobody else's to see.
-            call.notifier.ended(call, None if call.name == _TOKEN else cast("ApiResponse[Any]", answer))
+            # Observers do not see tokens.
+            call.notifier.ended(call, answer if isinstance(answer, ApiResponse) else None)
         return answer
 
-    def _authorise(self, call: Call, request: Request, token: AccessToken) -> None:
-        call.token = token
-        call.tokens = (*call.tokens, token.value)
-        request.headers["Authorization"] = self._connections.bearer(token)
+    async def _answer(self, call: Call) -> Any:
+        """Make attempts until one has an answer that can be read or the error of the call is certain."""
+        try:
+            with call.deadline:
+                if call.source is not None:
+                    self._authorise(call, call.source.cached() or await call.source.acquire())
+                while True:
+                    outcome: Outcome = await self._attempt(call)
+                    if isinstance(outcome, Reply) and 200 <= outcome.status <= 299:
+                        answer = call.read(call, outcome)
+                        if not isinstance(answer, Unreadable):
+                            return answer
+                        outcome = answer
+                    await self._after_failure(call, outcome)
+        except TimeoutError as error:
+            if isinstance(error, ShellEVError) or not call.deadline.expired:
+                raise
+        # Raised out here: the frames of the TimeoutError are those of the sender, with its requests.
+        raise unanswered(call, SendFailure("no answer in time", sent=call.progress.sent, timed_out=True))
 
-    def _begin_try(self, call: Call, now: float) -> float | None:
-        """From here on the request may be on its way. Returns how long getting a connection may take."""
+    def _authorise(self, call: Call, token: AccessToken) -> None:
+        bearer = self._connections.bearer(token)
+        call.token = token
+        call.tokens = (*call.tokens, bearer.token)
+        call.request.headers["Authorization"] = bearer.header
+
+    async def _attempt(self, call: Call) -> Reply | SendFailure:
+        """Pass the gates and send the request once."""
+        if call.gates:
+            await self._enter_gates(call)
+        resources = call.resources
+        began_at = resources.timers.time()
+        connect_within = self._begin_attempt(call, began_at)
+        outcome: Reply | SendFailure
+        try:
+            outcome = await resources.sender.send(call.request, connect_within, call.deadline)
+        except SendFailure as problem:
+            outcome = self._no_answer(call, problem)
+        except BaseException as error:
+            if isinstance(error, ConfigurationError):
+                call.progress.sent = False
+            if call.notifier is not None:
+                call.notifier.cut_short(call, began_at, error)
+            if not call.progress.sent:
+                await self._undo(call.gates, call)
+            raise
+        if isinstance(outcome, Reply) and (call.source is not None or self._is_token_dated):
+            self.service_clock.note(outcome.headers, began_at, resources.timers.time())
+        if call.notifier is not None:
+            call.notifier.attempt_ended(call, began_at, outcome)
+        return outcome
+
+    async def _enter_gates(self, call: Call) -> None:
+        for number, gate in enumerate(call.gates):
+            try:
+                await gate.enter(call)
+            except BaseException:
+                await self._undo(call.gates[:number], call)
+                raise
+
+    async def _undo(self, gates: tuple[Gate, ...], call: Call) -> None:
+        for gate in reversed(gates):
+            await gate.undo(call)
+
+    def _begin_attempt(self, call: Call, now: float) -> float | None:
+        """From here on the request may be on its way. Returns the seconds that getting a connection may take."""
         call.attempts += 1
-        if not call.repeatable:
+        if not call.operation.repeatable:
             call.sent_at = self.hooks.utcnow()
-        call.progress.sent = True
-        # Getting a connection may take what is left and no more: then running out of time there is known to
-        # have happened before anything was sent. The deadline itself follows a moment later.
+        call.progress.begin(now)
+        # A little less than what is left: time that runs out there is known to have run out before anything was sent.
         remaining = call.deadline.when - now
         if remaining == math.inf:
             return None
         return remaining - 0.02 if remaining > 0.04 else remaining / 2
 
     def _no_answer(self, call: Call, problem: SendFailure) -> SendFailure:
-        problem.reason = one_line(call.facts().mask_torn(problem.reason), 200)
+        secrets = self._secrets(call)
+        problem.reason = one_line(secrets.mask_fragments(problem.reason), 200)
+        problem.args = (problem.reason,)
+        problem.__cause__ = printable_cause(problem.__cause__, secrets)
         call.progress.sent = problem.sent
         return problem.with_traceback(None)  # it leads to the frame that is going to hold it
 
-    def _cut_short(self, call: Call, began_at: float, error: BaseException) -> None:
-        """A try that ends the call with it."""
-        if isinstance(error, ConfigurationError):
-            call.progress.sent = False
-        if call.notifier is not None:
-            call.notifier.cut_short(call, began_at, error)
-
-    async def _after_failure(
-        self,
-        resources: LoopResources,
-        call: Call,
-        request: Request,
-        source: CheckedSource | None,
-        outcome: Reply | SendFailure,
-    ) -> Reply | None:
-        """After a try that did not do: wait until the next is due, give an answer all the same, or raise."""
+    async def _after_failure(self, call: Call, outcome: Outcome) -> None:
+        """After a failed attempt: wait until the next is due, or raise."""
+        if isinstance(outcome, Reply) and not call.operation.repeatable:
+            self._check_echo(call, outcome, read_error_body(outcome.body).request_id)
         failure = self._classify(call, outcome)
-        may_replay = failure.status == 401 and not call.replayed and not call.progress.abandoned
-        if may_replay and source is not None and call.token is not None:
-            call.replayed = True
-            source.invalidate(call.token)
-            fresh = source.cached() or await source.acquire()
-            if fresh.value != call.tokens[-1]:
-                # Not counted as a retry: a refused token says nothing about the service.
-                self._authorise(call, request, fresh)
-                return None
+        if not failure.sent or failure.status in CLEAR_REFUSALS:
+            await self._undo(call.gates, call)
+        if failure.status == 401 and await self._has_fresh_token(call):
+            return
         decision = decide(
             failure,
-            repeatable=call.repeatable,
+            repeatable=call.operation.repeatable,
             retries_done=call.retries,
             max_retries=call.max_retries,
-            remaining=call.deadline.when - resources.timers.time(),
+            remaining=call.deadline.when - call.resources.timers.time(),
             jitter=self.hooks.jitter,
             policy=self.hooks.retry,
         )
         if decision.wait is None or call.progress.abandoned:
-            return self._final_error(call, outcome, failure, decision)
+            raise self._final_error(call, outcome, failure.retry_after, decision.outcome_unknown)
         call.retries += 1
-        if call.notifier is None:  # a wait is logged at a level where tries are not
-            call.notifier = CallNotifier(call, resources.timers.time, self._broken_hooks)
+        if call.notifier is None:  # waits are logged at a level where attempts are not
+            call.notifier = CallNotifier(call, self._broken_hooks)
         call.notifier.waits(call, outcome, decision.wait, failure.retry_after)
-        await resources.timers.sleep(decision.wait)
-        return None
+        await call.resources.timers.sleep(decision.wait)
 
-    def _classify(self, call: Call, outcome: Reply | SendFailure) -> Failure:
+    async def _has_fresh_token(self, call: Call) -> bool:
+        """After a 401, once a call: whether the source gave another token. The replay is not counted as a retry."""
+        if call.replayed or call.progress.abandoned or call.source is None or call.token is None:
+            return False
+        call.replayed = True
+        call.source.invalidate(call.token)
+        fresh = call.source.cached() or await call.source.acquire()
+        if fresh.value == call.tokens[-1]:
+            return False
+        self._authorise(call, fresh)
+        return True
+
+    def _classify(self, call: Call, outcome: Outcome) -> Failure:
         if isinstance(outcome, SendFailure):
             return Failure(sent=outcome.sent)
-        retry_after = parse_retry_after(
-            outcome.headers.get("Retry-After"), outcome.headers.get("Date"), self.hooks.utcnow()
-        )
-        failure = Failure(status=outcome.status, retry_after=retry_after)
-        # A whole answer came: time that runs out before the next try runs out with nothing on its way.
-        call.progress.sent = outcome_is_unknown(failure, repeatable=call.repeatable)
+        if isinstance(outcome, Unreadable):
+            failure = Failure(status=outcome.reply.status, unreadable=True)
+        else:
+            headers = outcome.headers
+            retry_after = parse_retry_after(headers.get("Retry-After"), headers.get("Date"), self.hooks.utcnow())
+            failure = Failure(status=outcome.status, retry_after=retry_after)
+        # A whole answer came: time that runs out before the next attempt runs out with nothing on its way.
+        call.progress.sent = outcome_is_unknown(failure, repeatable=call.operation.repeatable)
         return failure
 
-    def _final_error(self, call: Call, outcome: Reply | SendFailure, failure: Failure, decision: Decision) -> Reply:
-        if isinstance(outcome, SendFailure):
-            raise unanswered(call.facts(), outcome) from outcome.__cause__
-        if call.name == _TOKEN and outcome.status < 500 and outcome.status != 429:
-            return outcome  # a refusal; whoever asked for the token knows how to read it
-        raise api_error(call.facts(), outcome, failure.retry_after, outcome_unknown=decision.outcome_unknown)
+    def _final_error(
+        self, call: Call, outcome: Outcome, retry_after: float | None, outcome_unknown: bool
+    ) -> ShellEVError:
+        if not isinstance(outcome, SendFailure):
+            return call.error(call, outcome, retry_after, outcome_unknown)
+        error = unanswered(call, outcome)
+        error.__cause__ = outcome.__cause__
+        return error
 
-    def _grant(self, _: LoopResources, call: Call, reply: Reply) -> Grant:
-        return read_grant(reply, call.facts().mask)
+    def _check_echo(self, call: Call, reply: Reply, echoed: str | None) -> None:
+        """Raise OutcomeUnknownError for an answer with another RequestId from a service that was seen to echo ours."""
+        if not echoed:
+            return
+        key = (call.operation.name, self._api_url, self.config.api_version)
+        if is_same_request(echoed, call.request_id):
+            self._connections.echoing.add(key)
+        elif key in self._connections.echoing:
+            if reply.discard is not None:
+                reply.discard()
+            raise not_ours(call, self._secrets(call), echoed)
 
-    def _answer(self, resources: LoopResources, call: Call, reply: Reply) -> ApiResponse[Any]:
+    def _secrets(self, call: Call) -> Secrets:
+        """The secrets of a call. Put together for a call that fails, and only then."""
+        credentials = self._credentials
+        return Secrets(
+            (*(() if credentials is None else credentials.secrets), *call.tokens), tokens=call.operation is TOKEN
+        )
+
+    def _read_grant(self, call: Call, reply: Reply) -> Grant | Unreadable:
+        return read_grant(reply.body) or Unreadable(reply, ("$: no usable access_token",))
+
+    def _token_error(
+        self, call: Call, outcome: Reply | Unreadable, retry_after: float | None, outcome_unknown: bool
+    ) -> ShellEVError:
+        reply = outcome.reply if isinstance(outcome, Unreadable) else outcome
+        secrets = self._secrets(call)
+        if reply.status < 500 and reply.status != 429:
+            return no_token(reply, secrets)
+        return api_error(call, secrets, reply, retry_after, outcome_unknown=outcome_unknown, show_body=False)
+
+    def _answer_error(
+        self, call: Call, outcome: Reply | Unreadable, retry_after: float | None, outcome_unknown: bool
+    ) -> ShellEVError:
+        secrets = self._secrets(call)
+        if isinstance(outcome, Unreadable):
+            return decode_error(call, secrets, outcome.reply, outcome.problems)
+        return api_error(call, secrets, outcome, retry_after, outcome_unknown=outcome_unknown)
+
+    def _read_answer(self, call: Call, reply: Reply) -> ApiResponse[Any] | Unreadable:
         if reply.oversized:
-            limit = self.config.max_response_bytes
-            raise decode_error(call.facts(), reply, (f"$: larger than max_response_bytes ({limit} bytes)",))
+            # Not retried: the next answer is as large.
+            problem = f"$: larger than max_response_bytes ({self.config.max_response_bytes} bytes)"
+            raise decode_error(call, self._secrets(call), reply, (problem,))
         decoded: Decoded | None = None
         problems: tuple[str, ...] = ()
         try:
             decoded = self._codec.decode(call.result, reply.body)
         except Undecodable as reason:
             problems = reason.problems
+        if not call.operation.repeatable:
+            echoed = read_error_body(reply.body).request_id if decoded is None else decoded.request_id
+            self._check_echo(call, reply, echoed)
         if decoded is None:
-            # Raised out here: the reason behind the reason, a JSONDecodeError, holds the body as it came.
-            raise decode_error(call.facts(), reply, problems)
-        if decoded.status is FAILED:
-            raise api_error(call.facts(), reply, None, outcome_unknown=False)
+            return Unreadable(reply, problems)
+        if decoded.status is EnvelopeStatus.FAILED:
+            raise api_error(call, self._secrets(call), reply, None, outcome_unknown=False)
         if decoded.problems:
-            told = [call.facts().mask(problem) for problem in decoded.problems[:3]]
-            logger.info("%s: %d values could not be read: %s", call.name, len(decoded.problems), told)
-        return _respond(
+            secrets = self._secrets(call)
+            shown = "; ".join(one_line(secrets.mask(problem)) for problem in decoded.problems[:3])
+            logger.info("%s: %d values could not be read: %s", call.name, len(decoded.problems), shown)
+        return ApiResponse(
             data=decoded.data,
             request_id=decoded.request_id or call.request_id,
             status=decoded.status,
@@ -327,7 +428,7 @@ class SessionManager:
             headers=reply.headers,
             body=reply.body,
             attempts=call.attempts,
-            elapsed=resources.timers.time() - call.started,
+            elapsed=call.resources.timers.time() - call.started,
             problems=decoded.problems,
         )
 

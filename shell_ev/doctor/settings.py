@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import inspect
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,20 @@ from urllib.request import getproxies
 
 import attrs
 
-from ..client import AsyncShellEV, token_source_of
+from ..client import token_source_of
 from ..core.auth import ClientCredentials, TokenSource
-from ..core.failures import CallFacts
 from ..errors import ConfigurationError, one_line, shown
-from ..options import ENV_CREDENTIALS, ENV_OPTIONS, ClientConfig, Timeout, make_config, options_from_env
+from ..options import (
+    ENV_CREDENTIALS,
+    ENV_OPTIONS,
+    AsyncClientOptions,
+    ClientConfig,
+    Timeout,
+    make_config,
+    option_names,
+    options_from_env,
+)
+from ..redaction import Secrets
 from .report import Setting
 
 Variables = Sequence[tuple[str, Mapping[str, str]]]
@@ -86,7 +94,7 @@ def resolve(given: Mapping[str, Any], variables: Variables | None) -> Settings:
     """Combine options and variables. Raises ConfigurationError for an option that does not exist."""
     if not isinstance(cast("object", given), Mapping):
         raise ConfigurationError(f"options must be a mapping of the client's options, not {shown(given)}")
-    known = inspect.signature(AsyncShellEV).parameters
+    known = {*ENV_CREDENTIALS.values(), *option_names(AsyncClientOptions)}
     if unknown := [name for name in given if name not in known]:
         raise ConfigurationError(f"the client has no option {', '.join(map(shown, unknown))}")
     given = {name: value for name, value in given.items() if name not in _CREDENTIALS or value is not None}
@@ -215,16 +223,14 @@ class Redactor:
     def __init__(self, client_id: str | None, secrets: Sequence[str]) -> None:
         known = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         known += [base64.b64encode(f"{client_id}:{secret}".encode()).decode() for secret in known if client_id]
-        self._facts = CallFacts(
-            operation="doctor", request_id="", attempts=0, repeatable=True, secrets=tuple(sorted(known, key=len)[::-1])
-        )
+        self._secrets = Secrets(known)
         self._client_id = client_id if client_id is not None and len(client_id) >= _SHORTEST_ID else None
         self._home = _home()
 
     def clean(self, text: str) -> str:
         """The text on one line, redacted."""
         # Secrets are masked before the text is cut: a fragment would not be recognised.
-        text = _USERINFO.sub("***@", self._facts.mask(text))
+        text = _USERINFO.sub("***@", self._secrets.mask(text))
         if self._client_id is not None:
             text = text.replace(self._client_id, masked_id(self._client_id))
         if self._home is not None:

@@ -1,16 +1,24 @@
-"""What a failure's body says, whatever its shape (contract section 6, and the gateway's own). Never raises."""
+"""Reads the body of a failure in any of its shapes. Never raises."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import attrs
 
-from ..errors import ErrorDetail
+from ..errors import ErrorDetail, one_line
 from .codec import parse_json
 from .structuring import fold
 from .values import Unreadable, is_list, is_object, read_text
+
+#: The fields that are read: a short secret that is one of these names is no reason to lose them.
+_NAMES: Final = frozenset(
+    (
+        *("requestid", "fault", "faultstring", "detail", "errorcode", "errors", "details", "code", "message", "error"),
+        *("errordescription", "title", "description", "additionalinfo"),
+    )
+)
 
 
 class ErrorBody(NamedTuple):
@@ -23,25 +31,64 @@ class ErrorBody(NamedTuple):
 
 
 def read_error_body(body: bytes, mask: Callable[[str], str] = str) -> ErrorBody:
-    """Read either dialect's envelope, the flat body of G1.0 locations, a gateway fault or an OAuth error.
+    """Read either dialect's envelope, the flat body of V1_PASCAL locations, a gateway fault or an OAuth error.
 
-    Every text goes through ``mask``: only the decoded text shows a secret whose characters JSON had escaped.
+    Args:
+        body: The body as it was received.
+        mask: Applied to every text: only the decoded text shows a secret that JSON had escaped. Names of fields stay.
+
+    Returns:
+        What could be read. Every text is one printable line.
     """
     try:
-        return _read(_masked(parse_json(body), mask))
+        return _read(_cleaned(parse_json(body), mask))
     except Exception:
-        # The answer is a failure already; a body that defies reading must not hide which. The raw bytes are kept.
+        # The status stands whatever the body is. The raw bytes are kept.
         return ErrorBody()
 
 
-def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+def read_oauth_error(body: bytes) -> str | None:
+    """The error code of an OAuth error, in the field ``error`` or, as gateways spell it, ``ErrorCode``; lower case."""
+    try:
+        document = parse_json(body)
+        fields = _folded(document) if is_object(document) else {}
+        # Both spellings have a field "error"; where there is an error code, that one is its description.
+        text = _text(fields.get("errorcode")) or _text(fields.get("error"))
+        return None if text is None else one_line(text, None).lower()
+    except Exception:
+        return None
+
+
+def is_service_envelope(body: bytes) -> bool:
+    """Whether an error body is the envelope of the service: what stands before it answers in other words.
+
+    The envelope has a list of errors, each an object, and a RequestId or a status.
+    """
+    try:
+        document = parse_json(body)
+    except ValueError:
+        return False
+    if not is_object(document):
+        return False
+    envelope = _folded(document)
+    errors = envelope.get("errors")
+    has_errors = is_list(errors) and len(errors) > 0 and all(is_object(item) for item in errors)
+    status = _text(envelope.get("status"))
+    return has_errors and ("requestid" in envelope or (status is not None and status.upper() == "FAILED"))
+
+
+def _cleaned(value: Any, mask: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return mask(value)
+        return one_line(mask(value), None)
     if is_list(value):
-        return [_masked(item, mask) for item in value]
+        return [_cleaned(item, mask) for item in value]
     if is_object(value):
-        return {mask(key): _masked(item, mask) for key, item in value.items()}
+        return {_cleaned_name(key, mask): _cleaned(item, mask) for key, item in value.items()}
     return value
+
+
+def _cleaned_name(name: str, mask: Callable[[str], str]) -> str:
+    return name if fold(name) in _NAMES else one_line(mask(name), None)
 
 
 def _read(document: Any) -> ErrorBody:

@@ -32,7 +32,7 @@ async def trouble(sandbox: Sandbox, ev: AsyncShellEV) -> None:
     sandbox.faults.add("charging.active", Fault.token_revoked())
     sandbox.faults.add("charging.start", Fault.drop())
     sandbox.faults.add("charging.stop", Fault.status(500))
-    sandbox.faults.add("charging.retrieve", Fault.garbage())
+    sandbox.faults.add("charging.retrieve", Fault.garbage(), times=3)
     for operation in ("active", "start", "stop", "retrieve", "retrieve"):
         await outcome(ev, operation)
 
@@ -57,18 +57,19 @@ async def test_each_call_try_wait_and_token_is_measured(sandbox: Sandbox) -> Non
         (200, "charging.active"): 1,
         ("no_answer", "charging.start"): 1,
         ("500", 500, "charging.stop"): 1,
-        (200, "charging.retrieve"): 1,
+        (200, "charging.retrieve"): 3,
         ("404", 404, "charging.retrieve"): 1,
         (200, "token"): 2,
     }
     assert seen.counts("shell_ev.wait.duration") == {
         ("503", 503, "charging.active"): 1,
         ("429", 429, "charging.active"): 1,
+        ("ResponseDecodeError", 200, "charging.retrieve"): 2,
     }
     # shell_ev.outcome, shell_ev.token.background
     assert seen.counts("shell_ev.token.duration") == {("success", False): 2}
     waits = {attributes["error.type"]: point.sum for attributes, point in seen.points("shell_ev.wait.duration")}
-    assert waits == {"503": 0.1, "429": 0.15}
+    assert waits == {"503": 0.1, "429": 0.15, "ResponseDecodeError": 0.2}
 
 
 async def test_what_is_measured_is_seconds(sandbox: Sandbox) -> None:

@@ -211,13 +211,13 @@ class TestAFailure:
         token, span = seen.one("shell_ev.token"), seen.one("shell_ev.charging.active")
         assert (token.attributes or {})["http.response.status_code"] == 401
         for each in (token, span):
-            assert (each.attributes or {})["error.type"] == "AuthenticationError"
+            assert (each.attributes or {})["error.type"] == "CredentialsRefusedError"
             assert each.status.status_code is StatusCode.ERROR
         assert (span.attributes or {})["shell_ev.attempts"] == 0
         assert "http.response.status_code" not in (span.attributes or {})
 
     async def test_in_a_good_answer(self, sandbox: Sandbox) -> None:
-        sandbox.faults.add("charging.active", Fault.garbage(CARD.encode()))
+        sandbox.faults.add("charging.active", Fault.garbage(CARD.encode()), times=3)
         failed = json.dumps({"requestId": "r", "status": "FAILED", "errors": [{"code": "E0042"}]}).encode()
         sandbox.faults.add("charging.active", Fault.garbage(failed, content_type="application/json"))
         seen = Telemetry()

@@ -20,14 +20,16 @@ from shell_ev import (
     ClientCredentials,
     ConfigurationError,
     ConnectError,
+    CredentialsRefusedError,
     InternalServerError,
     ShellEVError,
     StaticToken,
     TokenSource,
     UnauthorizedError,
 )
-from shell_ev.core.auth import Grant, TokenCache, ValidatedSource, read_grant, read_lifetime
+from shell_ev.core.auth import Grant, TokenCache, ValidatedSource, no_token, read_grant, read_lifetime
 from shell_ev.core.call import Reply, Request, SendFailure
+from shell_ev.redaction import Secrets
 
 CREDENTIALS = ClientCredentials("my-id", "my-secret")
 
@@ -294,12 +296,15 @@ class TestTheTokenEndpointsAnswer:
         assert read_lifetime(wire) == seconds
 
     def test_expires_in_may_be_missing(self) -> None:
-        grant = read_grant(token_reply("abc"))
+        grant = read_grant(token_reply("abc").body)
+        assert grant is not None
         assert (grant.token.value, grant.lifetime) == ("abc", None)
 
     @pytest.mark.parametrize("type_", [None, "bearer", "MAC", 7])
     def test_the_token_type_is_ignored(self, type_: Any) -> None:
-        assert read_grant(reply(200, {"access_token": "abc", "token_type": type_})).token.value == "abc"
+        grant = read_grant(json.dumps({"access_token": "abc", "token_type": type_}).encode())
+        assert grant is not None
+        assert grant.token.value == "abc"
 
     @pytest.mark.parametrize(
         "body",
@@ -322,9 +327,11 @@ class TestTheTokenEndpointsAnswer:
         ],
     )
     def test_an_answer_without_a_usable_token_is_an_authentication_error(self, body: bytes) -> None:
-        with pytest.raises(AuthenticationError, match="without a usable access_token") as caught:
-            read_grant(reply(200, body))
-        assert caught.value.status_code == 200
+        assert read_grant(body) is None
+        error = no_token(reply(200, body), Secrets(()))
+        assert type(error) is AuthenticationError
+        assert error.status_code == 200
+        assert "without a usable access_token" in str(error)
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 302])
     @pytest.mark.parametrize(
@@ -343,23 +350,52 @@ class TestTheTokenEndpointsAnswer:
         self, status: int, body: Any, error: str | None, description: str | None
     ) -> None:
         raw = body if isinstance(body, str) else json.dumps(body)
-        with pytest.raises(AuthenticationError) as caught:
-            read_grant(reply(status, raw.encode()))
-        assert caught.value.error == error
-        assert caught.value.error_description == description
-        assert caught.value.status_code == status
-        assert not caught.value.outcome_unknown
-        assert str(status) in str(caught.value)
+        refusal = no_token(reply(status, raw.encode()), Secrets(()))
+        assert refusal.error == error
+        assert refusal.error_description == description
+        assert refusal.status_code == status
+        assert not refusal.outcome_unknown
+        assert str(status) in str(refusal)
         for words in (error, description):
-            assert words is None or words in str(caught.value)
+            assert words is None or words in str(refusal)
+
+    @pytest.mark.parametrize("error", ["invalid_client", "unauthorized_client", "invalid_grant", "access_denied"])
+    @pytest.mark.parametrize("status", [400, 401, 403])
+    def test_an_oauth_error_in_either_shape_refuses_the_credentials(self, status: int, error: str) -> None:
+        for body in (
+            {"error": error, "error_description": "No"},
+            {"error": error.upper()},
+            {"ErrorCode": error, "Error": "No"},
+        ):
+            assert type(no_token(reply(status, body), Secrets(()))) is CredentialsRefusedError
+
+    @pytest.mark.parametrize(
+        ("status", "body", "refused"),
+        [
+            (401, b"<html>", True),
+            (401, b"", True),
+            (401, b'{"error": "temporarily_unavailable"}', True),
+            (400, b'{"error": "invalid_request"}', False),
+            (400, b'{"error": "invalid_scope"}', False),
+            (403, b"<html>gateway</html>", False),
+            (403, b'{"fault": {"faultstring": "Nope", "detail": {"errorcode": "oauth.x"}}}', False),
+            (404, b'{"error": "invalid_client"}', False),
+            (408, b"", False),
+            (302, b"", False),
+            (200, b"<html>", False),
+            (200, b'{"error": "invalid_client"}', False),
+        ],
+    )
+    def test_any_other_answer_without_a_token_may_pass(self, status: int, body: bytes, refused: bool) -> None:
+        error = no_token(reply(status, body), Secrets(()))
+        assert type(error) is (CredentialsRefusedError if refused else AuthenticationError)
 
     @pytest.mark.parametrize("status", [200, 302, 401])
     def test_the_headers_of_the_answer_come_along_without_a_secret(self, status: int) -> None:
         answer = reply(status, b"<html>", Content_Type="text/html", Location="https://portal.example/?was=the-secret")
-        with pytest.raises(AuthenticationError) as caught:
-            read_grant(answer, lambda text: text.replace("the-secret", "***"))
-        assert caught.value.headers["content-type"] == "text/html"
-        assert caught.value.headers["location"] == "https://portal.example/?was=***"
+        error = no_token(answer, Secrets(["the-secret"]))
+        assert error.headers["content-type"] == "text/html"
+        assert error.headers["location"] == "https://portal.example/?was=***"
         assert AuthenticationError("no answer at all").headers == {}
 
 
@@ -415,12 +451,16 @@ class TestTheTokenCallInTheLoop:
             reply(503),
             reply(504),
             reply(429),
+            reply(408),
+            reply(425),
+            reply(200, b"<html>a portal</html>"),
+            reply(200, b'{"access_token": "cut off'),
         ],
-        ids=["lost", "refused", "500", "502", "503", "504", "429"],
+        ids=["lost", "refused", "500", "502", "503", "504", "429", "408", "425", "html", "cut off"],
     )
-    @pytest.mark.parametrize("operation", CALLS)
+    @pytest.mark.parametrize("operation", ["start", "active"])
     @virtual_time
-    async def test_it_is_repeated_like_a_get_whatever_the_call(self, failure: Any, operation: str) -> None:
+    async def test_it_is_repeated_like_a_get_for_every_call(self, failure: Any, operation: str) -> None:
         sender = tokens_and_calls(failure, failure, token_reply(), operation=operation)
         async with client_over(sender, CREDENTIALS) as ev:
             response = await call(ev, operation)
@@ -434,19 +474,20 @@ class TestTheTokenCallInTheLoop:
             await call(ev, "active")
         assert sender.waits[0] == pytest.approx(7)
 
-    @pytest.mark.parametrize("operation", CALLS)
+    @pytest.mark.parametrize("operation", ["start", "active"])
     @pytest.mark.parametrize(
         ("failure", "kind"),
         [
             (SendFailure("lost", sent=True), ShellEVError),
             (SendFailure("refused", sent=False), ConnectError),
             (reply(500), InternalServerError),
-            (reply(401, {"error": "invalid_client"}), AuthenticationError),
+            (reply(401, {"error": "invalid_client"}), CredentialsRefusedError),
+            (reply(408), AuthenticationError),
             (reply(400, {"error": "invalid_request"}), AuthenticationError),
             (reply(302, Location="https://elsewhere"), AuthenticationError),
             (reply(200, b"<html>"), AuthenticationError),
         ],
-        ids=["lost", "refused", "500", "401", "400", "302", "html"],
+        ids=["lost", "refused", "500", "401", "408", "400", "302", "html"],
     )
     @virtual_time
     async def test_without_a_token_nothing_is_sent_and_the_outcome_is_known(
@@ -613,6 +654,21 @@ class TestCredentials:
     def test_the_form_names_the_grant_and_the_scope_when_there_is_one(self) -> None:
         assert CREDENTIALS.form == b"grant_type=client_credentials"
         assert ClientCredentials("a", "b", scope="x:read y").form == b"grant_type=client_credentials&scope=x%3Aread+y"
+
+    @virtual_time
+    async def test_id_and_secret_can_be_sent_in_the_body(self) -> None:
+        sender = tokens_and_calls(token_reply())
+        async with client_over(sender, ClientCredentials("my:id", "s/cret", scope="x", auth="body")) as ev:
+            await call(ev, "active")
+        request = sender.requests[0]
+        assert "Authorization" not in request.headers
+        assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+        assert request.body == b"grant_type=client_credentials&client_id=my%3Aid&client_secret=s%2Fcret&scope=x"
+
+    @pytest.mark.parametrize("auth", ["post", "", None, 7])
+    def test_another_place_for_id_and_secret_is_a_configuration_error(self, auth: Any) -> None:
+        with pytest.raises(ConfigurationError, match="auth must be 'basic' or 'body'"):
+            ClientCredentials("id", "secret", auth=auth)
 
     @pytest.mark.parametrize(
         ("arguments", "named"),
