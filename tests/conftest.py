@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 
 import pytest
 
@@ -15,6 +15,36 @@ from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.core.transport import Transport
 from shell_ev.options import make_config
 from shell_ev.sandbox import Sandbox
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option with which .ci/run starts pytest: what is left out there is left out unseen."""
+    parser.addoption("--no-skips", action="store_true", help="a test that is skipped has failed")
+
+
+def _refuse_skip(config: pytest.Config, report: pytest.CollectReport | pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail") and config.getoption("no_skips"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: {reason} (--no-skips)"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With --no-skips, a skipped test has failed."""
+    report = yield
+    _refuse_skip(item.config, report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """With --no-skips, a file that skips itself has failed."""
+    report = yield
+    _refuse_skip(collector.config, report)
+    return report
 
 
 def pytest_configure(config: pytest.Config) -> None:
