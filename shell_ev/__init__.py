@@ -63,6 +63,9 @@ if TYPE_CHECKING:
     from .models.enums import TariffType as TariffType
     from .models.enums import UpdatedBy as UpdatedBy
     from .models.enums import WeekDay as WeekDay
+    from .models.estimates import Estimate as Estimate
+    from .models.estimates import EstimatePart as EstimatePart
+    from .models.estimates import VatReading as VatReading
     from .models.locations import Accessibility as Accessibility
     from .models.locations import Address as Address
     from .models.locations import Connector as Connector
@@ -109,6 +112,7 @@ _ROOMS = {
     "charges.charge": "AsyncCharge",
     "charges.poller": "Polling",
     "models.charging": "ChargeSession SessionError StartedSession",
+    "models.estimates": "Estimate EstimatePart VatReading",
     "models.locations": "Accessibility Address Connector Coordinates ElectricalProperties Evse Location OpeningHours",
     "models.tariffs": (
         "ElementTariff FlatTariff PowerRange PriceComponent Tariff TariffAltText TariffElement TariffRestrictions"

@@ -7,15 +7,59 @@ it has.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import attrs
 
 from .enums import DayOfWeek, PriceComponentType, TariffType, UpdatedBy
 
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from .estimates import Estimate
+
+
+class Priced:
+    """A tariff by which the cost of a charge can be worked out."""
+
+    __slots__ = ()
+
+    def estimate(
+        self,
+        *,
+        energy_kwh: float | Decimal | None = None,
+        duration: timedelta | None = None,
+        parking: timedelta | None = None,
+        started_at: datetime | None = None,
+        current: float | Decimal | None = None,
+    ) -> Estimate:
+        """Work out what a charge at constant power costs, by the rules of OCPI 2.2.1. Nothing is sent.
+
+        Args:
+            energy_kwh: Energy charged, in kWh; it or ``duration`` is needed.
+            duration: Time spent charging. Power is energy by duration.
+            parking: Time connected after that without charging.
+            started_at: Start of the charge: aware, and in the station's time zone, which no model carries.
+            current: Current in A, the sum of all phases, for tariffs that are restricted by it.
+
+        Returns:
+            The cost as ``Decimal``, its breakdown, and what is not known. Amounts are not rounded.
+
+        Raises:
+            ValidationError: An argument is not valid, or ``started_at`` is missing where restrictions name times or
+                days.
+        """
+        from .estimates import estimate
+
+        assert isinstance(self, FlatTariff | ElementTariff)  # noqa: S101 - for type checkers: there is no third
+        return estimate(
+            self, energy_kwh=energy_kwh, duration=duration, parking=parking, started_at=started_at, current=current
+        )
+
 
 @attrs.frozen(kw_only=True)
-class FlatTariff:
+class FlatTariff(Priced):
     """The tariff of a V1_PASCAL or V1 connector (contract section 5, ``Tariff``): three prices that add up."""
 
     start_fee: float | None = None
@@ -85,9 +129,9 @@ class TariffRestrictions:
     end_time: str | None = None
     """End of the day's window, ``HH:MM`` in the location's local time."""
     start_date: str | None = None
-    """First day, ISO 8601 date as sent."""
+    """First day, ISO 8601 date as sent, in the location's local time."""
     end_date: str | None = None
-    """Last day, ISO 8601 date as sent."""
+    """Day before which it ends (OCPI counts it out), ISO 8601 date as sent, in the location's local time."""
     min_kwh: float | None = None
     """Energy from which the element applies, in kWh."""
     max_kwh: float | None = None
@@ -119,7 +163,7 @@ class TariffElement:
 
 
 @attrs.frozen(kw_only=True)
-class ElementTariff:
+class ElementTariff(Priced):
     """A tariff of a V2 connector (contract section 5, ``TariffV2``), sent when a location is asked for by its uid."""
 
     tariff_id: str | None = None
