@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .errors import TransportError as TransportError
     from .errors import UnauthorizedError as UnauthorizedError
     from .errors import ValidationError as ValidationError
+    from .export import PERSONAL_FIELDS as PERSONAL_FIELDS
     from .identifiers import EmaId as EmaId
     from .identifiers import EvseId as EvseId
     from .identifiers import IdForm as IdForm
@@ -108,6 +109,7 @@ _ROOMS = {
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"
     ),
+    "export": "PERSONAL_FIELDS",
     "identifiers": "EmaId EvseId IdForm",
     "charges.charge": "AsyncCharge",
     "charges.poller": "Polling",

@@ -14,6 +14,7 @@ from fractions import Fraction
 import attrs
 
 from ..errors import ValidationError, shown
+from ..export import Exported
 from ._costs import Bill, Line, bill
 from ._restrictions import names_times, number
 from ._segments import Stretch, cut
@@ -26,8 +27,8 @@ _CENT = Decimal("0.01")
 _UNITS = {PriceComponentType.ENERGY: "kWh", PriceComponentType.FLAT: "charge"}
 
 
-@attrs.frozen(kw_only=True)
-class Phase:
+@attrs.frozen(kw_only=True, repr=False)
+class Phase(Exported):
     """One part of a charge with the same power throughout. A charge is one phase of charging and perhaps one parked."""
 
     energy_kwh: float | Decimal | None = None
@@ -40,8 +41,8 @@ class Phase:
     """Whether the vehicle is connected without charging."""
 
 
-@attrs.frozen(kw_only=True)
-class EstimatePart:
+@attrs.frozen(kw_only=True, repr=False)
+class EstimatePart(Exported):
     """One line of an estimate: an amount at a price."""
 
     type: PriceComponentType
@@ -64,8 +65,8 @@ class EstimatePart:
         return f"EstimatePart({self.type.value} {cost})"
 
 
-@attrs.frozen(kw_only=True)
-class VatReading:
+@attrs.frozen(kw_only=True, repr=False)
+class VatReading(Exported):
     """What a charge costs without and with VAT, under one reading of the prices."""
 
     excl_vat: Decimal | None
@@ -74,8 +75,8 @@ class VatReading:
     """With VAT; None where a limit of the tariff replaced parts of different rates."""
 
 
-@attrs.frozen(kw_only=True)
-class Estimate:
+@attrs.frozen(kw_only=True, repr=False)
+class Estimate(Exported):
     """What a charge costs by one tariff. Whether prices include VAT is not documented: both readings are given."""
 
     currency: str | None

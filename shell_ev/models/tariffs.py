@@ -7,11 +7,14 @@ it has.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
+from ..export import Exported, first_of
+from ._times import moment_of
 from .enums import DayOfWeek, PriceComponentType, TariffType, UpdatedBy
 
 if TYPE_CHECKING:
@@ -58,8 +61,8 @@ class Priced:
         )
 
 
-@attrs.frozen(kw_only=True)
-class FlatTariff(Priced):
+@attrs.frozen(kw_only=True, repr=False)
+class FlatTariff(Priced, Exported):
     """The tariff of a V1_PASCAL or V1 connector (contract section 5, ``Tariff``): three prices that add up."""
 
     start_fee: float | None = None
@@ -77,14 +80,26 @@ class FlatTariff(Priced):
     structure: str | None = None
     """The service's name for how the tariff is built up: opaque text."""
 
+    _derived: ClassVar[tuple[str, ...]] = ("updated_at",)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """``updated`` as an aware time: ISO 8601, or ``MM/DD/YYYY hh:mm:ss`` as UTC; None if it cannot be read."""
+        return moment_of(self.updated)
+
+    def _summary(self) -> Iterable[str]:
+        prices = (("start", self.start_fee), ("a minute", self.per_minute), ("a kWh", self.per_kwh))
+        yield from (f"{'?' if price is None else f'{price:g}'} {unit}" for unit, price in prices)
+        yield self.currency or "currency unknown"
+
     @property
     def is_free(self) -> bool | None:
         """Whether a charge costs nothing: False if any price is not zero, True if all three are, else None."""
         return _all_zero((self.start_fee, self.per_minute, self.per_kwh))
 
 
-@attrs.frozen(kw_only=True)
-class PowerRange:
+@attrs.frozen(kw_only=True, repr=False)
+class PowerRange(Exported):
     """The charging power a tariff holds for."""
 
     min: float | None = None
@@ -93,8 +108,8 @@ class PowerRange:
     """Highest power, in kW (the contract names no unit)."""
 
 
-@attrs.frozen(kw_only=True)
-class TariffAltText:
+@attrs.frozen(kw_only=True, repr=False)
+class TariffAltText(Exported):
     """A tariff in words, for showing to a driver."""
 
     language: str | None = None
@@ -103,8 +118,8 @@ class TariffAltText:
     """The words."""
 
 
-@attrs.frozen(kw_only=True)
-class PriceComponent:
+@attrs.frozen(kw_only=True, repr=False)
+class PriceComponent(Exported):
     """One price of a tariff element, and what it is charged for."""
 
     type: PriceComponentType | None = None
@@ -120,8 +135,8 @@ class PriceComponent:
     """VAT in percent, as sent; zero is no VAT, None is unknown. Whether ``price`` includes it is not documented."""
 
 
-@attrs.frozen(kw_only=True)
-class TariffRestrictions:
+@attrs.frozen(kw_only=True, repr=False)
+class TariffRestrictions(Exported):
     """When a tariff element applies. A limit that is None does not restrict; a limit of zero is a limit."""
 
     start_time: str | None = None
@@ -152,8 +167,8 @@ class TariffRestrictions:
     """Days the element applies on; empty is every day."""
 
 
-@attrs.frozen(kw_only=True)
-class TariffElement:
+@attrs.frozen(kw_only=True, repr=False)
+class TariffElement(Exported):
     """Prices that apply together while their restrictions hold."""
 
     price_components: tuple[PriceComponent, ...] = ()
@@ -162,8 +177,8 @@ class TariffElement:
     """When they apply; None is always."""
 
 
-@attrs.frozen(kw_only=True)
-class ElementTariff(Priced):
+@attrs.frozen(kw_only=True, repr=False)
+class ElementTariff(Priced, Exported):
     """A tariff of a V2 connector (contract section 5, ``TariffV2``), sent when a location is asked for by its uid."""
 
     tariff_id: str | None = None
@@ -196,6 +211,16 @@ class ElementTariff(Priced):
     """When the tariff last changed; timezone-aware."""
     created_by: str | None = None
     """Who entered the tariff."""
+
+    def _summary(self) -> Iterable[str]:
+        yield first_of(self.tariff_id)
+        components = [component for element in self.elements for component in element.price_components]
+        for component in components[:4]:
+            price = "?" if component.price is None else f"{component.price:g}"
+            yield f"{price} {component.type.value if component.type is not None else '?'}"
+        if len(components) > 4:
+            yield f"{len(components) - 4} more"
+        yield self.currency or "currency unknown"
 
     @property
     def is_free(self) -> bool | None:
