@@ -18,7 +18,7 @@ import aiohttp
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
 import shell_ev
-from shell_ev import client, errors, sync
+from shell_ev import client, errors, observing, sync
 from shell_ev import options as config
 from shell_ev.core import auth
 
@@ -51,8 +51,10 @@ autodoc_inherit_docstrings = False
 # annotations, and link them.
 for module in (client, config, sync):
     vars(module).update(_ssl=ssl, aiohttp=aiohttp)
-vars(sync).update(
-    ClientCredentials=auth.ClientCredentials, TokenSource=auth.TokenSource
+vars(config).update(
+    ClientCredentials=auth.ClientCredentials,
+    TokenSource=auth.TokenSource,
+    Observer=observing.Observer,
 )
 vars(errors).update(
     ChargeSession=shell_ev.ChargeSession, SessionErrorCode=shell_ev.SessionErrorCode

@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, Unpack
 from uuid import UUID
 
-import attrs
-
-from . import options as _config
 from .charges.block import AsyncChargeBlock
 from .charges.charge import DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT, AsyncCharge, ChargeOptions
 from .charges.follow import DEFAULT_BUDGET, follow
+from .charges.journal import AsyncJournal
 from .charges.poller import OnProblem, Polling
 from .charges.reconcile import reconcile
+from .charges.recover import Recoverer, Recovery, recover_every, recovery_faults
 from .charges.start import Starter
 from .core.auth import ClientCredentials, TokenSource
 from .core.call import Sender
 from .core.connections import not_pickled
-from .core.ownership import Claims
+from .core.ledger import Ledger, open_ledger
+from .core.runtime import running_loop
 from .core.session_manager import SessionManager
 from .dialects import ApiVersion
 from .endpoints.charging import AsyncCharging, checked_ema_id, start_arguments
 from .endpoints.validation import Checks
-from .errors import ConfigurationError, ShellEVError
+from .errors import ConfigurationError, ShellEVError, ValidationError
 from .identifiers import EmaId, EvseId
 from .models.charging import ChargeSession
-from .observing import Observer
-from .options import ClientConfig, Environment, Timeout, make_config, options_from_env
+from .options import (
+    AsyncClientOptions,
+    ClientConfig,
+    CopyOptions,
+    Timeout,
+    changed_config,
+    check_names,
+    given_credentials,
+    option_names,
+    options_from_env,
+)
 from .wire.operations import START
 
 if TYPE_CHECKING:
-    import ssl as _ssl
-
-    import aiohttp
-
     from .endpoints.locations import AsyncLocations
+
+_CONSTRUCTOR = option_names(AsyncClientOptions)
 
 
 def token_source_of(
@@ -58,78 +66,76 @@ def token_source_of(
 class AsyncShellEV:
     """The Shell Recharge EV API with ``await``. Use it as ``async with AsyncShellEV(...) as ev:``.
 
-    Options: ``client_id`` and ``client_secret``, or ``token_source``; ``environment`` ("production" or "test");
-    ``api_version`` ("v2", "v1", "v1-pascal"); ``base_url`` (scheme and host, for API and token calls alike) and
-    ``token_url``; ``timeout`` (seconds for a whole call, or a Timeout); ``max_retries``; ``http_session`` (an
-    aiohttp.ClientSession of yours, never closed here); ``ssl`` (an SSLContext); ``proxy``; ``trust_env`` (read proxies
-    from the environment); ``max_connections``; ``max_response_bytes``; ``user_agent_suffix``; ``observer`` (one or
-    several, told of every call: see ``shell_ev.observing``).
+    Nothing is sent and no connection is opened before the first call.
 
-    Raises ConfigurationError, which lists all that is wrong. Nothing is sent and no connection is opened before the
-    first call.
+    Args:
+        client_id: OAuth client id.
+        client_secret: OAuth client secret.
+        **options: Keys of :class:`~shell_ev.options.AsyncClientOptions`.
+
+    Raises:
+        TypeError: An option does not exist.
+        ConfigurationError: Lists every fault of the options.
     """
 
     def __init__(
         self,
         client_id: str | None = None,
         client_secret: str | None = None,
-        *,
-        token_source: TokenSource | ClientCredentials | None = None,
-        environment: Environment | str = Environment.PRODUCTION,
-        api_version: ApiVersion | str = ApiVersion.V2,
-        base_url: str | None = None,
-        token_url: str | None = None,
-        timeout: float | Timeout | None = None,
-        max_retries: int = _config.DEFAULT_MAX_RETRIES,
-        http_session: aiohttp.ClientSession | None = None,
-        ssl: _ssl.SSLContext | None = None,
-        proxy: str | None = None,
-        trust_env: bool = False,
-        max_connections: int = _config.DEFAULT_MAX_CONNECTIONS,
-        max_response_bytes: int = _config.DEFAULT_MAX_RESPONSE_BYTES,
-        user_agent_suffix: str | None = None,
-        observer: Observer | Iterable[Observer] | None = None,
+        **options: Unpack[AsyncClientOptions],
     ) -> None:
-        config = make_config(
-            environment=environment,
-            api_version=api_version,
-            base_url=base_url,
-            token_url=token_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            ssl=ssl,
-            proxy=proxy,
-            trust_env=trust_env,
-            max_connections=max_connections,
-            max_response_bytes=max_response_bytes,
-            user_agent_suffix=user_agent_suffix,
-            observer=observer,
-        )
-        source = token_source_of(client_id, client_secret, token_source)
-        # Here and not above, where it would make every import of the library slow, and not at the first call, where it
-        # would hold up the event loop: aiohttp takes longer to import than everything else together.
+        check_names(options, _CONSTRUCTOR, "AsyncShellEV")
+        config = changed_config(ClientConfig(), options)
+        source = token_source_of(client_id, client_secret, options.get("token_source"))
+        http_session = options.get("http_session")
+        # Imported here: aiohttp takes longer to import than the rest together, and not at the first call either,
+        # where the event loop would wait.
         from .core.transport import Transport
 
         def make_sender() -> Sender:
             return Transport(config, http_session)
 
-        self._wire(SessionManager(config, source, make_sender), owner=True)
+        manager = SessionManager(config, source, make_sender)
+        store = options.get("store")
+        if store is not None:
+            manager.ledger = open_ledger(store, config, source)
+        self._wire(manager, owner=True)
 
     def _wire(self, manager: SessionManager, *, owner: bool) -> None:
         self._manager = manager
         self._owner = owner
         self.charging = AsyncCharging(manager)
-        self._claims = Claims()
+        self._recovering: asyncio.Task[None] | None = None
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
-        """A client set up by ``SHELL_EV_*`` variables (``os.environ`` unless given); ``options`` win over them.
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        **options: Unpack[AsyncClientOptions],
+    ) -> Self:
+        """Make a client from the variables ``SHELL_EV_*``. An option that is given is not read from its variable.
 
-        Reads SHELL_EV_CLIENT_ID, SHELL_EV_CLIENT_SECRET, SHELL_EV_ENVIRONMENT, SHELL_EV_API_VERSION,
-        SHELL_EV_BASE_URL, SHELL_EV_TOKEN_URL, SHELL_EV_TIMEOUT and SHELL_EV_MAX_RETRIES. Raises ConfigurationError
-        for missing credentials and for any value that is not one of its variable's.
+        The variables are SHELL_EV_CLIENT_ID, SHELL_EV_CLIENT_SECRET, SHELL_EV_ENVIRONMENT, SHELL_EV_API_VERSION,
+        SHELL_EV_BASE_URL, SHELL_EV_TOKEN_URL, SHELL_EV_TIMEOUT and SHELL_EV_MAX_RETRIES.
+
+        Args:
+            environ: The variables; those of the process if left out.
+            client_id: OAuth client id.
+            client_secret: OAuth client secret.
+            **options: Keys of :class:`~shell_ev.options.AsyncClientOptions`.
+
+        Returns:
+            The client.
+
+        Raises:
+            TypeError: An option does not exist.
+            ConfigurationError: Credentials are missing, or a variable or option has an invalid value.
         """
-        return cls(**options_from_env(environ, options))
+        check_names(options, _CONSTRUCTOR, "AsyncShellEV.from_env")
+        return cls(**options_from_env(environ, {**given_credentials(client_id, client_secret), **options}))
 
     @classmethod
     def _over(cls, manager: SessionManager) -> Self:
@@ -150,43 +156,26 @@ class AsyncShellEV:
         """The options in force; no credentials among them."""
         return self._manager.config
 
-    def with_options(
-        self,
-        *,
-        timeout: float | Timeout | None = None,
-        max_retries: int | None = None,
-        api_version: ApiVersion | str | None = None,
-        max_response_bytes: int | None = None,
-        user_agent_suffix: str | None = None,
-        observer: Observer | Iterable[Observer] | None = None,
-    ) -> Self:
-        """A copy with other options that shares connections and token; closing it does nothing, close the original.
+    def with_options(self, **options: Unpack[CopyOptions]) -> Self:
+        """Make a copy with other options that shares connections and token. Only the original is to be closed.
 
-        A number of seconds as ``timeout`` leaves the limits for connecting and reading as they are. ``observer`` takes
-        the place of the original's; ``()`` is none. Token requests are told to the original's alone. Raises
-        ConfigurationError.
+        Token requests keep the options and the observers of the original.
+
+        Args:
+            **options: Keys of :class:`~shell_ev.options.CopyOptions`. None leaves an option as it is; a number of
+                seconds as ``timeout`` leaves the limits for connecting and reading; ``observer=()`` is no observer.
+
+        Returns:
+            The copy.
+
+        Raises:
+            TypeError: An option does not exist, or a copy cannot change it.
+            ConfigurationError: Lists every fault of the options.
         """
-        config = self.config
-        checked = make_config(
-            api_version=config.api_version if api_version is None else api_version,
-            timeout=Timeout.of(timeout, config.timeout),
-            max_retries=config.max_retries if max_retries is None else max_retries,
-            max_response_bytes=config.max_response_bytes if max_response_bytes is None else max_response_bytes,
-            user_agent_suffix=config.user_agent_suffix if user_agent_suffix is None else user_agent_suffix,
-            observer=config.observers if observer is None else observer,
-        )
-        changed = attrs.evolve(
-            config,
-            api_version=checked.api_version,
-            timeout=checked.timeout,
-            max_retries=checked.max_retries,
-            max_response_bytes=checked.max_response_bytes,
-            user_agent_suffix=checked.user_agent_suffix,
-            observers=checked.observers,
-        )
+        check_names(options, option_names(CopyOptions), "with_options")
+        given = {name: value for name, value in options.items() if value is not None}
         copy = type(self).__new__(type(self))
-        copy._wire(self._manager.with_config(changed), owner=False)
-        copy._claims = self._claims
+        copy._wire(self._manager.with_config(changed_config(self.config, given)), owner=False)
         return copy
 
     def charge(
@@ -198,6 +187,8 @@ class AsyncShellEV:
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
         ema_id: str | EmaId | None = None,
         keep_running: bool = False,
+        baseline: bool = False,
+        key: str | None = None,
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
         request_id: str | UUID | None = None,
@@ -213,6 +204,9 @@ class AsyncShellEV:
         ``keep_running`` leaves the charge running on purpose. ``on_problem(session_id, error)`` is told of every
         error that is ridden out. ``request_id``, ``timeout`` and ``headers`` are for the start request.
 
+        ``key`` needs a store: the same key with the same card and EVSE is the same charge, whoever asks, in whatever
+        process; ``charge.is_new`` says who started it.
+
         Entering raises ValidationError before anything is sent, ChargeFailedError, ChargePendingError (nothing is
         stopped: it may start yet), OutcomeUnknownError when a lost start cannot be found, and what
         ``charging.start`` raises. Leaving raises ChargeNotStoppedError, unless the block itself raised: then that
@@ -223,10 +217,14 @@ class AsyncShellEV:
             self._starter(
                 ev_charge_number,
                 evse_id,
-                self._charge_options(start_timeout, stop_timeout, ema_id, keep_running, polling, on_problem),
+                self._charge_options(
+                    start_timeout, stop_timeout, ema_id, keep_running, polling, on_problem, baseline=baseline
+                ),
                 request_id,
                 timeout,
                 headers,
+                key=key,
+                is_block=True,
             )
         )
 
@@ -238,6 +236,8 @@ class AsyncShellEV:
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
         ema_id: str | EmaId | None = None,
+        baseline: bool = False,
+        key: str | None = None,
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
         request_id: str | UUID | None = None,
@@ -249,8 +249,11 @@ class AsyncShellEV:
         A start whose answer was lost is looked for, up to ``start_timeout`` seconds. Arguments and errors as in
         :meth:`charge`.
         """
-        options = self._charge_options(start_timeout, stop_timeout, ema_id, True, polling, on_problem)
-        return await self._starter(ev_charge_number, evse_id, options, request_id, timeout, headers).start()
+        options = self._charge_options(
+            start_timeout, stop_timeout, ema_id, True, polling, on_problem, baseline=baseline
+        )
+        starter = self._starter(ev_charge_number, evse_id, options, request_id, timeout, headers, key=key)
+        return await starter.start()
 
     def _starter(
         self,
@@ -260,16 +263,20 @@ class AsyncShellEV:
         request_id: str | UUID | None,
         timeout: float | Timeout | None,
         headers: Mapping[str, str] | None,
+        *,
+        key: str | None,
+        is_block: bool = False,
     ) -> Starter:
         return Starter(
             self._manager,
-            self._claims,
             ev_charge_number,
             evse_id,
             options,
             request_id=request_id,
             timeout=timeout,
             headers=headers,
+            key=key,
+            is_block=is_block,
         )
 
     def _charge_options(
@@ -280,12 +287,15 @@ class AsyncShellEV:
         keep_running: bool,
         polling: Polling | None,
         on_problem: OnProblem | None,
+        *,
+        baseline: bool = False,
     ) -> ChargeOptions:
         return ChargeOptions(
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
             ema_id=str(ema_id) if isinstance(ema_id, EmaId) else ema_id,
             keep_running=keep_running,
+            baseline=baseline,
             polling=Polling() if polling is None else polling,
             on_problem=on_problem,
         )
@@ -324,9 +334,10 @@ class AsyncShellEV:
     ) -> AsyncCharge:
         """The charge of a session that is known by its UUID. Nothing is sent. Raises ValidationError."""
         checks = Checks("attach")
-        checked = checks.uuid("session_id", session_id)
+        checked = checks.session_id("session_id", session_id)
         checks.raise_if_any()
         options = self._charge_options(start_timeout, stop_timeout, None, True, polling, on_problem)
+        self._manager.ownership.watch(checked)
         return AsyncCharge(self._manager, checked, options)
 
     async def reconcile(
@@ -346,7 +357,71 @@ class AsyncShellEV:
         when no session shows; ValidationError for an error that leaves nothing open.
         """
         options = self._charge_options(start_timeout, stop_timeout, ema_id, True, polling, on_problem)
-        return await reconcile(self._manager, self._claims, error, options)
+        return await reconcile(self._manager, error, options)
+
+    @property
+    def journal(self) -> AsyncJournal:
+        """The journal of the charges that were started through the store.
+
+        Raises:
+            ConfigurationError: The client has no store.
+        """
+        return AsyncJournal(self._ledger("journal"))
+
+    def _ledger(self, name: str) -> Ledger:
+        ledger = self._manager.ledger
+        if ledger is None:
+            raise ConfigurationError(f"{name} needs a store: give store= to the client, or set SHELL_EV_STORE")
+        return ledger
+
+    async def recover(
+        self,
+        *,
+        timeout: float | None = None,
+        every: float | None = None,
+        on_recovered: Callable[[Recovery], object] | None = None,
+        give_up_after: float | None = None,
+    ) -> Recovery | None:
+        """Take up what dead processes left in the journal: find lost starts, stop what a dead block left charging.
+
+        Nothing is ever started. Several processes may recover at once: each entry is taken up by one of them.
+
+        Args:
+            timeout: Seconds for a pass; what is not done by then stays for the next one. None for no limit.
+            every: Seconds between passes that a background task of the client makes, until the client is closed. None
+                for one pass, which is awaited.
+            on_recovered: With ``every``, called with the Recovery after each pass.
+            give_up_after: Seconds of look-ups with answers after which a start that does not show is given up, and its
+                key starts again. None for never: a session that shows later runs on, and is logged.
+
+        Returns:
+            What the pass came to; None with ``every``.
+
+        Raises:
+            ConfigurationError: The client has no store.
+            ValidationError: An argument is invalid.
+            StoreError: The journal cannot be read. With ``every`` it is logged, and the next pass tries again.
+        """
+        ledger = self._ledger("recover()")
+        faults = recovery_faults(timeout, every, on_recovered, give_up_after)
+        if faults:
+            raise ValidationError(faults, operation="recover")
+        recoverer = Recoverer(self._manager, ledger)
+        if every is None:
+            return await recoverer.one_pass(timeout, give_up_after)
+        if self._recovering is not None:
+            self._recovering.cancel()
+        self._recovering = running_loop().create_task(
+            recover_every(
+                recoverer,
+                every,
+                timeout=timeout,
+                give_up_after=give_up_after,
+                on_recovered=on_recovered,
+                sleep=self._manager.timers().sleep,
+            )
+        )
+        return None
 
     def follow(
         self,
@@ -367,8 +442,14 @@ class AsyncShellEV:
 
     async def aclose(self) -> None:
         """Close connections and forget the token. May be called twice; a copy's does nothing."""
+        if self._recovering is not None:
+            self._recovering.cancel()
+            await asyncio.wait([self._recovering])
+            self._recovering = None
         if self._owner:
             await self._manager.aclose()
+            if self._manager.ledger is not None:
+                await self._manager.ledger.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -197,6 +197,7 @@ class CallDetails(TypedDict, total=False):
     attempts: int
     arguments: Mapping[str, Any] | None
     sent_at: datetime | None
+    sent_at_error: float | None
 
 
 class CallError(ShellEVError):
@@ -212,6 +213,7 @@ class CallError(ShellEVError):
         attempts: int = 0,
         arguments: Mapping[str, Any] | None = None,
         sent_at: datetime | None = None,
+        sent_at_error: float | None = None,
     ) -> None:
         super().__init__(message, outcome_unknown)
         self.operation = operation  #: Operation such as ``charging.start``; ``token`` for a token request.
@@ -219,6 +221,8 @@ class CallError(ShellEVError):
         self.attempts = attempts  #: Number of attempts that were made.
         self.arguments: dict[str, Any] = dict(arguments or {})  #: Arguments of the call.
         self.sent_at = sent_at  #: When the last attempt of a start or stop was sent (UTC); None for other operations.
+        #: By how many seconds ``sent_at`` may differ from the clock of the service; None where it is our own clock's.
+        self.sent_at_error = sent_at_error
 
 
 class TransportError(CallError):
@@ -258,7 +262,6 @@ class OutcomeUnknownError(TransportError):
         outcome_unknown: bool | None = None,
         *,
         request_sent: bool = True,
-        sent_at_error: float | None = None,
         lookups: int = 0,
         lookups_answered: int = 0,
         seen: Sequence[Any] = (),
@@ -267,7 +270,6 @@ class OutcomeUnknownError(TransportError):
         **call: Unpack[CallDetails],
     ) -> None:
         super().__init__(message, outcome_unknown, request_sent=request_sent, **call)
-        self.sent_at_error = sent_at_error  #: By how many seconds ``sent_at`` may differ from the service's clock.
         self.lookups = lookups  #: How often the service was asked for the session.
         self.lookups_answered = lookups_answered  #: How many of these were answered.
         self.seen: tuple[Any, ...] = tuple(seen)  #: The card's sessions as the service showed them last.
@@ -438,6 +440,40 @@ class ChargeNotStoppedError(ChargeError):
     """
 
     _unknown = True
+
+
+class KeyReusedError(ValidationError):
+    """The key belongs to a charge of another card or EVSE. Nothing was sent: a new order needs a new key."""
+
+
+class ChargeInProgressError(ShellEVError):
+    """A live process works on this key, or a start on this EVSE is open. Nothing was sent.
+
+    Args:
+        message: What is in progress, in one line.
+        outcome_unknown: False: nothing was sent by this call.
+        owner: The process that works on it, as host, process id and a random part; None when it is not known.
+        key: The key of the charge that is in progress.
+        since: When its entry was made (UTC).
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        outcome_unknown: bool | None = None,
+        *,
+        owner: str | None = None,
+        key: str | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        super().__init__(message, outcome_unknown)
+        self.owner = owner  #: The process that works on it.
+        self.key = key  #: The key that is in progress.
+        self.since = since  #: When its entry was made (UTC).
+
+
+class StoreError(ShellEVError):
+    """The store cannot be used. Raised by a start: nothing was sent. The text says what to do."""
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

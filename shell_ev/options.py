@@ -1,41 +1,61 @@
-"""How a client is set up. Holds and checks options; knows nothing of HTTP, tokens or credentials.
+"""The options of a client and of a call, and the configuration that a client's options make.
 
-Every fault of a configuration is told at once, in one :class:`~shell_ev.errors.ConfigurationError`.
+Adding an option takes three places: a key of a TypedDict here, a field of :class:`ClientConfig`, and its use.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from uuid import UUID
 
 import attrs
 
+from ._option_values import (
+    OptionFault,
+    count,
+    flag,
+    header_text,
+    is_positive,
+    mask_userinfo,
+    member_of,
+    observers,
+    proxy,
+    retries,
+    ssl_context,
+    url,
+)
 from ._version import __version__
 from .dialects import ApiVersion
 from .errors import ConfigurationError, shown
-from .observing import Observer
+from .identifiers import EvseId
+from .models.enums import AuthorizationMethod, ConnectorType, EvseStatus
 
 if TYPE_CHECKING:
     import ssl as _ssl
 
+    import aiohttp
+
+    from .core.auth import ClientCredentials, TokenSource
+    from .store.base import Store
+    from .observing import Observer
+
 DEFAULT_MAX_RETRIES = 2
 DEFAULT_MAX_CONNECTIONS = 100
 DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
-_MAX_RETRIES_LIMIT = 100
-_HEADER_TEXT = re.compile(r"[\x20-\x7e]*")
 
 
 class Environment(StrEnum):
-    """Where the service runs (contract section 1)."""
+    """Where the service runs."""
 
     PRODUCTION = "production"
+    """The service that charges cars and money."""
     TEST = "test"
+    """The service's own test system."""
 
     @property
     def host_url(self) -> str:
@@ -47,238 +67,302 @@ class Environment(StrEnum):
 class Timeout:
     """Limits of one call, in seconds. None lifts a limit.
 
-    ``total`` covers the whole call: token, every try and every wait between them. ``connect`` covers getting a
-    connection (waiting for a free one, name look-up, TCP, TLS). ``read`` is the longest silence while waiting for an
-    answer. Raises :class:`~shell_ev.errors.ConfigurationError` for a limit that is no positive finite number.
+    Raises:
+        ConfigurationError: A limit is not a positive finite number.
     """
 
-    total: float | None = 60.0  #: For the whole call.
-    connect: float | None = 10.0  #: For getting a connection.
-    read: float | None = 30.0  #: For the longest silence.
+    total: float | None = 60.0
+    """For the whole call: the token, every attempt and every wait between attempts."""
+    connect: float | None = 10.0
+    """For a connection: the wait for a free one, DNS, TCP and TLS."""
+    read: float | None = 30.0
+    """For the longest time without data while an answer is awaited."""
 
     def __attrs_post_init__(self) -> None:
         faults = [
             f"timeout {name} must be a positive number of seconds or None, not {shown(value)}"
             for name, value in (("total", self.total), ("connect", self.connect), ("read", self.read))
-            if value is not None and not _is_positive(value)
+            if value is not None and not is_positive(value)
         ]
         if faults:
             raise ConfigurationError("; ".join(faults))
 
     @classmethod
     def of(cls, value: float | Timeout | None, base: Timeout | None = None) -> Timeout:
-        """``value`` itself; or seconds for the whole call, the other limits those of ``base`` or the defaults."""
+        """The limits that an option ``timeout`` stands for.
+
+        Args:
+            value: Limits, or seconds for the whole call.
+            base: The limits that apply where ``value`` sets none; the defaults if left out.
+
+        Returns:
+            The limits.
+
+        Raises:
+            ConfigurationError: A limit is not a positive finite number.
+        """
         if isinstance(value, Timeout):
             return value
         base = cls() if base is None else base
         return base if value is None else attrs.evolve(base, total=value)
 
 
-def _is_positive(value: object) -> bool:
-    # Compared and not converted: an integer may be larger than any float.
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
+class CopyOptions(TypedDict, total=False):
+    """Options that :meth:`~shell_ev.AsyncShellEV.with_options` can change."""
+
+    api_version: ApiVersion | str
+    """Dialect of the service: "v2" (the default), "v1" or "v1-pascal"."""
+    timeout: float | Timeout | None
+    """Seconds for a whole call, or a :class:`~shell_ev.Timeout`. 60 seconds by default."""
+    max_retries: int
+    """Retries after the first attempt, 0 to 100. 2 by default."""
+    max_response_bytes: int
+    """Longest body that is read, in bytes. 64 MiB by default."""
+    user_agent_suffix: str | None
+    """Text after the library's own User-Agent."""
+    observer: Observer | Iterable[Observer] | None
+    """One observer of calls, or several: see ``shell_ev.observing``."""
 
 
-_E = TypeVar("_E", bound=StrEnum)
+class ConfigOptions(CopyOptions, total=False):
+    """Options that make a :class:`~shell_ev.ClientConfig`."""
+
+    environment: Environment | str
+    """Where the service runs: "production" (the default) or "test"."""
+    base_url: str | None
+    """Scheme and host of API and token calls, with a path prefix if there is one. The environment's by default."""
+    token_url: str | None
+    """Token endpoint. The path of the dialect on the host of the API by default."""
+    ssl: _ssl.SSLContext | None
+    """TLS context, to trust a certificate authority of your own. The system's authorities by default."""
+    proxy: str | None
+    """URL of an HTTP proxy."""
+    trust_env: bool
+    """Whether proxies are read from the environment variables. False by default."""
+    max_connections: int
+    """Connections open at once. 100 by default."""
 
 
-def _member(enum: type[_E], value: object, what: str, faults: list[str]) -> _E | None:
-    if isinstance(value, str):
-        for member in enum:
-            if member.value == value.strip().lower():
-                return member
-    faults.append(f"{what} must be one of {', '.join(repr(m.value) for m in enum)}, not {shown(value)}")
-    return None
+class ClientOptions(ConfigOptions, total=False):
+    """Options of :class:`~shell_ev.ShellEV` and :class:`~shell_ev.AsyncShellEV`."""
+
+    token_source: TokenSource | ClientCredentials | None
+    """Source of the access tokens, in place of ``client_id`` and ``client_secret``."""
+    store: str | os.PathLike[str] | Store | None
+    """Journal of the charges for all processes: a path, ``sqlite:///...``, ``postgresql://...`` or a store of yours."""
 
 
-def _url_faults(value: object, what: str, *, with_path: bool) -> list[str]:
-    example = "https://host/v2/oauth/token" if with_path else "https://host"
-    if not isinstance(value, str):
-        return [f"{what} must be text such as {example!r}, not {type(value).__name__}"]
-    try:
-        parts = urlsplit(value)
-        port_ok = parts.port is None or parts.port > 0
-    except ValueError:
-        return [f"{what} is not a URL; write it like {example!r}"]
-    # The value itself is never repeated: somebody will put credentials into it.
-    if parts.username is not None or parts.password is not None:
-        return [f"{what} must not hold credentials"]
-    if parts.scheme not in ("http", "https") or not port_ok or not _is_host(parts.hostname) or not _is_solid(value):
-        return [f"{what} must be an http or https URL such as {example!r}"]
-    if parts.query or parts.fragment or "?" in value or "#" in value:
-        return [f"{what} must have no query and no fragment"]
-    if any(segment in (".", "..") for segment in parts.path.split("/")):
-        return [f"{what} must have no dot segments"]
-    if with_path and not parts.path.strip("/"):
-        return [f"{what} must name the path of the token endpoint, such as {example!r}"]
-    return []
+class AsyncClientOptions(ClientOptions, total=False):
+    """Options of :class:`~shell_ev.AsyncShellEV` alone."""
+
+    http_session: aiohttp.ClientSession | None
+    """A session of yours for all requests. The client never closes it."""
 
 
-def _is_solid(text: str) -> bool:
-    # urlsplit drops line breaks and tabs without a word.
-    return text.isprintable() and " " not in text
+class AttemptOptions(TypedDict, total=False):
+    """Options of every call that may be repeated for each page."""
+
+    timeout: float | Timeout | None
+    """Seconds for the whole call, or a :class:`~shell_ev.Timeout`. The client's by default."""
+    max_retries: int | None
+    """Retries after the first attempt, 0 to 100. The client's by default."""
+    headers: Mapping[str, str] | None
+    """Further headers of the request. Those that the library sets itself are refused."""
 
 
-def _is_host(name: str | None) -> bool:
-    """Whether a resolver can be asked for it at all: labels of 1 to 63 characters."""
-    if not name:
-        return False
-    name = name.rstrip(".")
-    if name.isascii():
-        return all(0 < len(label) < 64 for label in name.split("."))
-    try:
-        name.encode("idna")  # imports what it takes, 1 ms
-    except UnicodeError:
-        return False
-    return True
+class RequestOptions(AttemptOptions, total=False):
+    """Options of every call."""
+
+    request_id: str | UUID | None
+    """RequestId of the call, a UUID. A random one by default; the same on every attempt."""
 
 
-def _mask_userinfo(url: str | None) -> str:
-    return repr(re.sub(r"//[^/]*@", "//***@", url)) if isinstance(url, str) else repr(url)
+class LocationFilters(TypedDict, total=False):
+    """Filters of ``locations.list``, ``iterate``, ``nearby`` and ``markers``."""
+
+    evse_status: EvseStatus | str | Sequence[EvseStatus | str] | None
+    """Status of an EVSE: a member, its text, or a sequence of either."""
+    connector_types: ConnectorType | str | Sequence[ConnectorType | str] | None
+    """Connector type: a member, its text, or a sequence of either."""
+    connector_min_power: float | None
+    """Least power of a connector, in kW."""
+    authorization_methods: AuthorizationMethod | str | Sequence[AuthorizationMethod | str] | None
+    """How a driver can identify: a member, its text, or a sequence of either."""
+    with_operator_name: bool | None
+    """Whether the answer holds the names of operators."""
+    evse_id: str | EvseId | None
+    """Id of an EVSE, sent as it is."""
+    location_external_id: str | None
+    """The operator's id of a location, sent as it is."""
+    evse_external_id: str | None
+    """The operator's id of an EVSE, sent as it is."""
+    country: str | Sequence[str] | None
+    """ISO 3166-1 alpha-3 code such as "NLD", or a sequence of them (V1 and V2)."""
+    exclude_country: str | Sequence[str] | None
+    """ISO 3166-1 alpha-3 codes of countries to leave out (V1 and V2)."""
+
+
+class MapOptions(LocationFilters, RequestOptions, total=False):
+    """Options of ``locations.nearby`` and ``locations.markers``."""
+
+    with_max_power: bool | None
+    """Whether the answer holds the highest power."""
+    operator_name: str | None
+    """Name of an operator, sent as it is."""
+
+
+class IterateOptions(LocationFilters, AttemptOptions, total=False):
+    """Options of ``locations.iterate``. Those of a request apply to each page."""
+
+    per_page: int | None
+    """Locations a page, at most 500. ``iterate`` takes 500 by default."""
+    updated_since: datetime | str | None
+    """Locations that changed since then: an aware datetime, or text that is sent as it is."""
+
+
+class ListOptions(IterateOptions, RequestOptions, total=False):
+    """Options of ``locations.list``."""
+
+    page_number: int | None
+    """Number of the page, from 1."""
+
+
+class GetOptions(RequestOptions, total=False):
+    """Options of ``locations.get``."""
+
+    provider_id: str | None
+    """Id of the mobility provider, which the service needs to send tariffs (V1 and V2)."""
+    since: datetime | str | None
+    """An aware datetime, or text that is sent as it is (V1 and V2)."""
+
+
+def option_names(options: type) -> frozenset[str]:
+    """The keys of one of the TypedDicts above, those of its bases included."""
+    keys: frozenset[str] = getattr(options, "__optional_keys__")  # noqa: B009 - a TypedDict has it, a type has not
+    return keys
+
+
+def check_names(given: Iterable[str], known: Iterable[str], function: str) -> None:
+    """Refuse an option that does not exist, as Python refuses an unknown keyword argument.
+
+    Raises:
+        TypeError: Names the nearest option.
+    """
+    known = frozenset(known)
+    for name in given:
+        if name not in known:
+            import difflib
+
+            nearest = difflib.get_close_matches(name, sorted(known), n=1)
+            hint = f". Did you mean {nearest[0]!r}?" if nearest else ""
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
+
+
+def _checked(check: Callable[[str, object], object], option: str | None = None) -> dict[str, Any]:
+    """How the value of an option becomes that of a field. The option has the field's name unless it is given."""
+    return {"check": check, "option": option}
 
 
 @attrs.frozen(kw_only=True)
 class ClientConfig:
-    """Everything a client is told but its credentials. Immutable, comparable, safe to print, and to pickle
-    unless it holds an ``ssl`` context, which Python does not pickle, or observers that are not."""
+    """The options of a client, without its credentials.
 
-    environment: Environment = Environment.PRODUCTION  #: Where the service runs.
-    api_version: ApiVersion = ApiVersion.V2  #: Which dialect is spoken.
-    base_url: str | None = None  #: Scheme and host instead of the environment's.
-    token_url: str | None = None  #: Token endpoint instead of the version's own on that host.
-    timeout: Timeout = attrs.field(factory=Timeout)  #: Limits of a call, in seconds.
-    max_retries: int = DEFAULT_MAX_RETRIES  #: Further tries after the first.
-    ssl: _ssl.SSLContext | None = attrs.field(default=None, eq=False)  #: Whom to trust; None is the system's trust.
-    proxy: str | None = attrs.field(default=None, repr=_mask_userinfo)  #: URL of an HTTP proxy.
-    trust_env: bool = False  #: Whether proxies are read from the environment.
-    max_connections: int = DEFAULT_MAX_CONNECTIONS  #: Connections open at once.
-    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES  #: Longest body that is read.
-    user_agent_suffix: str | None = None  #: What follows the library's own User-Agent.
-    observers: tuple[Observer, ...] = attrs.field(default=(), eq=False)  #: Who is told of calls and tries.
+    Immutable and comparable, and without a secret when printed. It pickles unless it holds an ``ssl`` context, which
+    Python does not pickle, or observers that do not.
+    """
+
+    environment: Environment = attrs.field(default=Environment.PRODUCTION, metadata=_checked(member_of(Environment)))
+    """Where the service runs."""
+    api_version: ApiVersion = attrs.field(default=ApiVersion.V2, metadata=_checked(member_of(ApiVersion)))
+    """Dialect of the service."""
+    base_url: str | None = attrs.field(default=None, metadata=_checked(url))
+    """Scheme and host in place of the environment's."""
+    token_url: str | None = attrs.field(default=None, metadata=_checked(url))
+    """Token endpoint in place of the dialect's."""
+    timeout: Timeout = attrs.field(factory=Timeout)
+    """Limits of a call, in seconds."""
+    max_retries: int = attrs.field(default=DEFAULT_MAX_RETRIES, metadata=_checked(retries))
+    """Retries after the first attempt."""
+    ssl: _ssl.SSLContext | None = attrs.field(default=None, eq=False, metadata=_checked(ssl_context))
+    """TLS context; None is the system's authorities."""
+    proxy: str | None = attrs.field(default=None, repr=mask_userinfo, metadata=_checked(proxy))
+    """URL of an HTTP proxy."""
+    trust_env: bool = attrs.field(default=False, metadata=_checked(flag))
+    """Whether proxies are read from the environment."""
+    max_connections: int = attrs.field(default=DEFAULT_MAX_CONNECTIONS, metadata=_checked(count))
+    """Connections open at once."""
+    max_response_bytes: int = attrs.field(default=DEFAULT_MAX_RESPONSE_BYTES, metadata=_checked(count))
+    """Longest body that is read, in bytes."""
+    user_agent_suffix: str | None = attrs.field(default=None, metadata=_checked(header_text))
+    """Text after the library's own User-Agent."""
+    observers: tuple[Observer, ...] = attrs.field(default=(), eq=False, metadata=_checked(observers, "observer"))
+    """Observers of calls and attempts."""
 
     @property
     def api_url(self) -> str:
-        """Scheme, host and any prefix, without a slash at the end; operation paths are appended to it."""
+        """Scheme, host and path prefix of the API, without a slash at the end."""
         return (self.base_url or self.environment.host_url).rstrip("/")
 
     @property
     def oauth_url(self) -> str:
-        """Where tokens are fetched."""
+        """URL of the token endpoint."""
         return self.token_url or self.api_url + self.api_version.token_path
 
     @property
     def user_agent(self) -> str:
-        """How the library names itself to the service."""
+        """The User-Agent of every request."""
         name = f"shell_ev/{__version__} Python/{sys.version_info.major}.{sys.version_info.minor}"
         return f"{name} {self.user_agent_suffix}" if self.user_agent_suffix else name
 
 
-def make_config(
-    *,
-    environment: Environment | str = Environment.PRODUCTION,
-    api_version: ApiVersion | str = ApiVersion.V2,
-    base_url: str | None = None,
-    token_url: str | None = None,
-    timeout: float | Timeout | None = None,
-    max_retries: int = DEFAULT_MAX_RETRIES,
-    ssl: _ssl.SSLContext | None = None,
-    proxy: str | None = None,
-    trust_env: bool = False,
-    max_connections: int = DEFAULT_MAX_CONNECTIONS,
-    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
-    user_agent_suffix: str | None = None,
-    observer: Observer | Iterable[Observer] | None = None,
-) -> ClientConfig:
-    """Check every option and put them together; raises one ``ConfigurationError`` that lists all that is wrong."""
+def changed_config(config: ClientConfig, options: Mapping[str, object]) -> ClientConfig:
+    """A configuration with some options changed.
+
+    Args:
+        config: The configuration for all that ``options`` leaves out. A number of seconds as ``timeout`` leaves its
+            limits for connecting and reading.
+        options: Keys of :class:`ConfigOptions`. None is a value. Other keys are ignored.
+
+    Returns:
+        The new configuration.
+
+    Raises:
+        ConfigurationError: Lists every fault of the options.
+    """
+    changes: dict[str, Any] = {}
     faults: list[str] = []
-    where = _member(Environment, environment, "environment", faults) or Environment.PRODUCTION
-    version = _member(ApiVersion, api_version, "api_version", faults) or ApiVersion.V2
-    if base_url is not None:
-        faults += _url_faults(base_url, "base_url", with_path=False)
-    if token_url is not None:
-        faults += _url_faults(token_url, "token_url", with_path=True)
-    limits = Timeout()
-    try:
-        limits = Timeout.of(timeout)
-    except ConfigurationError as error:
-        faults.append(str(error))
-    faults += retries_faults(max_retries)
-    for name, number in (("max_connections", max_connections), ("max_response_bytes", max_response_bytes)):
-        if type(number) is not int or number < 1:
-            faults.append(f"{name} must be a whole number of at least 1, not {shown(number)}")
-    if trust_env not in (True, False):
-        faults.append("trust_env must be True or False")
-    if ssl is not None and not _is_ssl_context(ssl):
-        faults.append("ssl must be an ssl.SSLContext (verification cannot be switched off; trust your own CA in one)")
-    if proxy is not None and not is_proxy_url(proxy):
-        faults.append("proxy must be an http or https URL such as 'http://proxy.example:3128'")
-    if user_agent_suffix is not None and not _is_header_text(user_agent_suffix):
-        faults.append("user_agent_suffix must be printable ASCII")
-    observers = _observers(observer, faults)
+    for field in attrs.fields(ClientConfig):
+        option = field.metadata.get("option") or field.name
+        if option not in options:
+            continue
+        value = options[option]
+        try:
+            if option == "timeout":
+                changes["timeout"] = Timeout.of(value, config.timeout)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            else:
+                changes[field.name] = field.metadata["check"](option, value)
+        except (OptionFault, ConfigurationError) as fault:
+            faults.append(str(fault))
     if faults:
         raise ConfigurationError("; ".join(faults))
-    return ClientConfig(
-        environment=where,
-        api_version=version,
-        base_url=base_url,
-        token_url=token_url,
-        timeout=limits,
-        max_retries=max_retries,
-        ssl=ssl,
-        proxy=proxy,
-        trust_env=trust_env,
-        max_connections=max_connections,
-        max_response_bytes=max_response_bytes,
-        user_agent_suffix=user_agent_suffix,
-        observers=observers,
-    )
+    return attrs.evolve(config, **changes)
 
 
-def _observers(value: Observer | Iterable[Observer] | None, faults: list[str]) -> tuple[Observer, ...]:
-    if value is None:
-        return ()
-    given: tuple[object, ...] = (value,)
-    if not isinstance(value, Observer):
-        with contextlib.suppress(TypeError):
-            given = tuple(value)
-    observers = tuple(item for item in given if isinstance(item, Observer))
-    if len(observers) < len(given):
-        faults.append(
-            "observer must be one or several objects of classes that inherit from shell_ev.observing.Observer"
-        )
-    return observers
+def make_config(**options: Unpack[ConfigOptions]) -> ClientConfig:
+    """The configuration of a client with these options.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        TypeError: An option does not exist.
+        ConfigurationError: Lists every fault of the options.
+    """
+    check_names(options, option_names(ConfigOptions), "make_config")
+    return changed_config(ClientConfig(), options)
 
 
-def retries_faults(value: object) -> list[str]:
-    """What is wrong with a number of retries, in words; nothing when it is one."""
-    if type(value) is int and 0 <= value <= _MAX_RETRIES_LIMIT:
-        return []
-    return [f"max_retries must be a whole number from 0 to {_MAX_RETRIES_LIMIT}, not {shown(value)}"]
-
-
-def _is_header_text(value: object) -> bool:
-    return isinstance(value, str) and _HEADER_TEXT.fullmatch(value) is not None
-
-
-def _is_ssl_context(value: object) -> bool:
-    import ssl
-
-    return isinstance(value, ssl.SSLContext)
-
-
-def is_proxy_url(value: object) -> bool:
-    """Whether a proxy can be reached at it."""
-    if not isinstance(value, str):
-        return False
-    try:
-        parts = urlsplit(value)
-        port_ok = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and port_ok and _is_host(parts.hostname) and _is_solid(value)
-
-
-#: Variables of the environment and the options they stand for.
+#: Variables of the environment and the options that they set.
 ENV_OPTIONS = {
     "SHELL_EV_ENVIRONMENT": "environment",
     "SHELL_EV_API_VERSION": "api_version",
@@ -286,19 +370,31 @@ ENV_OPTIONS = {
     "SHELL_EV_TOKEN_URL": "token_url",
     "SHELL_EV_TIMEOUT": "timeout",
     "SHELL_EV_MAX_RETRIES": "max_retries",
+    "SHELL_EV_STORE": "store",
 }
 ENV_CREDENTIALS = {"SHELL_EV_CLIENT_ID": "client_id", "SHELL_EV_CLIENT_SECRET": "client_secret"}
 ENVIRONMENT_VARIABLES: tuple[str, ...] = (*ENV_CREDENTIALS, *ENV_OPTIONS)
 """Names of the variables that ``from_env`` reads."""
 
 
+def given_credentials(client_id: str | None, client_secret: str | None) -> dict[str, str]:
+    """The credentials that were given, by their options."""
+    given = {"client_id": client_id, "client_secret": client_secret}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def options_from_env(environ: Mapping[str, str] | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Constructor options out of ``SHELL_EV_*`` variables (of the process, unless ``environ`` is given).
+    """Constructor options from the ``SHELL_EV_*`` variables. An empty variable counts as unset.
 
-    What ``overrides`` names is not read from there.
+    Args:
+        environ: The variables; those of the process if None.
+        overrides: Options that are not read from the variables.
 
-    An empty variable counts as unset. Raises ``ConfigurationError`` for a ``SHELL_EV_*`` number that is none and for
-    missing credentials.
+    Returns:
+        The options, those of ``overrides`` included.
+
+    Raises:
+        ConfigurationError: Names the variables that are missing or hold no number.
     """
     environ = os.environ if environ is None else environ
     options: dict[str, Any] = {}

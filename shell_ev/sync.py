@@ -11,37 +11,38 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, Unpack
 from uuid import UUID
 
-from . import options as _config
 from .charges import open_blocks
 from .charges.block import AsyncChargeBlock, not_entered
 from .charges.charge import DEFAULT_STOP_TIMEOUT, AsyncCharge
 from .charges.cleanup import cleanup_during
 from .charges.follow import DEFAULT_BUDGET, is_many
+from .charges.journal import AsyncJournal
 from .charges.poller import OnProblem, Polling
 from .client import AsyncShellEV
 from .core.connections import not_pickled
 from .core.portal import CANCEL_GRACE, Portal
-from .dialects import ApiVersion
 from .endpoints.charging import AsyncCharging
 from .endpoints.locations import AsyncLocations
 from .errors import ConfigurationError
 from .models.charging import ChargeSession
 from .models.enums import SessionState
-from .observing import Observer
-from .options import ClientConfig, Environment, Timeout
-
-if TYPE_CHECKING:
-    import ssl as _ssl
-
-    import aiohttp
-
-    from .core.auth import ClientCredentials, TokenSource
+from .options import (
+    ClientConfig,
+    ClientOptions,
+    CopyOptions,
+    check_names,
+    given_credentials,
+    option_names,
+    options_from_env,
+)
 
 #: How long an interrupted start may take to wind up: to learn what it came to, and to stop it.
 _CHARGE_GRACE = 2 * DEFAULT_STOP_TIMEOUT + 1
+
+_CONSTRUCTOR = option_names(ClientOptions)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,7 +65,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def _named(call: _F, method: Callable[..., Any]) -> _F:
-    functools.update_wrapper(call, method)
+    # Not its attributes: a method with options is marked as a coroutine function, its twin is none.
+    functools.update_wrapper(call, method, updated=())
     # Without this inspect would follow the wrapped coroutine function and call the plain one awaitable.
     signature = inspect.signature(method)
     told = re.sub(r"(?:\w+\.)*(\w+)", lambda name: _TWINS.get(name[1], name[0]), str(signature.return_annotation))
@@ -188,12 +190,45 @@ class Charge(Blocking):
         return self.original.state
 
     @property
+    def key(self) -> str | None:
+        """Key that it was started with; None without one."""
+        return self.original.key
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this call started it: False for a charge of an earlier call with the same key."""
+        return self.original.is_new
+
+    @property
+    def journalled(self) -> bool:
+        """Whether the journal of the client's store knows its session."""
+        return self.original.journalled
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the answer to its start was lost and the session was found among those of the card."""
+        return self.original.adopted
+
+    @property
     def is_over(self) -> bool:
         """Whether the charge was seen to have stopped, or to have failed to start."""
         return self.original.is_over
 
     def __repr__(self) -> str:
         return repr(self.original).removeprefix("Async")
+
+
+class Journal(Blocking):
+    """The journal of a client's charges, blocking. Reached as ``client.journal``."""
+
+    original: AsyncJournal
+
+    open_charges = blocking(AsyncJournal.open_charges)
+    find = blocking(AsyncJournal.find)
+    settle = blocking(AsyncJournal.settle)
+    give_up = blocking(AsyncJournal.give_up)
+    prune = blocking(AsyncJournal.prune)
+    check = blocking(AsyncJournal.check)
 
 
 class ChargeBlock(Blocking):
@@ -259,45 +294,14 @@ class ShellEV(Blocking):
         self,
         client_id: str | None = None,
         client_secret: str | None = None,
-        *,
-        token_source: TokenSource | ClientCredentials | None = None,
-        environment: Environment | str = Environment.PRODUCTION,
-        api_version: ApiVersion | str = ApiVersion.V2,
-        base_url: str | None = None,
-        token_url: str | None = None,
-        timeout: float | Timeout | None = None,
-        max_retries: int = _config.DEFAULT_MAX_RETRIES,
-        http_session: aiohttp.ClientSession | None = None,
-        ssl: _ssl.SSLContext | None = None,
-        proxy: str | None = None,
-        trust_env: bool = False,
-        max_connections: int = _config.DEFAULT_MAX_CONNECTIONS,
-        max_response_bytes: int = _config.DEFAULT_MAX_RESPONSE_BYTES,
-        user_agent_suffix: str | None = None,
-        observer: Observer | Iterable[Observer] | None = None,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        if http_session is not None:
+        if "http_session" in options:
             raise ConfigurationError(
                 "http_session belongs to an event loop of yours and ShellEV runs its own; use AsyncShellEV with it"
             )
-        client = AsyncShellEV(
-            client_id,
-            client_secret,
-            token_source=token_source,
-            environment=environment,
-            api_version=api_version,
-            base_url=base_url,
-            token_url=token_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            ssl=ssl,
-            proxy=proxy,
-            trust_env=trust_env,
-            max_connections=max_connections,
-            max_response_bytes=max_response_bytes,
-            user_agent_suffix=user_agent_suffix,
-            observer=observer,
-        )
+        check_names(options, _CONSTRUCTOR, "ShellEV")
+        client = AsyncShellEV(client_id, client_secret, **options)
         self._wire(client, Portal(client.aclose), owner=True)
 
     def _wire(self, client: AsyncShellEV, portal: Portal, *, owner: bool) -> None:
@@ -307,34 +311,29 @@ class ShellEV(Blocking):
         self.locations = Locations(portal, client.locations)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
-        """A client set up by ``SHELL_EV_*`` variables; as :meth:`AsyncShellEV.from_env`."""
-        return cls(**_config.options_from_env(environ, options))
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> Self:
+        """Make a client from the variables ``SHELL_EV_*``; as :meth:`AsyncShellEV.from_env`."""
+        check_names(options, _CONSTRUCTOR, "ShellEV.from_env")
+        return cls(**options_from_env(environ, {**given_credentials(client_id, client_secret), **options}))
 
     @property
     def config(self) -> ClientConfig:
         """The options in force; no credentials among them."""
         return self.original.config
 
-    def with_options(
-        self,
-        *,
-        timeout: float | Timeout | None = None,
-        max_retries: int | None = None,
-        api_version: ApiVersion | str | None = None,
-        max_response_bytes: int | None = None,
-        user_agent_suffix: str | None = None,
-        observer: Observer | Iterable[Observer] | None = None,
-    ) -> Self:
-        """A copy with other options over the same thread, connections and token: :meth:`AsyncShellEV.with_options`."""
-        copied = self.original.with_options(
-            timeout=timeout,
-            max_retries=max_retries,
-            api_version=api_version,
-            max_response_bytes=max_response_bytes,
-            user_agent_suffix=user_agent_suffix,
-            observer=observer,
-        )
+    def with_options(self, **options: Unpack[CopyOptions]) -> Self:
+        """Make a copy with other options over the same thread, connections and token.
+
+        The options are those of :meth:`AsyncShellEV.with_options`.
+        """
+        copied = self.original.with_options(**options)
         copy = type(self).__new__(type(self))
         copy._wire(copied, self._portal, owner=False)
         return copy
@@ -344,6 +343,16 @@ class ShellEV(Blocking):
     validate_start = wrapped(AsyncShellEV.validate_start, _nothing)
     attach = wrapped(AsyncShellEV.attach, Charge)
     reconcile = blocking_wrapped(AsyncShellEV.reconcile, Charge)
+    recover = blocking(AsyncShellEV.recover)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the charges that were started through the store.
+
+        Raises:
+            ConfigurationError: The client has no store.
+        """
+        return Journal(self._portal, self.original.journal)
 
     def follow(
         self,

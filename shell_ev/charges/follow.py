@@ -209,11 +209,13 @@ def follow(
         if isinstance(item, AsyncCharge):
             sessions[item.session_id] = item
         else:
-            sessions.setdefault(checks.uuid("charges", item))
+            sessions.setdefault(checks.session_id("charges", item))
     if not is_positive(budget):
         checks.faults.append(f"budget must be a positive number of requests per second, not {shown(budget)}")
     checks.faults += polling_faults(polling, on_problem)
     checks.raise_if_any()
+    for session_id in sessions:
+        manager.ownership.watch(session_id)
 
     async def changes() -> AsyncIterator[tuple[str, ChargeSession]]:
         follower = Follower(manager, sessions.items(), budget=budget, polling=polling, on_problem=on_problem)

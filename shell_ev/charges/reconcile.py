@@ -1,20 +1,21 @@
-"""Finding a charge whose start got no answer: through the card's active sessions, with patience, never by a new start.
-
-Knows how a session is recognised as ours; knows nothing of what is then done with it.
-"""
+"""Looks up what came of a start or stop whose outcome is unknown. It never starts anything."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
-from ..core.ownership import Claims
+import attrs
+
+from ..core.ownership import OwnStart
+from ..core.service_clock import Moment
 from ..core.session_manager import SessionManager
 from ..dialects import ApiVersion
 from ..endpoints.charging import AsyncCharging, checked_ema_id
+from ..endpoints.sending import own_start
 from ..endpoints.validation import Checks
 from ..errors import (
     ApiError,
@@ -24,26 +25,40 @@ from ..errors import (
     ValidationError,
     shown,
 )
-from ..identifiers import EmaId, EvseId
+from ..identifiers import EMA_ID_LENGTHS
 from ..models.charging import ChargeSession
-from ..models.response import ApiResponse
 from ..wire.operations import START, STOP
+from .adoption import UNDATED, Search, Verdict, judge
 from .charge import AsyncCharge, ChargeOptions
-from .poller import SHORTEST_POLL, Polling, are_credentials_refused, is_transient, report_problem
+from .poller import SHORTEST_POLL, is_tolerated, report_problem, retry_after_of
 
 logger = logging.getLogger("shell_ev")
 
-#: How far the service's clock may be from its own Date header, and our sending from its receiving.
-_TOLERANCE = timedelta(seconds=60)
+#: Country, party and instance, with or without separators. Check digits are not checked: real cards have wrong ones.
+_EMA_ID = re.compile(r"[A-Za-z]{2}[-*]?[0-9A-Za-z]{3}[-*]?[0-9A-Za-z]{6,9}(?:[-*]?[0-9A-Za-z])?", re.ASCII)
+#: Answered look-ups without a usable Date after which the error of our own clock decides.
+_LOOKS_FOR_A_DATE: Final = 3
+#: The least that a look-up may take, in seconds.
+_LOOK_UP: Final = 15.0
+#: How often the sessions are listed at most to confirm an adoption.
+_CONFIRMATIONS: Final = 3
+#: Error of our own clock before that, in seconds: a session that began later began after the start in any case.
+_OWN_CLOCK: Final = 1.0
 
 
 def ema_id_of(ev_charge_number: str) -> str | None:
-    """The card number as the EMA-ID to look active sessions up by; None when it is not one."""
-    return ev_charge_number if EmaId.looks_like(ev_charge_number) else None
+    """The number of a card as the EMA-ID to look active sessions up by; None when it is not one."""
+    shortest, longest = EMA_ID_LENGTHS
+    fits = shortest <= len(ev_charge_number) <= longest and _EMA_ID.fullmatch(ev_charge_number)
+    return ev_charge_number if fits else None
 
 
 def check_ema_id(ema_id: str | None, version: ApiVersion) -> None:
-    """Raise ValidationError for what ``active`` would refuse: better before a start than after it was lost."""
+    """Check what ``active`` is going to be asked with: better before a start than after it was lost.
+
+    Raises:
+        ValidationError: ``active`` would refuse it.
+    """
     if ema_id is None:
         return
     checks = Checks(START.name)
@@ -51,110 +66,235 @@ def check_ema_id(ema_id: str | None, version: ApiVersion) -> None:
     checks.raise_if_any()
 
 
-def same_evse(left: str | None, right: str) -> bool:
-    """Whether two texts name the same EVSE, separators and case aside."""
-    if left is None:
-        return False
-    one, other = EvseId.try_parse(left), EvseId.try_parse(right)
-    if one is not None and other is not None:
-        return one == other
-    return left.replace("*", "").casefold() == right.replace("*", "").casefold()
-
-
 class Reconciler:
-    """The search for one started session."""
+    """Looks for the session of one start.
+
+    Args:
+        manager: Of the client.
+        start: Registration of the start.
+        error: What the start raised.
+        arguments: Arguments of the start.
+        options: Options of the charge.
+        baseline: Ids of the sessions that were listed before the start; None without.
+    """
 
     def __init__(
         self,
         manager: SessionManager,
-        claims: Claims,
-        *,
+        start: OwnStart,
+        error: ShellEVError,
         arguments: Mapping[str, Any],
-        request_id: str | None,
-        sent_at: datetime,
-        ema_id: str | None,
-        polling: Polling,
-        report: Callable[[ShellEVError], None],
+        options: ChargeOptions,
+        baseline: Sequence[str] | None,
     ) -> None:
+        self._manager = manager
         self._charging = AsyncCharging(manager)
-        self._jitter = manager.hooks.jitter
-        self._utcnow = manager.hooks.utcnow
         self._timers = manager.timers()
-        self._claims = claims
+        self._start = start
+        self._cause = error
         self._arguments = arguments
-        self._evse_id = str(arguments["evse_id"])
-        self._request_id = request_id
-        self._sent_at = sent_at
-        self._ema_id = ema_id or ema_id_of(str(arguments["ev_charge_number"]))
-        self._polling = polling
-        self._report = report
-        self._longest_look = manager.config.timeout.total
-        self._skew = timedelta(0)
-        self._lookups = 0
+        self._options = options
+        self._baseline = baseline
+        self._ema_id = options.ema_id or ema_id_of(str(arguments["ev_charge_number"]))
+        self._sent_at = _sent_at(error) or self._wall_at_sending()
+        self._sent_at_error: float | None = getattr(error, "sent_at_error", None)
+        self._lookups = self._answered = 0
+        self._limit = 0.0
         self._seen: tuple[ChargeSession, ...] = ()
+        self._verdict = Verdict()
 
-    async def resolve(self, limit: float, cause: ShellEVError) -> ChargeSession:
-        """The session our start made, claimed. Raises OutcomeUnknownError with what was looked at if none shows."""
+    async def resolve(self, limit: float) -> ChargeSession:
+        """Look until one session can be adopted.
+
+        Args:
+            limit: Seconds to look for. A Retry-After of the start's answer counts towards it.
+
+        Returns:
+            The session, which from now on belongs to the start.
+
+        Raises:
+            OutcomeUnknownError: With what was seen, and why it was not adopted.
+        """
         if self._ema_id is None:
-            raise self._unknown("the card number is no EMA-ID: give ema_id= to look the session up", cause) from cause
+            reason = "the card number is no EMA-ID: give ema_id= to look the session up"
+            raise self._unknown(reason) from self._cause
+        self._limit = limit
         began = self._timers.time()
+        pause = retry_after_of(self._cause)
         while True:
-            pause = await self._look(self._ema_id, began + limit - self._timers.time(), cause)
-            found = self._ours()
-            if len(found) == 1:
-                session = found[0]
-                self._claims.add(session.id or "", self._request_id)
+            waited = self._timers.time() - began
+            if pause > 0 and waited < limit:
+                await self._timers.sleep(min(pause, limit - waited))
+            pause = await self._look_up(self._ema_id, began + limit - self._timers.time())
+            session = self._verdict.session
+            if session is not None:
                 return session
             waited = self._timers.time() - began
             if waited >= limit:
-                shown = "no session" if not found else f"{len(found)} sessions, any of which may be it,"
-                looks = "1 look-up" if self._lookups == 1 else f"{self._lookups} look-ups"
-                raise self._unknown(f"{shown} on this EVSE in {looks} over {waited:.0f} s", cause) from cause
-            pause = max(pause, self._polling.interval(None, waited, self._jitter))
-            await self._timers.sleep(min(pause, limit - waited))
+                raise self._unknown(self._without_one(waited)) from self._cause
+            pause = max(pause, self._options.polling.interval(None, waited, self._manager.hooks.jitter))
 
-    async def _look(self, ema_id: str, remaining: float, cause: ShellEVError) -> float:
-        """One look at the card's sessions; seconds the service wants us to wait."""
+    async def _look_up(self, ema_id: str, remaining: float) -> float:
+        """List the card's sessions and judge them. Returns the seconds that the service asks to wait."""
         self._lookups += 1
         try:
-            answer = await self._charging.active(ema_id, timeout=self._patience(remaining))
+            answer = await self._charging.active(ema_id, timeout=self._look_up_timeout(remaining))
         except ShellEVError as error:
-            if not is_transient(error) and not are_credentials_refused(error):
-                raise self._unknown(f"the card's sessions cannot be read: {error}", cause) from error
-            self._report(error)
-            return getattr(error, "retry_after", None) or 0.0
+            if not is_tolerated(error, stubborn=True):
+                raise self._unknown(f"the card's sessions cannot be read: {error}") from error
+            report_problem(self._options.on_problem, None, error)
+            return retry_after_of(error)
+        self._answered += 1
+        if self._manager.ledger is not None:
+            await self._manager.ledger.hold_listed(answer.data, self._manager.ownership)
         self._seen = answer.data
-        self._skew = _skew(answer, self._utcnow())
+        self._verdict = judge(answer.data, self._search())
         return 0.0
 
-    def _patience(self, remaining: float) -> float:
-        return max(SHORTEST_POLL, remaining if self._longest_look is None else min(self._longest_look, remaining))
+    async def confirm(self, session_id: str, timeout: float) -> bool:
+        """Look once more whether the session that was adopted is the only one that can be the start's.
 
-    def _ours(self) -> list[ChargeSession]:
-        earliest = self._sent_at + self._skew - _TOLERANCE
-        return [
+        The start's own session may show only after another's was adopted that no field tells from it.
+
+        Args:
+            session_id: The session that was adopted.
+            timeout: Seconds for the look-up.
+
+        Returns:
+            Whether no other session can be the start's. Otherwise a line at level ERROR names them.
+        """
+        listed = await self._list(session_id, self._timers.time() + timeout)
+        sent, _ = self._sent()
+        latest = sent.at + timedelta(seconds=self._limit + sent.error)
+        # A later session on this EVSE is the next charge.
+        self._seen = tuple(
             session
-            for session in self._seen
-            if session.id
-            and self._claims.is_free(session.id, self._request_id)
-            and same_evse(session.evse_id, self._evse_id)
-            and not _is_before(earliest, session)
-        ]
+            for session in listed
+            if session.id != session_id and (session.started_at is None or session.started_at <= latest)
+        )
+        others = judge(self._seen, attrs.evolve(self._search(), rivals=0, is_certain=True)).candidates
+        if not others:
+            return True
+        logger.error(
+            "start on %s (request %s): session %s was adopted, but its own may be %s, and the car may be charging",
+            self._start.evse_id,
+            self._start.request_id,
+            shown(session_id, 300),
+            " or ".join(others),
+        )
+        return False
 
-    def _unknown(self, reason: str, cause: ShellEVError) -> OutcomeUnknownError:
+    async def _list(self, session_id: str, ends_at: float) -> tuple[ChargeSession, ...]:
+        """The card's sessions, asked for a few times at most; none if there is no answer."""
+        for _ in range(_CONFIRMATIONS):
+            left = ends_at - self._timers.time()
+            if left <= 0:
+                break
+            try:
+                return (await self._charging.active(self._ema_id or "", timeout=self._look_up_timeout(left))).data
+            except ShellEVError as error:
+                report_problem(self._options.on_problem, session_id, error)
+                pause = max(
+                    retry_after_of(error), self._options.polling.interval(None, 0.0, self._manager.hooks.jitter)
+                )
+                await self._timers.sleep(min(pause, max(0.0, ends_at - self._timers.time())))
+        return ()
+
+    def _look_up_timeout(self, left: float) -> float:
+        """Seconds for one look-up: one without an answer does not take the time of all."""
+        longest = max(_LOOK_UP, self._limit / 6)
+        total = self._manager.config.timeout.total
+        return max(SHORTEST_POLL, min(left, longest if total is None else min(longest, total)))
+
+    def _search(self) -> Search:
+        start, ownership = self._start, self._manager.ownership
+        sent, is_certain = self._sent()
+        left_at = self._left_at(sent)
+        ids = [session.id for session in self._seen if session.id is not None]
+        return Search(
+            evse_id=start.evse_id,
+            sent=sent,
+            held=[id_ for id_ in ids if ownership.is_held(id_, start.request_id)],
+            watched=[id_ for id_ in ids if ownership.was_watched(id_, start, left_at)],
+            baseline=self._baseline or (),
+            rivals=ownership.rivals(start),
+            is_certain=is_certain,
+        )
+
+    def _sent(self) -> tuple[Moment, bool]:
+        """When the start was sent, and whether that is certain enough to adopt by."""
+        measured = self._measured()
+        if measured is not None:
+            return measured, True
+        now = self._timers.time()
+        if self._answered < _LOOKS_FOR_A_DATE:
+            return Moment(self._on_service_clock(), _OWN_CLOCK), not self._manager.service_clock.dates(now)
+        return Moment(self._on_service_clock(), UNDATED), True
+
+    def _measured(self) -> Moment | None:
+        """The time of sending by Date headers: those of this client, or those that the error was made with."""
+        moments: list[Moment] = []
+        if self._start.left_at is not None:
+            moment = self._clock_at(self._start.left_at)
+            moments += [] if moment is None else [moment]
+        if self._sent_at_error is not None and self._sent_at_error < UNDATED:
+            moments.append(Moment(self._sent_at, self._sent_at_error))
+        return min(moments, key=lambda moment: moment.error, default=None)
+
+    def _clock_at(self, then: float) -> Moment | None:
+        now, wall = self._timers.time(), self._manager.hooks.utcnow()
+        return self._manager.service_clock.moment(then, now=now, wall=wall)
+
+    def _on_service_clock(self) -> datetime:
+        """The time of sending as our own clock showed it, less what that clock differs from the service's today."""
+        present = self._clock_at(self._timers.time())
+        if present is None or self._start.left_at is not None:
+            return self._sent_at
+        return self._sent_at + (present.at - self._manager.hooks.utcnow())
+
+    def _left_at(self, sent: Moment) -> float:
+        """When the start was sent, on the monotonic clock of this process."""
+        if self._start.left_at is not None:
+            return self._start.left_at
+        now = self._timers.time()
+        present = self._clock_at(now)
+        at = self._manager.hooks.utcnow() if present is None else present.at
+        return now - (at - sent.at).total_seconds()
+
+    def _wall_at_sending(self) -> datetime:
+        now = self._timers.time()
+        left_at = now if self._start.left_at is None else self._start.left_at
+        return self._manager.hooks.utcnow() - timedelta(seconds=now - left_at)
+
+    def _without_one(self, waited: float) -> str:
+        verdict = self._verdict
+        if len(verdict.candidates) > 1:
+            found = f"{len(verdict.candidates)} sessions, any of which may be it,"
+        else:
+            found = "no session that can be its own" if verdict.on_evse else "no session on this EVSE"
+        look_ups = "1 look-up" if self._lookups == 1 else f"{self._lookups} look-ups"
+        answered = "" if self._answered == self._lookups else f" ({self._answered} of them answered)"
+        return f"{found} in {look_ups} over {waited:.0f} s{answered}"
+
+    def _unknown(self, reason: str) -> OutcomeUnknownError:
+        sent = self._measured() or Moment(self._sent_at, max(UNDATED, self._sent_at_error or UNDATED))
         return OutcomeUnknownError(
-            f"a start on {self._evse_id} was sent and {_came(cause)}; {reason}; it may be charging "
-            f"(request {self._request_id or '-'})",
-            operation="charging.start",
-            request_id=self._request_id,
+            f"a start on {self._start.evse_id} was sent and {_outcome_of(self._cause)}; {reason}; it may be charging "
+            f"(request {self._start.request_id})",
+            operation=START.name,
+            request_id=self._start.request_id,
             arguments=self._arguments,
-            sent_at=self._sent_at,
+            sent_at=sent.at,
+            sent_at_error=sent.error,
             lookups=self._lookups,
+            lookups_answered=self._answered,
             seen=self._seen,
+            reasons=self._verdict.reasons,
+            baseline=self._baseline,
         )
 
 
-def _came(cause: ShellEVError) -> str:
+def _outcome_of(cause: ShellEVError) -> str:
     """What came of the request that leaves the outcome open."""
     if isinstance(cause, ResponseDecodeError):
         return f"was answered with a {cause.status_code} that cannot be read"
@@ -163,31 +303,80 @@ def _came(cause: ShellEVError) -> str:
     return "got no answer"
 
 
-def _is_before(earliest: datetime, session: ChargeSession) -> bool:
-    """Whether a session began before that, or was not touched since. One without any time is taken for a fresh one."""
-    moment = session.started_at or session.last_updated
-    return moment is not None and moment < earliest
-
-
-def _skew(answer: ApiResponse[Any], now: datetime) -> timedelta:
-    """How far the service's clock is ahead of ours, by its Date header."""
-    try:
-        moment = parsedate_to_datetime(answer.headers.get("Date", ""))
-        return moment - now
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return timedelta(0)
-
-
-def sent_at(error: ShellEVError) -> datetime | None:
-    """When the request of a failed start or stop left, if its error tells."""
+def _sent_at(error: ShellEVError) -> datetime | None:
+    """When the request of a failed start left, if its error says so."""
     moment = getattr(error, "sent_at", None)
-    return moment if isinstance(moment, datetime) else None
+    if not isinstance(moment, datetime):
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-async def reconcile(
-    manager: SessionManager, claims: Claims, error: ShellEVError, options: ChargeOptions
+async def find_start(
+    manager: SessionManager,
+    start: OwnStart,
+    error: ShellEVError,
+    options: ChargeOptions,
+    *,
+    arguments: Mapping[str, Any],
+    limit: float,
+    baseline: Sequence[str] | None = None,
 ) -> AsyncCharge:
-    """What came of a start or stop of the bare endpoints whose outcome is unknown, as a charge."""
+    """Look up the session of a start and adopt it.
+
+    Args:
+        manager: Of the client.
+        start: Registration of the start.
+        error: What the start raised.
+        options: Options of the charge.
+        arguments: Arguments of the start.
+        limit: Seconds to look for.
+        baseline: Ids of the sessions that were listed before the start; None without.
+
+    Raises:
+        OutcomeUnknownError: No session can be adopted.
+    """
+    start.look_up(*(() if options.ema_id is None else (options.ema_id,)))
+    reconciler = Reconciler(manager, start, error, arguments, options, baseline)
+    try:
+        session = await reconciler.resolve(limit)
+    except BaseException:
+        start.lost()
+        raise
+    session_id = session.id or ""
+    start.adopted(session_id)
+    logger.warning(
+        "start on %s (request %s): its answer was lost; adopted session %s, the only one that can be its own",
+        start.evse_id,
+        start.request_id,
+        shown(session_id, 300),
+    )
+    return AsyncCharge(
+        manager,
+        session_id,
+        options,
+        request_id=start.request_id,
+        session=session,
+        adopted=True,
+        confirm=lambda timeout: reconciler.confirm(session_id, timeout),
+    )
+
+
+async def reconcile(manager: SessionManager, error: ShellEVError, options: ChargeOptions) -> AsyncCharge:
+    """Look up what came of a start or stop whose outcome is unknown.
+
+    Args:
+        manager: Of the client.
+        error: What the start or stop raised, here or in another process.
+        options: Options of the charge.
+
+    Returns:
+        The charge.
+
+    Raises:
+        ValidationError: The error leaves nothing open that can be looked up.
+        OutcomeUnknownError: The session of a start cannot be found.
+        ShellEVError: As ``charging.retrieve``, for a stop.
+    """
     if not isinstance(error, ShellEVError):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValidationError([f"error must be what a start or stop raised, not {shown(error)}"], "reconcile")
     operation = getattr(error, "operation", None)
@@ -195,21 +384,39 @@ async def reconcile(
     if not error.outcome_unknown or operation not in (START.name, STOP.name) or not arguments:
         raise ValidationError([f"{type(error).__name__} leaves nothing open that could be looked up"], "reconcile")
     check_ema_id(options.ema_id, manager.version)
-    request_id = getattr(error, "request_id", None)
     if operation == STOP.name:
+        manager.ownership.watch(arguments["session_id"])
         charge = AsyncCharge(manager, arguments["session_id"], options)
         await charge.refresh()
         return charge
-    reconciler = Reconciler(
+    request_id: str | None = getattr(error, "request_id", None)
+    ownership = manager.ownership
+    start = ownership.find(request_id, arguments["evse_id"])
+    adopted = None if start is not None else ownership.adopted_for(request_id)
+    if adopted is not None:
+        return await _adopted_before(manager, adopted, request_id, options)
+    if start is None:
+        start = own_start(manager, arguments, request_id)
+        start.is_foreign = True
+    return await find_start(
         manager,
-        claims,
+        start,
+        error,
+        options,
         arguments=arguments,
-        request_id=request_id,
-        sent_at=sent_at(error) or manager.hooks.utcnow(),
-        ema_id=options.ema_id,
-        polling=options.polling,
-        report=lambda problem: report_problem(options.on_problem, None, problem),
+        limit=options.start_timeout,
+        baseline=getattr(error, "baseline", None),
     )
-    session = await reconciler.resolve(options.start_timeout, error)
-    logger.info("start on %s (request %s): adopted session %s", arguments["evse_id"], request_id, session.id)
-    return AsyncCharge(manager, session.id or "", options, request_id=request_id, session=session)
+
+
+async def _adopted_before(
+    manager: SessionManager, session_id: str, request_id: str | None, options: ChargeOptions
+) -> AsyncCharge:
+    charge = AsyncCharge(manager, session_id, options, request_id=request_id, adopted=True)
+    try:
+        await charge.refresh()
+    except ShellEVError as error:
+        if not is_tolerated(error, stubborn=True):
+            raise
+        report_problem(options.on_problem, session_id, error)
+    return charge

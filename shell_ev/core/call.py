@@ -32,6 +32,14 @@ class Progress:
     abandoned: bool = False
     """Set by the caller: finish the current attempt, begin no other."""
 
+    def begin(self, now: float) -> None:
+        """An attempt begins: from here on the request may be on its way.
+
+        Args:
+            now: Seconds on the loop's clock.
+        """
+        self.sent = True
+
 
 class Gate(Protocol):
     """What an attempt has to pass before anything is sent, within the time of the call."""

@@ -6,8 +6,9 @@ import os
 import urllib.request
 from urllib.parse import urlsplit
 
+from .._option_values import is_proxy_url
 from ..errors import ConfigurationError
-from ..options import ClientConfig, is_proxy_url
+from ..options import ClientConfig
 
 
 def proxy_for(config: ClientConfig, url: str) -> str | None:

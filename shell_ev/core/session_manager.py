@@ -36,9 +36,12 @@ from .call import (
 from .connections import Connections
 from .deadlines import Deadline, DeadlineSweeper
 from .failures import api_error, decode_error, not_ours, printable_cause, unanswered
+from .ledger import Ledger
 from .notify import CallNotifier, notifier_for
+from .ownership import Ownership
 from .retry import CLEAR_REFUSALS, Failure, decide, outcome_is_unknown, parse_retry_after
 from .runtime import Hooks, Timers, ambient_hooks, running_loop
+from .service_clock import ServiceClock
 
 logger = logging.getLogger("shell_ev")
 
@@ -67,6 +70,11 @@ class SessionManager:
         self._connections = Connections(source, lambda: hooks.sender(make_sender()), self._cache, hooks.timers)
         self._credentials = source if isinstance(source, ClientCredentials) else None
         self._gates: tuple[Gate, ...] = () if gate is None else (gate,)
+        #: Sessions held and starts in flight.
+        self.ownership = Ownership(hooks.clock)
+        self.service_clock = ServiceClock()
+        #: The journal of starts; None without a store.
+        self.ledger: Ledger | None = None
         self._broken_hooks: set[str] = set()
         #: Headers of every request besides those of the connections.
         self._headers: dict[str, str] = {}
@@ -76,6 +84,8 @@ class SessionManager:
         self.config = config
         self._codec = Codec(config.api_version)
         self._api_url = config.api_url
+        # A token endpoint elsewhere has a clock of its own.
+        self._is_token_dated = config.oauth_url.startswith(config.api_url)
 
     def with_config(self, config: ClientConfig) -> SessionManager:
         """A copy with another configuration over the same connections and token."""
@@ -254,6 +264,8 @@ class SessionManager:
             if not call.progress.sent:
                 await self._undo(call.gates, call)
             raise
+        if isinstance(outcome, Reply) and (call.source is not None or self._is_token_dated):
+            self.service_clock.note(outcome.headers, began_at, resources.timers.time())
         if call.notifier is not None:
             call.notifier.attempt_ended(call, began_at, outcome)
         return outcome
@@ -275,7 +287,7 @@ class SessionManager:
         call.attempts += 1
         if not call.operation.repeatable:
             call.sent_at = self.hooks.utcnow()
-        call.progress.sent = True
+        call.progress.begin(now)
         # A little less than what is left: time that runs out there is known to have run out before anything was sent.
         remaining = call.deadline.when - now
         if remaining == math.inf:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import inspect
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,19 @@ from urllib.request import getproxies
 
 import attrs
 
-from ..client import AsyncShellEV, token_source_of
+from ..client import token_source_of
 from ..core.auth import ClientCredentials, TokenSource
 from ..errors import ConfigurationError, one_line, shown
-from ..options import ENV_CREDENTIALS, ENV_OPTIONS, ClientConfig, Timeout, make_config, options_from_env
+from ..options import (
+    ENV_CREDENTIALS,
+    ENV_OPTIONS,
+    AsyncClientOptions,
+    ClientConfig,
+    Timeout,
+    make_config,
+    option_names,
+    options_from_env,
+)
 from ..redaction import Secrets
 from .report import Setting
 
@@ -86,7 +94,7 @@ def resolve(given: Mapping[str, Any], variables: Variables | None) -> Settings:
     """Combine options and variables. Raises ConfigurationError for an option that does not exist."""
     if not isinstance(cast("object", given), Mapping):
         raise ConfigurationError(f"options must be a mapping of the client's options, not {shown(given)}")
-    known = inspect.signature(AsyncShellEV).parameters
+    known = {*ENV_CREDENTIALS.values(), *option_names(AsyncClientOptions)}
     if unknown := [name for name in given if name not in known]:
         raise ConfigurationError(f"the client has no option {', '.join(map(shown, unknown))}")
     given = {name: value for name, value in given.items() if name not in _CREDENTIALS or value is not None}

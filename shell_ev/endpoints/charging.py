@@ -1,62 +1,45 @@
-"""The charging operations (contract section 4): start, stop, retrieve, active."""
+"""The charging operations: start, stop, retrieve, active."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Unpack
 from uuid import UUID
 
 from ..core.call import CallOptions
 from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
-from ..dialects import ApiVersion
-from ..identifiers import EMA_ID_LENGTHS, EVSE_ID_LENGTHS, EmaId, EvseId
+from ..dialects import DIALECTS, ApiVersion
+from ..identifiers import EVSE_ID_LENGTHS, EmaId, EvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
-from ..options import Timeout
-from ..wire.operations import ACTIVE, RETRIEVE, START, STOP, Operation
-from ..wire.results import NOTHING, SESSION, SESSIONS, STARTED
-from .validation import Checks
-
-
-def prepare_start(
-    ev_charge_number: str | EmaId,
-    evse_id: str | EvseId,
-    request_id: str | UUID | None,
-    timeout: float | Timeout | None,
-    max_retries: int | None,
-    headers: Mapping[str, str] | None,
-) -> tuple[dict[str, str], CallOptions]:
-    """The checked arguments and options of a start; raises ValidationError with every fault."""
-    checks = Checks(START.name)
-    arguments = start_arguments(checks, ev_charge_number, evse_id)
-    return arguments, checks.options(request_id, timeout, max_retries, headers)
+from ..options import RequestOptions
+from ..wire.operations import ACTIVE, RETRIEVE, START, STOP
+from ..wire.results import NOTHING, SESSION
+from .sending import list_active, own_start, send_journalled_start
+from .validation import Checks, takes
 
 
 def start_arguments(checks: Checks, ev_charge_number: str | EmaId, evse_id: str | EvseId) -> dict[str, str]:
-    """The arguments of a start; their faults are added to ``checks``."""
+    """The arguments of a start. Their faults are added to ``checks``."""
     return {
         "ev_charge_number": checks.text("ev_charge_number", ev_charge_number, 1, 50),
         "evse_id": checks.text("evse_id", evse_id, *EVSE_ID_LENGTHS),
     }
 
 
-def _prepare_session(
-    operation: Operation,
-    session_id: str | UUID,
-    request_id: str | UUID | None,
-    timeout: float | Timeout | None,
-    max_retries: int | None,
-    headers: Mapping[str, str] | None,
+def prepare_start(
+    ev_charge_number: str | EmaId, evse_id: str | EvseId, options: Mapping[str, Any]
 ) -> tuple[dict[str, str], CallOptions]:
-    """The same of a stop or a look-up. Apart from the coroutine: what checks is not held while it waits."""
-    checks = Checks(operation.name)
-    arguments = {"session_id": checks.uuid("session_id", session_id)}
-    return arguments, checks.options(request_id, timeout, max_retries, headers)
+    """The checked arguments and options of a start. Raises ValidationError with every fault."""
+    checks = Checks(START.name)
+    arguments = start_arguments(checks, ev_charge_number, evse_id)
+    return arguments, checks.options(options)
 
 
 def checked_ema_id(checks: Checks, ema_id: str | EmaId, version: ApiVersion) -> str:
-    """An EMA-ID as ``active`` takes it: V1_PASCAL documents no length for it."""
-    return checks.text("ema_id", ema_id, *((1, None) if version is ApiVersion.V1_PASCAL else EMA_ID_LENGTHS))
+    """An EMA-ID of the length that ``charging.active`` takes in this dialect."""
+    return checks.text("ema_id", ema_id, *DIALECTS[version].ema_id_lengths)
 
 
 class AsyncCharging:
@@ -67,78 +50,102 @@ class AsyncCharging:
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
 
+    @takes(RequestOptions)
     async def start(
-        self,
-        ev_charge_number: str | EmaId,
-        evse_id: str | EvseId,
-        *,
-        request_id: str | UUID | None = None,
-        timeout: float | Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
+        self, ev_charge_number: str | EmaId, evse_id: str | EvseId, **options: Unpack[RequestOptions]
     ) -> ApiResponse[StartedSession]:
-        """Ask for a charge on an EVSE. Accepted is not charging: retrieve the session to see it start.
+        """Start a charge on an EVSE. An accepted start is not a running charge: retrieve the session to see it start.
 
-        ``ev_charge_number`` is the number of the charge card (1 to 50 characters, commonly an EMA-ID), ``evse_id``
-        the EVSE's id (18 to 36 characters). Never sent again once it may have arrived. ``request_id`` is a UUID,
-        minted when absent; ``timeout`` (seconds, or a Timeout), ``max_retries`` and ``headers`` are for this call.
+        The request is never sent again once it may have arrived.
 
-        Raises ValidationError before anything is sent; OutcomeUnknownError when the request left and no answer came;
-        ApiError by status; ResponseDecodeError, AuthenticationError, ConnectError, RequestTimeoutError. Whenever an
-        error's ``outcome_unknown`` is True the charge may run all the same. Contract section 4, start.
+        Args:
+            ev_charge_number: Number of the charge card, 1 to 50 characters. Commonly an EMA-ID.
+            evse_id: Id of the EVSE, 18 to 36 characters.
+            **options: Keys of :class:`~shell_ev.options.RequestOptions`.
+
+        Returns:
+            The id of the new session.
+
+        Raises:
+            TypeError: An option does not exist.
+            ValidationError: Lists every invalid argument. Nothing was sent.
+            OutcomeUnknownError: The request was sent and no answer came. The charge may run.
+            ApiError: The service answered with a failure; its subclass tells the status. The charge may run if
+                ``outcome_unknown`` is True.
+            ResponseDecodeError: The answer cannot be read. The charge may run.
+            AuthenticationError: There is no access token. Nothing was sent.
+            ConnectError: No connection could be made. Nothing was sent.
+            RequestTimeoutError: Time ran out before anything was sent.
         """
-        arguments, options = prepare_start(ev_charge_number, evse_id, request_id, timeout, max_retries, headers)
-        return await self._manager.call(START, arguments, STARTED, options)
+        arguments, checked = prepare_start(ev_charge_number, evse_id, options)
+        start = own_start(self._manager, arguments, checked.request_id)
+        return await send_journalled_start(self._manager, arguments, checked, start)
 
-    async def stop(
-        self,
-        session_id: str | UUID,
-        *,
-        request_id: str | UUID | None = None,
-        timeout: float | Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> ApiResponse[None]:
-        """Ask for the end of a charge. Accepted is not stopped: retrieve the session to see it end.
+    @takes(RequestOptions)
+    async def stop(self, session_id: str | UUID, **options: Unpack[RequestOptions]) -> ApiResponse[None]:
+        """Stop a charge. An accepted stop is not a stopped charge: retrieve the session to see it end.
 
-        ``session_id`` is the UUID that start gave. Never sent again once it may have arrived. Raises as ``start``
-        does; NotFoundError also for a session that has already been stopped. Contract section 4, stop.
+        The request is never sent again once it may have arrived.
+
+        Args:
+            session_id: Id of the session, as the start gave it.
+            **options: Keys of :class:`~shell_ev.options.RequestOptions`.
+
+        Returns:
+            An answer without data.
+
+        Raises:
+            TypeError: An option does not exist.
+            NotFoundError: There is no such session, or it has stopped already.
+            ShellEVError: Others as for :meth:`start`.
         """
-        arguments, options = _prepare_session(STOP, session_id, request_id, timeout, max_retries, headers)
-        return await self._manager.call(STOP, arguments, NOTHING, options)
+        checks = Checks(STOP.name)
+        arguments = {"session_id": checks.session_id("session_id", session_id)}
+        return await self._manager.call(STOP, arguments, NOTHING, checks.options(options))
 
-    async def retrieve(
-        self,
-        session_id: str | UUID,
-        *,
-        request_id: str | UUID | None = None,
-        timeout: float | Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> ApiResponse[ChargeSession]:
-        """Look one charge session up by its UUID, running or ended.
+    @takes(RequestOptions)
+    async def retrieve(self, session_id: str | UUID, **options: Unpack[RequestOptions]) -> ApiResponse[ChargeSession]:
+        """Look up one charge session, running or ended.
 
-        Raises ValidationError, ApiError by status (NotFoundError when there is none), ResponseDecodeError,
-        AuthenticationError, ConnectError, RequestTimeoutError, TransportError. Contract section 4, retrieve.
+        Args:
+            session_id: Id of the session.
+            **options: Keys of :class:`~shell_ev.options.RequestOptions`.
+
+        Returns:
+            The session.
+
+        Raises:
+            TypeError: An option does not exist.
+            ValidationError: Lists every invalid argument. Nothing was sent.
+            NotFoundError: There is no such session.
+            ApiError: The service answered with another failure; its subclass tells the status.
+            ResponseDecodeError: The answer cannot be read.
+            AuthenticationError: There is no access token.
+            ConnectError: No connection could be made.
+            RequestTimeoutError: No answer came in time.
+            TransportError: No whole answer came.
         """
-        arguments, options = _prepare_session(RETRIEVE, session_id, request_id, timeout, max_retries, headers)
-        return await self._manager.call(RETRIEVE, arguments, SESSION, options)
+        checks = Checks(RETRIEVE.name)
+        arguments = {"session_id": checks.session_id("session_id", session_id)}
+        return await self._manager.call(RETRIEVE, arguments, SESSION, checks.options(options))
 
+    @takes(RequestOptions)
     async def active(
-        self,
-        ema_id: str | EmaId,
-        *,
-        request_id: str | UUID | None = None,
-        timeout: float | Timeout | None = None,
-        max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
+        self, ema_id: str | EmaId, **options: Unpack[RequestOptions]
     ) -> ApiResponse[tuple[ChargeSession, ...]]:
-        """List the running charge sessions of one card; an empty tuple when there are none.
+        """List the running charge sessions of one card.
 
-        ``ema_id`` is the card's EMA-ID (14 to 19 characters in V1 and V2). Raises as ``retrieve`` does.
-        Contract section 4, active.
+        Args:
+            ema_id: EMA-ID of the card, 14 to 19 characters in V1 and V2.
+            **options: Keys of :class:`~shell_ev.options.RequestOptions`.
+
+        Returns:
+            The sessions; an empty tuple if there are none.
+
+        Raises:
+            TypeError: An option does not exist.
+            ShellEVError: As for :meth:`retrieve`.
         """
         checks = Checks(ACTIVE.name)
-        arguments = {"ema_id": checked_ema_id(checks, ema_id, self._manager.version)}
-        options = checks.options(request_id, timeout, max_retries, headers)
-        return await self._manager.call(ACTIVE, arguments, SESSIONS, options)
+        checked = checked_ema_id(checks, ema_id, self._manager.version)
+        return await list_active(self._manager, checked, checks.options(options))

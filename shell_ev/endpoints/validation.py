@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import inspect
 import math
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeGuard, cast
+from typing import Any, TypeGuard, TypeVar, cast
 from uuid import UUID
 
+from .._option_values import retries_faults
 from ..core.call import NO_OPTIONS, CallOptions
-from ..dialects import ApiVersion
+from ..dialects import DIALECTS, ApiVersion
 from ..errors import ConfigurationError, ValidationError, shown
 from ..identifiers import EmaId, EvseId
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus, OpenEnum
-from ..options import Timeout, retries_faults
+from ..options import RequestOptions, Timeout, check_names, option_names
 from ..wire.operations import Operation, versions_with
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def takes(options: type) -> Callable[[_Method], _Method]:
+    """Check the names of a method's ``**options`` at the call. A coroutine alone would check them at the ``await``."""
+
+    def decorate(method: Any) -> Any:
+        code = method.__code__
+        known = option_names(options).union(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
+        name = f"{method.__module__.rpartition('.')[2]}.{method.__name__}"
+
+        @functools.wraps(method)
+        def call(*args: Any, **given: Any) -> Any:
+            if given and not known.issuperset(given):
+                check_names(given, known, name)
+            return method(*args, **given)
+
+        return mark_coroutine(call) if inspect.iscoroutinefunction(method) else call
+
+    return decorate
+
+
+def mark_coroutine(function: _Method) -> _Method:
+    """Mark a plain function as a coroutine function: mocks and frameworks ask ``iscoroutinefunction``."""
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(function)
+    setattr(function, "_is_coroutine", getattr(asyncio.coroutines, "_is_coroutine"))  # noqa: B009, B010
+    return function
+
 
 #: UUID1 of the contract. Its pattern allows braces, its length of 36 does not.
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}", re.ASCII)
@@ -41,6 +75,26 @@ _OURS = frozenset(
 def _is_uuid(text: str) -> bool:
     """Remembered: a session that is followed is asked for again and again (0.35 us worked out)."""
     return _UUID.fullmatch(text) is not None
+
+
+#: 32 hexadecimal digits: a UUID without dashes, of which one in a hundred reads like an EVSE id.
+_BARE_UUID = re.compile(r"[0-9a-fA-F]{32}", re.ASCII)
+
+
+@functools.lru_cache(maxsize=1024)
+def is_session_id(text: str) -> bool:
+    """Whether a text can be sent as a session id. The ids are the service's, so that more than UUIDs can.
+
+    Args:
+        text: 1 to 255 printable characters without outer white space; no ``.``, ``..`` or EVSE id.
+    """
+    return (
+        1 <= len(text) <= 255
+        and text.isprintable()
+        and text == text.strip()
+        and text not in (".", "..")
+        and (_BARE_UUID.fullmatch(text) is not None or not EvseId.is_valid(text))
+    )
 
 
 class Checks:
@@ -77,19 +131,33 @@ class Checks:
         self.faults.append(f"{name} must be a UUID in the form 8-4-4-4-12, not {shown(value)}")
         return ""
 
+    def session_id(self, name: str, value: object) -> str:
+        """The id of a session, as the service gave it."""
+        text = str(value) if isinstance(value, UUID) else value
+        if isinstance(text, str) and is_session_id(text):
+            return text
+        if isinstance(text, str) and EvseId.is_valid(text):
+            self.faults.append(f"{name} must be the id of a session, not the EVSE id {shown(value)}")
+        else:
+            self.faults.append(
+                f"{name} must be 1 to 255 printable characters without outer white space, as the service gave it, "
+                f"not {shown(value)}"
+            )
+        return ""
+
     def raise_if_any(self) -> None:
         """Raise ValidationError with every fault found so far, if there is any."""
         if self.faults:
             raise ValidationError(self.faults, self._operation)
 
-    def options(
-        self,
-        request_id: str | UUID | None,
-        timeout: float | Timeout | None,
-        max_retries: int | None,
-        headers: Mapping[str, str] | None,
-    ) -> CallOptions:
-        """What every call may set for itself. Raises ValidationError with every fault of the call."""
+    def options(self, given: Mapping[str, Any]) -> CallOptions:
+        """The options of one call, out of keys of :class:`~shell_ev.options.RequestOptions`. Other keys are ignored.
+
+        Raises:
+            ValidationError: Lists every fault of the call.
+        """
+        request_id, timeout = given.get("request_id"), given.get("timeout")
+        max_retries, headers = given.get("max_retries"), given.get("headers")
         if not self.faults and request_id is None and timeout is None and max_retries is None and headers is None:
             return NO_OPTIONS
         checked = None if request_id is None else self.uuid("request_id", request_id)
@@ -102,8 +170,7 @@ class Checks:
             self.faults += retries_faults(max_retries)
         if headers is not None:
             self._headers(headers)
-        if self.faults:
-            raise ValidationError(self.faults, self._operation)
+        self.raise_if_any()
         return CallOptions(request_id=checked, timeout=timeout, max_retries=max_retries, headers=headers)
 
     def _headers(self, headers: object) -> None:
@@ -132,17 +199,12 @@ def _encodable(text: str) -> bool:
     return True
 
 
-#: The contract's upper bound of a page.
-MAX_PER_PAGE: Final = 500
-
 _ENUMS: dict[str, type[OpenEnum]] = {
     "evse_status": EvseStatus,
     "connector_types": ConnectorType,
     "authorization_methods": AuthorizationMethod,
 }
-_FLAGS = frozenset({"with_operator_name", "with_max_power"})
-_COUNTRIES = frozenset({"country", "exclude_country"})
-_TIMES = frozenset({"updated_since", "since"})
+_REQUEST_OPTIONS: frozenset[str] = option_names(RequestOptions)
 _ALPHA_3 = re.compile(r"[A-Za-z]{3}", re.ASCII)
 _ZOOMS = frozenset(str(level) for level in range(1, 21))
 #: What the service itself has beside the locations' uids.
@@ -156,25 +218,32 @@ class LocationChecks(Checks):
         super().__init__(operation.name)
         self._of = operation
         self._version = version
+        self.dialect = DIALECTS[version]
 
-    def filters(self, **given: object) -> dict[str, Any]:
-        """The filters that were given, checked and as they travel."""
+    def filters(self, given: Mapping[str, object]) -> dict[str, Any]:
+        """The filters that were given, checked and as they are sent. Options of a request are ignored.
+
+        The name of a filter says how it is checked: ``with_...`` is a flag, ``..._power`` a power in kW, ``...country``
+        takes country codes and ``...since`` a time. What is no rule's is text.
+        """
         arguments: dict[str, Any] = {}
         for name, value in given.items():
-            if value is None or not self._exists(name):
+            if value is None or name in _REQUEST_OPTIONS or not self._exists(name):
                 continue
             if name in _ENUMS:
                 arguments[name] = self._one_or_more(name, value, _ENUMS[name])
-            elif name in _COUNTRIES:
-                arguments[name] = self._countries(name, value)
-            elif name in _FLAGS:
+            elif name in ("page_number", "per_page"):
+                self.whole_number(arguments, name, value, 1, self.dialect.max_per_page if name == "per_page" else None)
+            elif name.startswith("with_"):
                 if not isinstance(value, bool):
                     self.faults.append(f"{name} must be True or False, not {shown(value)}")
                 arguments[name] = value
-            elif name in _TIMES:
-                arguments[name] = self._time(name, value)
-            elif name == "connector_min_power":
+            elif name.endswith("_power"):
                 self._number(arguments, name, value, 0, None, "kW")
+            elif name.endswith("country"):
+                arguments[name] = self._countries(name, value)
+            elif name.endswith("since"):
+                arguments[name] = self._time(name, value)
             else:
                 arguments[name] = self._plain(name, value)
         return arguments
@@ -249,10 +318,6 @@ class LocationChecks(Checks):
             return
         wanted = f"from {low:g} to {high:g}" if high is not None else f"of at least {low:g}"
         self.faults.append(f"{name} must be a number {wanted} ({unit}), not {shown(value)}")
-
-    def later(self, bound: int) -> int | None:
-        """A bound that V1_PASCAL does not document."""
-        return None if self._version is ApiVersion.V1_PASCAL else bound
 
     def degrees(self, arguments: dict[str, Any], name: str, value: object, bound: float) -> None:
         """A latitude or longitude in degrees, from ``-bound`` to ``bound``."""

@@ -6,6 +6,7 @@ Importing this costs next to nothing; what it names is imported on first use, an
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ __all__ = ["ClientOptions", "ControlledSandbox", "ControlledTime", "SandboxOptio
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    absolute = f"{__name__}.{_HOMES[name]}"
+    module = sys.modules.get(absolute)
+    if module is None or getattr(module.__spec__, "_initializing", False):  # another thread may be importing it
+        module = importlib.import_module(absolute)
+    value = globals()[name] = getattr(module, name)
     return value
 
 

@@ -10,15 +10,14 @@ import functools
 import importlib.util
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
-from ..dialects import ApiVersion
+from ..dialects import DIALECTS, ApiVersion, Dialect
 from ..errors import ConfigurationError, one_line
-from ..models.charging import ChargeSession, SessionError, StartedSession
+from ..models.charging import ChargeSession, SessionError
 from ..models.enums import EnvelopeStatus
-from .operations import camel, pascal
 from .results import FAILED, Decoded, Result, Undecodable
 from .streaming import NotStreamable, Read, Scan, stream
 from .structuring import UNEXPECTED, Inside, Structurer, fold, load, spellings
@@ -63,29 +62,44 @@ def parse_json(body: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def _session_shape(raw: dict[str, Any]) -> dict[str, Any]:
-    """A session as flat as its model: state and error side by side, wherever the dialect puts them."""
+def _folded(dialects: Iterable[Dialect], cls: type, field: str, part: int) -> frozenset[str]:
+    """One part of the wire name of a session's field in these dialects."""
+    return frozenset(fold(dialect.wire_name(cls, field).split(".")[part]) for dialect in dialects)
+
+
+_FLAT = [dialect for dialect in DIALECTS.values() if dialect.flat_errors]
+_NESTED = [dialect for dialect in DIALECTS.values() if not dialect.flat_errors]
+_STATE = _folded(DIALECTS.values(), ChargeSession, "state", 0)
+_STATUS = _folded(_NESTED, ChargeSession, "state", -1)
+_ERROR = _folded(_NESTED, ChargeSession, "error", -1)
+_CODE = _folded(_FLAT, SessionError, "code", -1)
+_MESSAGE = _folded(_FLAT, SessionError, "message", -1)
+
+
+def _flat_session(raw: dict[str, Any], code_key: str, message_key: str) -> dict[str, Any]:
+    """A session with ``state`` and ``error`` as in its model, out of the shape of any dialect."""
     flat: dict[str, Any] = {}
     state: Any = None
     code: Any = None
     message: Any = None
     for key, value in raw.items():
         folded = fold(key)
-        if folded == "sessionstate":
+        if folded in _STATE:
             state = value if value is not None else state
-        elif folded == "sessioncode":
+        elif folded in _CODE:
             code = value
-        elif folded == "sessionmessage":
+        elif folded in _MESSAGE:
             message = value
         else:
             flat[key] = value
-    error: Any = {"code": code, "message": message} if code is not None or message is not None else None
+    error: Any = {code_key: code, message_key: message} if code is not None or message is not None else None
     if is_object(state):
         inner = {fold(key): value for key, value in state.items()}
-        state = inner.get("status")
-        error = inner.get("error") if inner.get("error") is not None else error
+        state = next((inner[key] for key in _STATUS if key in inner), None)
+        nested = next((inner[key] for key in _ERROR if key in inner), None)
+        error = nested if nested is not None else error
         if isinstance(error, str):
-            error = {"message": error}
+            error = {message_key: error}
     if state is not None:
         flat["state"] = state
     if error is not None:
@@ -93,22 +107,22 @@ def _session_shape(raw: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _spell(version: ApiVersion, cls: type, name: str) -> str:
-    if cls is SessionError or (cls is ChargeSession and name in ("state", "error")):
+def _spell(dialect: Dialect, cls: type, name: str) -> str:
+    if cls is ChargeSession and name in ("state", "error"):
+        return name  # as _flat_session leaves it
+    if cls is SessionError and dialect.flat_errors:
         return name
-    charging = cls in (ChargeSession, StartedSession)
-    return pascal(name) if charging and version is ApiVersion.V1_PASCAL else _SPECIAL.get(name) or camel(name)
-
-
-_SPECIAL = {"per_kwh": "perKWh"}
+    return dialect.wire_name(cls, name)
 
 
 @functools.cache
 def structurer(version: ApiVersion) -> Structurer:
     """The converter of one dialect, built on first use."""
+    dialect = DIALECTS[version]
+    code_key, message_key = (_spell(dialect, SessionError, name) for name in ("code", "message"))
     return Structurer(
-        functools.partial(_spell, version),
-        prepare={ChargeSession: _session_shape},
+        functools.partial(_spell, dialect),
+        prepare={ChargeSession: functools.partial(_flat_session, code_key=code_key, message_key=message_key)},
         inside={ChargeSession: Inside(("sessionState", "SessionState"), {"state": "status", "error": "error"})},
     )
 
@@ -230,7 +244,8 @@ class Codec:
             envelope.setdefault(fold(name), (name, value))
         if "data" not in envelope and "requestid" not in envelope:
             verdict = _status(envelope["status"][1]) if "status" in envelope else None
-            if result.bare_in is self.version and (verdict is None or not verdict.is_known):
+            bare = result.of_locations and DIALECTS[self.version].bare_locations
+            if bare and (verdict is None or not verdict.is_known):
                 return document, "$", None, None  # its status is its own: an EVSE's, say
             if "status" not in envelope:
                 raise Undecodable(["$: neither data nor status nor a request id"])

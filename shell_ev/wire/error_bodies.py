@@ -59,6 +59,24 @@ def read_oauth_error(body: bytes) -> str | None:
         return None
 
 
+def is_service_envelope(body: bytes) -> bool:
+    """Whether an error body is the envelope of the service: what stands before it answers in other words.
+
+    The envelope has a list of errors, each an object, and a RequestId or a status.
+    """
+    try:
+        document = parse_json(body)
+    except ValueError:
+        return False
+    if not is_object(document):
+        return False
+    envelope = _folded(document)
+    errors = envelope.get("errors")
+    has_errors = is_list(errors) and len(errors) > 0 and all(is_object(item) for item in errors)
+    status = _text(envelope.get("status"))
+    return has_errors and ("requestid" in envelope or (status is not None and status.upper() == "FAILED"))
+
+
 def _cleaned(value: Any, mask: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return one_line(mask(value), None)

@@ -4,7 +4,6 @@ the rest of the codec, and who charges without looking for a place needs none. K
 
 from __future__ import annotations
 
-from ..dialects import ApiVersion
 from ..models.locations import Accessibility, ElectricalProperties, Location, OpeningHours
 from ..models.markers import LocationMarker
 from ..models.tariffs import PowerRange, TariffAltText, TariffElement
@@ -14,6 +13,6 @@ from .results import Result
 #: page of 500 full locations.
 _REPEATED = frozenset({Accessibility, ElectricalProperties, OpeningHours, PowerRange, TariffAltText, TariffElement})
 
-LOCATIONS = Result(model=Location, count="many", bare_in=ApiVersion.V1_PASCAL, repeated=_REPEATED)
-LOCATION = Result(model=Location, count="one", bare_in=ApiVersion.V1_PASCAL)
-MARKERS = Result(model=LocationMarker, count="many", bare_in=ApiVersion.V1_PASCAL)
+LOCATIONS = Result(model=Location, count="many", of_locations=True, repeated=_REPEATED)
+LOCATION = Result(model=Location, count="one", of_locations=True)
+MARKERS = Result(model=LocationMarker, count="many", of_locations=True)

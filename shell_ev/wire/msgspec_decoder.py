@@ -10,18 +10,13 @@ from typing import Annotated, Any
 import attrs
 import msgspec
 
-from ..dialects import ApiVersion
+from ..dialects import DIALECTS, ApiVersion
 from ..models.charging import ChargeSession, SessionError
 from ..models.enums import EnvelopeStatus, SessionErrorCode, SessionState
 from .codegen import define, sealing
 from .results import FAILED, Decoded, Result
 from .structuring import Field, Shape, open_enum, spellings
 from .values import is_list, quick_datetime
-
-#: Ids that are numbers on the wire of V1_PASCAL and V1 and text in V2.
-_NUMBERED = frozenset({"uid", "location_uid"})
-#: The states of a session come under one of these keys, and sometimes beside others of no value.
-_STATE_KEYS = ("sessionState", "SessionState", "Sessionstate")
 
 #: A time with its zone, read in C: a tenth off a page of locations. One without is a matter for the tolerant reading.
 _MOMENT = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -57,12 +52,12 @@ class Structs:
     def __init__(
         self, version: ApiVersion, shape_of: Callable[[type], Shape], *, many: bool, repeated: frozenset[type]
     ) -> None:
-        self._version = version
+        self._dialect = DIALECTS[version]
         self._shape_of = shape_of
         self._many = many
         self._repeated = repeated
-        # V1_PASCAL documents times without a zone and in the American order, which msgspec does not read.
-        self._moment: Any = str if version is ApiVersion.V1_PASCAL else _MOMENT
+        # msgspec does not read a time without a zone, or in the American order.
+        self._moment: Any = _MOMENT if self._dialect.zoned_times else str
         self._known: dict[type, tuple[type, Copy]] = {}
 
     def target(self, model: Any) -> tuple[Any, Copy]:
@@ -140,7 +135,7 @@ class Structs:
             return tuple.__class_getitem__((target, ...)) | target, lines, value
         if target is datetime:
             return self._moment, [], self._moment_out_of(source)
-        if field.name in _NUMBERED:
+        if field.name in self._dialect.numeric_ids:
             lines = [f"{value} = {source}", f"if type({value}) is int: {value} = str({value})"]
             return str | int, lines, value
         return target, [], source
@@ -174,13 +169,14 @@ class Structs:
         fields: list[Any] = [
             (field.name, (self._moment if field.target is datetime else str) | None, None) for field in flat
         ]
-        for index, key in enumerate(_STATE_KEYS):
+        state = self._dialect.wire_name(ChargeSession, "state").partition(".")[0]
+        # The documentation itself writes the key in these three ways.
+        for index, key in enumerate((state[0].lower() + state[1:], state[0].upper() + state[1:], state.capitalize())):
             fields.append((f"state_{index}", _State | str | None, None))
             renamed[f"state_{index}"] = key
-        pascal = self._version is ApiVersion.V1_PASCAL
-        if pascal:
+        if self._dialect.flat_errors:
             fields += [("code", SessionErrorCode | None, None), ("message", str | None, None)]
-            renamed |= {"code": "SessionCode", "message": "SessionMessage"}
+            renamed |= {name: self._dialect.wire_name(SessionError, name) for name in ("code", "message")}
         names: dict[str, Any] = {"moment": quick_datetime, "State": _State, "the_state": _the_state, "told": _told}
         names["known"] = spellings(SessionState)
         lines = [
@@ -192,7 +188,7 @@ class Structs:
             # As text and not as an enum: the service's own spelling differs from the contract's.
             "if state is not None: state = known[state]",
         ]
-        if pascal:
+        if self._dialect.flat_errors:
             names["Error"] = SessionError
             lines += [
                 "if error is None and (s.code is not None or s.message is not None):",
@@ -255,9 +251,9 @@ class Readers(dict[Result, Reader]):
         one = asked.count == "one"
         structs = Structs(self._version, self._shape_of, many=not one, repeated=asked.repeated)
         target, copy = structs.target(asked.model)
-        if asked.bare_in is self._version:
+        dialect = DIALECTS[self._version]
+        if asked.of_locations and dialect.bare_locations:
             return _bare(decoder(_one_or_many(target)), copy, one)
-        spell = str.capitalize if self._version is ApiVersion.V1_PASCAL else str.lower
         envelope = structs.struct(
             "Envelope",
             [
@@ -265,7 +261,7 @@ class Readers(dict[Result, Reader]):
                 ("status", EnvelopeStatus | None, None),
                 ("data", _one_or_many(target) | None, None),
             ],
-            {"request_id": f"{spell('request')}Id", "status": spell("status"), "data": spell("data")},
+            {name: dialect.spell(name) for name in ("request_id", "status", "data")},
         )
         return _enveloped(decoder(envelope), copy, one)
 

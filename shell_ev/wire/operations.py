@@ -1,7 +1,4 @@
-"""The table: operation x API version -> method, path, where each argument goes, whether it may be repeated.
-
-Holds what contract sections 4 and 5 say of requests. Knows nothing of tokens, tries or answers' contents.
-"""
+"""The table of operations: for each dialect the method, the path and the place of each argument on the wire."""
 
 from __future__ import annotations
 
@@ -13,24 +10,23 @@ from enum import Enum
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import quote, urlencode
 
-from ..dialects import ApiVersion
+from ..dialects import DIALECTS, ApiVersion, camel
 
 Place = Literal["body", "query", "path"]
 
 
-# What stays inside is a named tuple, or made without ``==`` and ``repr``: what attrs writes for a class is compiled at
-# every import, 0.35 ms with everything, and more than twenty such classes would be built on the way to a first answer.
+# Records inside the library are named tuples: attrs compiles each class at import, 0.35 ms.
 class Argument(NamedTuple):
-    """One argument's seat on the wire. An argument that travels twice has two seats."""
+    """Where one argument is sent. One that is sent twice has two entries."""
 
     name: str
     place: Place
     wire_name: str
-    """Plain letters: it goes into a query as it is."""
+    """Letters only: a query has it without percent-encoding."""
 
 
 class Route(NamedTuple):
-    """How one operation travels in one dialect. With a seat in the body a JSON body goes out, however empty."""
+    """One operation in one dialect. With an argument in the body, a JSON body is sent, even an empty one."""
 
     method: str
     path: str
@@ -38,22 +34,22 @@ class Route(NamedTuple):
 
     @property
     def names(self) -> frozenset[str]:
-        """The arguments this dialect has for the operation."""
+        """The arguments of the operation in this dialect."""
         return frozenset(argument.name for argument in self.arguments)
 
 
 class Operation(NamedTuple):
-    """One thing the service does, whatever the dialect."""
+    """One operation of the service in all dialects."""
 
     name: str
-    """``group.method``, as errors and logs name it."""
+    """``group.method``, as in errors and logs."""
     repeatable: bool
-    """Whether sending it twice does no more than sending it once. A start or stop that may have arrived is not."""
+    """Whether it may be sent again when it is not known to have failed. A start or stop may not."""
     routes: Mapping[ApiVersion, Route]
 
 
 def wire_text(value: object) -> str:
-    """One value as the query spells it: lower-case booleans, ISO 8601 times, numbers without an exponent."""
+    """A value as text: lower-case booleans, ISO 8601 times, numbers without an exponent."""
     if type(value) is str:
         return value
     if isinstance(value, bool):
@@ -63,10 +59,10 @@ def wire_text(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, float):
-        text = float.__repr__(value)  # a subclass, numpy's say, prints itself otherwise
+        text = float.__repr__(value)  # a subclass, such as numpy's, has a repr of its own
         if "e" not in text:
             return text
-        from decimal import Decimal  # 0.7 ms, for a number that hardly anybody has
+        from decimal import Decimal  # 0.7 ms, and rarely needed
 
         return format(Decimal(text), "f")
     return str(value)
@@ -74,7 +70,7 @@ def wire_text(value: object) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _quoted(text: str) -> str:
-    """Percent-encoded. Remembered: a session that is followed is asked for again and again (0.5 us worked out)."""
+    """Percent-encoded. Cached: a poll repeats the same id."""
     return quote(text, safe="")
 
 
@@ -86,9 +82,14 @@ def _pairs(name: str, value: object) -> list[str]:
 
 
 def build(route: Route, arguments: Mapping[str, Any]) -> tuple[str, bytes | None]:
-    """Put arguments into their seats: path with query, already encoded, and the JSON body if there is one.
+    """Put the arguments into their places. None is left out; zero, False and the empty text are sent.
 
-    None is left out; zero, False and the empty text are sent.
+    Args:
+        route: The operation in one dialect.
+        arguments: Values by argument name.
+
+    Returns:
+        The path with its query, percent-encoded, and the JSON body if the operation has one.
     """
     path = route.path
     query: list[str] = []
@@ -114,137 +115,129 @@ def build(route: Route, arguments: Mapping[str, Any]) -> tuple[str, bytes | None
     return path, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def camel(name: str) -> str:
-    """``evse_id`` as ``evseId``."""
-    head, *tail = name.split("_")
-    return head + "".join(word.capitalize() for word in tail)
+def _arguments(place: Place, names: str, spell: Callable[[str], str]) -> tuple[Argument, ...]:
+    """``name`` or ``name=wireName``, separated by spaces."""
+    pairs = (text.partition("=") for text in names.split())
+    return tuple(Argument(name, place, wire_name or spell(name)) for name, _, wire_name in pairs)
 
 
-def _seats(place: Place, names: str, spell: Callable[[str], str] = camel) -> tuple[Argument, ...]:
-    return tuple(Argument(name, place, spell(name)) for name in names.split())
+_Cell = tuple[str, str, str, str]
+_V1_PASCAL, _V1, _V2 = ApiVersion.V1_PASCAL, ApiVersion.V1, ApiVersion.V2
 
 
-def pascal(name: str) -> str:
-    """``evse_id`` as ``EvseId``."""
-    return "".join(word.capitalize() for word in name.split("_"))
+def _cell(path: str, *, in_path: str = "", query: str = "", body: str = "") -> _Cell:
+    """A cell of the table: the end of the path, then the names of the arguments by place."""
+    return path, in_path, query, body
 
 
-def _charging(version: str, method: str, operation: str, place: Place, names: str) -> Route:
-    return Route(method=method, path=f"/ev/{version}/charge-session/{operation}", arguments=_seats(place, names))
+def _operation(name: str, method: str, cells: Mapping[ApiVersion, _Cell], *, repeatable: bool) -> Operation:
+    """A row of the table: one cell for each dialect."""
+    routes: dict[ApiVersion, Route] = {}
+    charging = name.startswith("charging.")
+    for version, (path, in_path, query, body) in cells.items():
+        dialect = DIALECTS[version]
+        spell = dialect.spell if charging else camel
+        routes[version] = Route(
+            method,
+            (dialect.charging_path if charging else dialect.locations_path) + path,
+            (
+                *_arguments("path", in_path, spell),
+                *_arguments("body", body, spell),
+                *_arguments("query", query, spell),
+            ),
+        )
+    return Operation(name, repeatable, routes)
 
 
-def _charging_routes(method: str, operation: str, place: Place, names: str, pascal: Route) -> dict[ApiVersion, Route]:
-    return {
-        ApiVersion.V1_PASCAL: pascal,
-        ApiVersion.V1: _charging("v1", method, operation, place, names),
-        ApiVersion.V2: _charging("v2", method, operation, place, names),
-    }
-
-
-_SESSION_IN_PATH = Argument("session_id", "path", "uuid")
-
-START = Operation(
-    name="charging.start",
+START = _operation(
+    "charging.start",
+    "POST",
+    {
+        _V1_PASCAL: _cell("/start", body="ev_charge_number evse_id"),
+        _V1: _cell("/start", body="ev_charge_number evse_id"),
+        _V2: _cell("/start", body="ev_charge_number evse_id"),
+    },
     repeatable=False,
-    routes=_charging_routes(
-        "POST",
-        "start",
-        "body",
-        "ev_charge_number evse_id",
-        Route(
-            method="POST",
-            path="/ev/v1/charge-session/start",
-            arguments=_seats("body", "ev_charge_number evse_id", pascal),
-        ),
-    ),
 )
-STOP = Operation(
-    name="charging.stop",
+STOP = _operation(
+    "charging.stop",
+    "POST",
+    {
+        # Three s: the service spells it so.
+        _V1_PASCAL: _cell("/stop/{uuid}", in_path="session_id=uuid", body="session_id=SesssionId"),
+        _V1: _cell("/stop", query="session_id"),
+        _V2: _cell("/stop", query="session_id"),
+    },
     repeatable=False,
-    routes=_charging_routes(
-        "POST",
-        "stop",
-        "query",
-        "session_id",
-        Route(
-            method="POST",
-            path="/ev/v1/charge-session/stop/{uuid}",
-            # Three s: so the contract spells the key.
-            arguments=(_SESSION_IN_PATH, Argument("session_id", "body", "SesssionId")),
-        ),
-    ),
 )
-RETRIEVE = Operation(
-    name="charging.retrieve",
+RETRIEVE = _operation(
+    "charging.retrieve",
+    "GET",
+    {
+        _V1_PASCAL: _cell("/retrieve/{uuid}", in_path="session_id=uuid", query="session_id"),
+        _V1: _cell("/retrieve", query="session_id"),
+        _V2: _cell("/retrieve", query="session_id"),
+    },
     repeatable=True,
-    routes=_charging_routes(
-        "GET",
-        "retrieve",
-        "query",
-        "session_id",
-        Route(
-            method="GET",
-            path="/ev/v1/charge-session/retrieve/{uuid}",
-            arguments=(_SESSION_IN_PATH, Argument("session_id", "query", "SessionId")),
-        ),
-    ),
 )
-ACTIVE = Operation(
-    name="charging.active",
+ACTIVE = _operation(
+    "charging.active",
+    "GET",
+    {
+        _V1_PASCAL: _cell("/active", query="ema_id"),
+        _V1: _cell("/active", query="ema_id"),
+        _V2: _cell("/active", query="ema_id"),
+    },
     repeatable=True,
-    routes=_charging_routes(
-        "GET",
-        "active",
-        "query",
-        "ema_id",
-        Route(
-            method="GET",
-            path="/ev/v1/charge-session/active",
-            arguments=_seats("query", "ema_id", pascal),
-        ),
-    ),
 )
 
-# Orders are those of contract section 5, so that recorded requests can be compared as text.
+# The order of the arguments is that of the official SDKs, so that recorded requests can be compared as text.
 _FILTERS = "evse_status connector_types connector_min_power authorization_methods with_operator_name"
 _IDS = "location_external_id evse_id evse_external_id operator_name"
+_LIST = f"{_FILTERS} evse_id location_external_id evse_external_id page_number per_page updated_since"
+_NEARBY = f"latitude longitude limit {_IDS} {_FILTERS} with_max_power"
+_MARKERS = f"west south east north zoom {_FILTERS} with_max_power {_IDS}"
 _COUNTRIES = " country exclude_country"
 
-
-def _location_routes(suffix: str, names: str, *, later: str = _COUNTRIES) -> dict[ApiVersion, Route]:
-    in_path = (Argument("uid", "path", "id"),) if "{id}" in suffix else ()
-
-    def route(path: str, arguments: str) -> Route:
-        return Route(method="GET", path=path + suffix, arguments=in_path + _seats("query", arguments))
-
-    return {
-        ApiVersion.V1_PASCAL: route("/locations/v1/ev", names),
-        ApiVersion.V1: route("/ev/v1/locations", names + later),
-        ApiVersion.V2: route("/ev/v2/locations", names + later),
-    }
-
-
-LOCATIONS_LIST = Operation(
-    name="locations.list",
+LOCATIONS_LIST = _operation(
+    "locations.list",
+    "GET",
+    {
+        _V1_PASCAL: _cell("", query=_LIST),
+        _V1: _cell("", query=_LIST + _COUNTRIES),
+        _V2: _cell("", query=_LIST + _COUNTRIES),
+    },
     repeatable=True,
-    routes=_location_routes(
-        "", f"{_FILTERS} evse_id location_external_id evse_external_id page_number per_page updated_since"
-    ),
 )
-LOCATIONS_GET = Operation(
-    name="locations.get",
+LOCATIONS_GET = _operation(
+    "locations.get",
+    "GET",
+    {
+        _V1_PASCAL: _cell("/{id}", in_path="uid=id"),
+        _V1: _cell("/{id}", in_path="uid=id", query="provider_id since"),
+        _V2: _cell("/{id}", in_path="uid=id", query="provider_id since"),
+    },
     repeatable=True,
-    routes=_location_routes("/{id}", "", later="provider_id since"),
 )
-LOCATIONS_NEARBY = Operation(
-    name="locations.nearby",
+LOCATIONS_NEARBY = _operation(
+    "locations.nearby",
+    "GET",
+    {
+        _V1_PASCAL: _cell("/nearby", query=_NEARBY),
+        _V1: _cell("/nearby", query=_NEARBY + _COUNTRIES),
+        _V2: _cell("/nearby", query=_NEARBY + _COUNTRIES),
+    },
     repeatable=True,
-    routes=_location_routes("/nearby", f"latitude longitude limit {_IDS} {_FILTERS} with_max_power"),
 )
-LOCATIONS_MARKERS = Operation(
-    name="locations.markers",
+LOCATIONS_MARKERS = _operation(
+    "locations.markers",
+    "GET",
+    {
+        _V1_PASCAL: _cell("/markers", query=_MARKERS),
+        _V1: _cell("/markers", query=_MARKERS + _COUNTRIES),
+        _V2: _cell("/markers", query=_MARKERS + _COUNTRIES),
+    },
     repeatable=True,
-    routes=_location_routes("/markers", f"west south east north zoom {_FILTERS} with_max_power {_IDS}"),
 )
 
 OPERATIONS = (

@@ -6,7 +6,6 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from ..dialects import ApiVersion
 from ..models.charging import ChargeSession, StartedSession
 from ..models.enums import EnvelopeStatus
 
@@ -28,8 +27,8 @@ class Result:
 
     model: Any
     count: Literal["one", "many", "nothing"]
-    bare_in: ApiVersion | None = None
-    """The dialect that answers without an envelope."""
+    of_locations: bool = False
+    """Whether it comes without an envelope where the dialect says so of locations."""
     repeated: frozenset[type] = frozenset()
     """Models in it without an id of their own, whose JSON comes word for word the same over and over."""
 

@@ -12,6 +12,7 @@ import tomllib
 
 import pytest
 from pages import ROOT, blocks_of
+from signatures import accepted
 
 import shell_ev
 from shell_ev import ApiVersion, ChargeSession, ShellEVError
@@ -65,7 +66,7 @@ class TestConfiguration:
     def test_every_option_is_there_with_its_variable(self) -> None:
         table = rows("configuration.md", "option")
         options = {name: row for row in table for name in names(row[0])}
-        assert set(options) == set(inspect.signature(shell_ev.AsyncShellEV).parameters)
+        assert set(options) == accepted(shell_ev.AsyncShellEV.__init__)
         variables = {**ENV_OPTIONS, **ENV_CREDENTIALS}
         assert {name: option for option, row in options.items() for name in names(row[1])} == variables
 
@@ -78,7 +79,7 @@ class TestLocations:
             return {name for row in table if row[column] == "yes" for name in names(row[0])}
 
         def filters(*methods: str, beside: set[str]) -> set[str]:
-            found = [set(inspect.signature(getattr(AsyncLocations, method)).parameters) for method in methods]
+            found = [accepted(getattr(AsyncLocations, method)) for method in methods]
             return set.intersection(*found) - PER_CALL - beside
 
         assert marked(2) == filters("list", "iterate", beside={"per_page"})

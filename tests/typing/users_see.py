@@ -217,7 +217,7 @@ def blocking_client(environ: Mapping[str, str]) -> None:
 async def async_refused(ev: AsyncShellEV) -> None:
     await ev.charging.start("card")  # type: ignore[call-arg]
     await ev.charging.start("card", 5)  # type: ignore[arg-type]
-    await ev.charging.start("card", "evse", "request")  # type: ignore[call-arg]
+    await ev.charging.start("card", "evse", "request")  # type: ignore[call-arg, arg-type]
     await ev.charging.stop("id", request_id=5)  # type: ignore[arg-type]
     await ev.charging.retrieve(session="id")  # type: ignore[call-arg]
     await ev.charging.active("ema", timeout="5")  # type: ignore[arg-type]
@@ -230,13 +230,21 @@ async def async_refused(ev: AsyncShellEV) -> None:
     print(ev.charging.retrieve("id").data)  # type: ignore[attr-defined]
     with ev:  # type: ignore[attr-defined]
         pass
+    await ev.locations.list(contry="NLD")  # type: ignore[call-arg]
+    ev.locations.iterate(page_number=1)  # type: ignore[call-arg]
+    await ev.locations.get("uid", country="NLD")  # type: ignore[call-arg]
+    await ev.locations.nearby(52, 4, per_page=1)  # type: ignore[call-arg]
+    await ev.charging.start("card", "evse", retries=3)  # type: ignore[call-arg]
     AsyncShellEV("id", "secret", retries=3)  # type: ignore[call-arg]
+    AsyncShellEV.from_env(timeuot=3)  # type: ignore[call-arg]
+    AsyncShellEV.from_env(timeout="3")  # type: ignore[arg-type]
+    ev.with_options(base_url="https://ev.example")  # type: ignore[call-arg]
 
 
 def blocking_refused(ev: ShellEV) -> None:
     ev.charging.start("card")  # type: ignore[call-arg]
     ev.charging.start("card", 5)  # type: ignore[arg-type]
-    ev.charging.start("card", "evse", "request")  # type: ignore[call-arg]
+    ev.charging.start("card", "evse", "request")  # type: ignore[call-arg, arg-type]
     ev.charging.stop("id", request_id=5)  # type: ignore[arg-type]
     ev.charging.retrieve(session="id")  # type: ignore[call-arg]
     ev.charging.active("ema", timeout="5")  # type: ignore[arg-type]
@@ -244,7 +252,13 @@ def blocking_refused(ev: ShellEV) -> None:
     ev.locations.list(per_page="5")  # type: ignore[arg-type]
     ev.locations.list(evse_state="Available")  # type: ignore[call-arg]
     ev.locations.markers(west=1, south=2, east=3, zoom=1)  # type: ignore[call-arg]
+    ev.locations.list(contry="NLD")  # type: ignore[call-arg]
+    ev.locations.iterate(page_number=1)  # type: ignore[call-arg]
+    ev.charging.start("card", "evse", retries=3)  # type: ignore[call-arg]
     ShellEV("id", "secret", retries=3)  # type: ignore[call-arg]
+    ShellEV("id", "secret", http_session=None)  # type: ignore[call-arg]
+    ShellEV.from_env(timeuot=3)  # type: ignore[call-arg]
+    ev.with_options(base_url="https://ev.example")  # type: ignore[call-arg]
 
 
 async def blocking_is_not_awaited(ev: ShellEV) -> None:

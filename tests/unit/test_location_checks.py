@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import itertools
 import re
 import types
 from collections import deque
@@ -15,19 +17,19 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from signatures import accepted
 
-from shell_ev import geojson
-from shell_ev.dialects import ApiVersion
+from shell_ev import geojson, options
+from shell_ev.dialects import DIALECTS, ApiVersion
 from shell_ev.endpoints import locations
 from shell_ev.endpoints import validation as location_checks
-from shell_ev.endpoints.locations import AsyncLocations
-from shell_ev.endpoints.validation import MAX_PER_PAGE, LocationChecks
+from shell_ev.endpoints.locations import MAX_PER_PAGE, AsyncLocations
+from shell_ev.endpoints.validation import LocationChecks
 from shell_ev.errors import ValidationError
 from shell_ev.identifiers import EmaId, EvseId
 from shell_ev.models import locations as location_models
 from shell_ev.models import markers, tariffs
 from shell_ev.models.enums import AuthorizationMethod, ConnectorType, EvseStatus, PowerType
-from shell_ev.sync import Locations
 from shell_ev.wire.operations import (
     LOCATIONS_GET,
     LOCATIONS_LIST,
@@ -45,7 +47,7 @@ OPERATIONS = (LOCATIONS_LIST, LOCATIONS_GET, LOCATIONS_NEARBY, LOCATIONS_MARKERS
 def checked(operation: Operation = LOCATIONS_LIST, version: ApiVersion = V2, **given: object) -> dict[str, Any]:
     """The filters as they travel; ValidationError if one is refused."""
     checks = LocationChecks(operation, version)
-    arguments = checks.filters(**given)
+    arguments = checks.filters(given)
     checks.raise_if_any()
     return arguments
 
@@ -91,11 +93,10 @@ def test_the_table_has_what_the_contract_has(operation: Operation) -> None:
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_every_method_takes_what_its_operation_has(operation: Operation) -> None:
     method = getattr(AsyncLocations, operation.name.partition(".")[2])
-    own = set(inspect.signature(method).parameters) - {"self", "request_id", "timeout", "max_retries", "headers"}
+    own = accepted(method) - {"request_id", "timeout", "max_retries", "headers"}
     assert own == operation.routes[V2].names
     if operation is LOCATIONS_LIST:
-        walks = set(inspect.signature(AsyncLocations.iterate).parameters)
-        assert walks - {"self", "timeout", "max_retries", "headers"} == own - {"page_number"}
+        assert accepted(AsyncLocations.iterate) - {"timeout", "max_retries", "headers"} == own - {"page_number"}
 
 
 # Enums
@@ -215,8 +216,8 @@ def test_whole_numbers() -> None:
         assert fault(bad, MAX_PER_PAGE) == [f"per_page must be a whole number from 1 to 500, not {bad!r}"]
     assert fault(10**9, None) == []
     assert fault(0, None) == ["per_page must be a whole number of at least 1, not 0"]
-    assert LocationChecks(LOCATIONS_LIST, PASCAL).later(500) is None
-    assert LocationChecks(LOCATIONS_LIST, V1).later(500) == LocationChecks(LOCATIONS_LIST, V2).later(500) == 500
+    assert [DIALECTS[version].max_per_page for version in (PASCAL, V1, V2)] == [None, 500, 500]
+    assert [DIALECTS[version].max_nearby for version in (PASCAL, V1, V2)] == [None, 100, 100]
 
 
 def test_zoom() -> None:
@@ -326,13 +327,12 @@ def test_whatever_is_given_is_sent_or_refused(operation: Operation, version: Api
     for name, bound in (("latitude", 90), ("longitude", 180), ("south", 90), ("north", 90)):
         if name in given:
             checks.degrees(arguments, name, given.pop(name), bound)
-    for name in ("page_number", "per_page", "limit"):
-        if name in given:
-            checks.whole_number(arguments, name, given.pop(name), 1, checks.later(100))
+    if "limit" in given:
+        checks.whole_number(arguments, "limit", given.pop("limit"), 1, checks.dialect.max_nearby)
     if "zoom" in given:
         checks.zoom(arguments, given.pop("zoom"))
     checks.south_of(arguments)
-    arguments |= checks.filters(**given)
+    arguments |= checks.filters(given)
     if checks.faults:
         with pytest.raises(ValidationError) as caught:
             checks.raise_if_any()
@@ -378,25 +378,21 @@ METHODS: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_methods_tell_units_errors_and_where_they_come_from(name: str) -> None:
-    text = " ".join((METHODS[name].__doc__ or "").split())
-    parameters = inspect.signature(METHODS[name]).parameters
-    assert "Raises" in text
-    assert "Contract section 5" in text
-    assert "``timeout`` (seconds" in text
-    listed = " ".join((AsyncLocations.list.__doc__ or "").split())
-    # iterate has the filters of list and says so; whoever says so is read together with it.
-    whole = f"{text} {listed}" if ":meth:`list`" in text else text
-    for parameter in set(parameters) - {"self"}:
-        assert f"``{parameter}``" in whole, parameter
-    if "connector_min_power" in parameters:
-        assert "kW" in whole
-    if {"latitude", "west"} & set(parameters):
-        assert "WGS 84 degrees" in text
-    for error in ("ValidationError", "ApiError", "ResponseDecodeError", "AuthenticationError", "ConnectError",
-                  "RequestTimeoutError", "TransportError"):  # fmt: skip
-        assert error in whole
-    assert getattr(Locations, name).__doc__ == METHODS[name].__doc__
+def test_the_docstring_of_a_method_has_args_returns_and_raises(name: str) -> None:
+    text = inspect.getdoc(METHODS[name]) or ""
+    sections = re.split(r"^(Args|Returns|Yields|Raises):$", text, flags=re.M)
+    assert sections[1::2] == ["Args", "Yields" if name == "iterate" else "Returns", "Raises"]
+    for parameter in inspect.signature(METHODS[name]).parameters:
+        assert parameter == "self" or re.search(rf"^ +(\*\*)?{parameter}: ", sections[2], re.M), parameter
+
+
+def test_every_option_has_a_docstring() -> None:
+    classes = [node for node in ast.parse(inspect.getsource(options)).body if isinstance(node, ast.ClassDef)]
+    pairs = [(node.name, *pair) for node in classes for pair in itertools.pairwise([*node.body, None])]
+    fields = [(name, field.target, text) for name, field, text in pairs if isinstance(field, ast.AnnAssign)]
+    assert len(fields) > 30
+    undocumented = [(name, ast.unparse(field)) for name, field, text in fields if not isinstance(text, ast.Expr)]
+    assert undocumented == []
 
 
 UNITS = {
