@@ -15,6 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import aiohttp
+from sphinx.ext.napoleon import Config, GoogleDocstring
 
 import shell_ev
 from shell_ev import client, config, errors, sync
@@ -116,6 +117,18 @@ def as_users_see_it(
     return None
 
 
+def sections(
+    app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Turn Args, Returns and Raises into fields."""
+    # As an extension napoleon takes what stands before a colon in the docstring of an
+    # attribute for its type.
+    if what not in {"attribute", "data", "property"}:
+        found = GoogleDocstring(list(lines), Config(), app, what, name, obj, options)
+        lines[:] = found.lines()
+
+
 def setup(app: Any) -> None:
     """Hook into autodoc."""
+    app.connect("autodoc-process-docstring", sections)
     app.connect("autodoc-process-signature", as_users_see_it)
