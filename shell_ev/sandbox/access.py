@@ -103,7 +103,9 @@ class Access:
         cookie = caller.cookie or ""
         if not any(hmac.compare_digest(cookie.encode(), session.encode()) for session in self._sessions):
             raise Refused(
-                401, "token-needed", 'Send the console\'s token once: POST /_sandbox/v1/session with {"token": "..."}.'
+                401,
+                "token-needed",
+                'Send the token of the console once: POST /_sandbox/v1/session with {"token": "..."}.',
             )
 
     def exchange(self, token: object) -> str:

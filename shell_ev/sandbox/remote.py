@@ -37,12 +37,20 @@ class RemoteSandbox:
         about = self._wire.about()
         self.client_id: str = about["client_id"]
         self.client_secret: str = about["client_secret"]
-        self.url: str = about["url"]
-        """Scheme, host and port of the service, without a slash at the end."""
-        self.faults = RemoteFaults(self._wire)
-        """What goes wrong on demand."""
+        self._url: str = about["url"]
+        self._faults = RemoteFaults(self._wire)
         self.clock = RemoteClock(self._wire)
         """The clock of the charges: `speed`, `pause()`, `resume()`, `step(seconds)`."""
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port of the service, without a slash at the end."""
+        return self._url
+
+    @property
+    def faults(self) -> RemoteFaults:
+        """What goes wrong on demand."""
+        return self._faults
 
     @property
     def console_url(self) -> str:
@@ -271,7 +279,7 @@ class _Wire:
         except (KeyError, TypeError):
             known, about = False, {}
         if not known:
-            raise RuntimeError(f"{self.url} is no sandbox of this version")
+            raise RuntimeError(f"{self.url} has no control API of this version")
         return about
 
     def exchange(self, token: str) -> None:
