@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from shell_ev.sandbox import Sandbox
 from shell_ev.sandbox.access import Access, Caller, Refused
+from shell_ev.sandbox.console_files import console_files
 
 API = "/_sandbox/v1/clock"
 
@@ -250,3 +252,17 @@ def own_address() -> str:
     if address.startswith("127."):
         pytest.skip("this machine has no address but loopback")
     return address
+
+
+def test_the_console_is_small_and_asks_nobody_else() -> None:
+    files = console_files()
+    assert sum(len(file.body) for file in files.values()) <= 60_000
+    for path, file in files.items():
+        text = file.body.decode()
+        urls = set(re.findall(r"https?://[^\"'\s]+", text)) - {"http://www.w3.org/2000/svg"}
+        assert urls == set(), path
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|\son\w+=", text), path
+    page = files["/"].body.decode()
+    assert "<style" not in page
+    assert not re.search(r"<script(?![^>]*\ssrc=)", page)
+    assert " style=" not in page
