@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -59,7 +59,5 @@ def console(browser: Any, sandbox: Sandbox) -> Iterator[Console]:
 
 @pytest.fixture
 def axe() -> str:
-    """The source of axe-core, which npm installs."""
-    path = os.environ.get("CONSOLE_AXE", "")
-    assert path, "name axe.min.js in CONSOLE_AXE: npm pack axe-core"
-    return Path(path).read_text()
+    """The source of axe-core."""
+    return resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
