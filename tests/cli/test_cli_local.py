@@ -131,7 +131,8 @@ def test_the_sandbox_prints_an_env_file(process: Start, bare: Cli, tmp_path: Pat
 def test_the_sandbox_as_json_and_on_a_taken_port(process: Start, bare: Cli) -> None:
     running = process("sandbox", "--port", "0", "--json", env=NO_SERVICE)
     told = json.loads(running.until("url"))
-    assert list(told) == ["url", "client_id", "client_secret"]
+    assert list(told) == ["url", "client_id", "client_secret", "console"]
+    assert told["console"] == told["url"] + "/"
     port = told["url"].rsplit(":", 1)[1]
     done = bare("sandbox", "--port", port)
     assert done.code == ExitCode.CONFIGURATION
