@@ -5,15 +5,11 @@ import { $, clockText, h, span, text } from "./dom.js";
 import { model, now, on } from "./model.js";
 import { show } from "./stations.js";
 
-const OVER_SHOWN = 60;
+const OVER_SHOWN = 30;
 const GLYPHS = { "start-requested": "◔", started: "⚡", "stop-requested": "◕", stopped: "✓", "failed-to-start": "✕", "failed-to-stop": "!" };
 const STEPS = ["start-requested", "started", "stop-requested", "stopped"];
 
 const cards = new Map();
-const visible = new Set();
-const watcher = new IntersectionObserver((entries) => {
-	for (const { target, isIntersecting } of entries) visible[isIntersecting ? "add" : "delete"](target);
-});
 
 function build(charge) {
 	const path = `/charges/${encodeURIComponent(charge.session_id)}`;
@@ -33,7 +29,6 @@ function build(charge) {
 		h("div", { class: "row" }, h("code", { class: "id", title: charge.session_id }, charge.session_id),
 			h("span", { class: "group" }, parts.acts, h("button", { "data-act": "forget", title: "The service no longer knows the session", "aria-label": `Forget the charge on ${charge.evse_id}`, onclick: () => act("DELETE", path) }, "Forget"))));
 	card.parts = { ...parts, chip };
-	watcher.observe(card);
 	return card;
 }
 
@@ -82,8 +77,6 @@ function place(id) {
 }
 
 function drop(card) {
-	watcher.unobserve(card);
-	visible.delete(card);
 	cards.delete(card.dataset.session);
 	card.remove();
 }
@@ -108,4 +101,7 @@ on("charges", (ids) => {
 	ids.forEach(place);
 	summary();
 });
-setInterval(() => visible.forEach((card) => { if (!card.charge.is_over) tick(card); }), 250);
+setInterval(() => {
+	// All are asked before one is changed: each change would make the next question lay out the page.
+	[...$("charges-open").children].filter((card) => card.checkVisibility({ contentVisibilityAuto: true })).forEach(tick);
+}, 250);

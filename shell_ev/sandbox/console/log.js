@@ -5,7 +5,7 @@ import { $, clockText, fill, h, text } from "./dom.js";
 import { describe } from "./faults.js";
 import { model, on } from "./model.js";
 
-const SHOWN = 200;
+const SHOWN = 100;
 let selected = null;
 
 function passes(request) {

@@ -54,7 +54,9 @@ function setEvse({ evse_id, status }) {
 	if (!found) return null;
 	found.evse.status = status;
 	const statuses = found.station.evses.map((evse) => evse.status);
+	const before = found.station.status;
 	found.station.status = ORDER.find((name) => statuses.includes(name)) ?? "Unknown";
+	if (found.station.status !== before) mark("statuses");
 	return found.station;
 }
 

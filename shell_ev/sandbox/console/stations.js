@@ -34,9 +34,11 @@ on("stations", () => {
 	showLegend();
 	if (open) show(open.uid);
 });
-on("evses", (stations) => {
+on("statuses", () => {
 	view.redraw();
 	showLegend();
+});
+on("evses", (stations) => {
 	if (open && [...stations].some((station) => station.uid === open.uid)) show(open.uid, false);
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => view.readColors());
