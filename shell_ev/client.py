@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 from uuid import UUID
@@ -11,17 +12,21 @@ from uuid import UUID
 from .charges.block import AsyncChargeBlock
 from .charges.charge import DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT, AsyncCharge, ChargeOptions
 from .charges.follow import DEFAULT_BUDGET, follow
+from .charges.journal import AsyncJournal
 from .charges.poller import OnProblem, Polling
 from .charges.reconcile import reconcile
+from .charges.recover import Recoverer, Recovery, recover_every, recovery_faults
 from .charges.start import Starter
 from .core.auth import ClientCredentials, TokenSource
 from .core.call import Sender
 from .core.connections import not_pickled
+from .core.ledger import Ledger, open_ledger
+from .core.runtime import running_loop
 from .core.session_manager import SessionManager
 from .dialects import ApiVersion
 from .endpoints.charging import AsyncCharging, checked_ema_id, start_arguments
 from .endpoints.validation import Checks
-from .errors import ConfigurationError, ShellEVError
+from .errors import ConfigurationError, ShellEVError, ValidationError
 from .identifiers import EmaId, EvseId
 from .models.charging import ChargeSession
 from .options import (
@@ -102,12 +107,17 @@ class AsyncShellEV:
         def make_sender() -> Sender:
             return Transport(config, http_session)
 
-        self._wire(SessionManager(config, source, make_sender), owner=True)
+        manager = SessionManager(config, source, make_sender)
+        store = options.get("store")
+        if store is not None:
+            manager.ledger = open_ledger(store, config, source)
+        self._wire(manager, owner=True)
 
     def _wire(self, manager: SessionManager, *, owner: bool) -> None:
         self._manager = manager
         self._owner = owner
         self.charging = AsyncCharging(manager)
+        self._recovering: asyncio.Task[None] | None = None
 
     @classmethod
     def from_env(
@@ -190,6 +200,7 @@ class AsyncShellEV:
         ema_id: str | EmaId | None = None,
         keep_running: bool = False,
         baseline: bool = False,
+        key: str | None = None,
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
         request_id: str | UUID | None = None,
@@ -210,6 +221,8 @@ class AsyncShellEV:
             keep_running: Whether the charge runs on after the block.
             baseline: Whether the active sessions of the card are listed before the start. None of them is taken for
                 the session of a start without an answer.
+            key: Key of the charge in the store of the client. The same key with the same card and EVSE is one charge
+                in all processes; ``charge.is_new`` is True for the one that started it.
             polling: How often the session is retrieved.
             on_problem: Called with session id and error for each error that polling tolerates.
             request_id: RequestId of the start, a UUID. A random one by default.
@@ -238,6 +251,8 @@ class AsyncShellEV:
                 request_id,
                 timeout,
                 headers,
+                key=key,
+                is_block=True,
             )
         )
 
@@ -250,6 +265,7 @@ class AsyncShellEV:
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
         ema_id: str | EmaId | None = None,
         baseline: bool = False,
+        key: str | None = None,
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
         request_id: str | UUID | None = None,
@@ -266,6 +282,8 @@ class AsyncShellEV:
             ema_id: EMA-ID of the card if ``ev_charge_number`` is not one. Needed to find a start without an answer.
             baseline: Whether the active sessions of the card are listed before the start. None of them is taken for
                 the session of a start without an answer.
+            key: Key of the charge in the store of the client. The same key with the same card and EVSE is one charge
+                in all processes; ``charge.is_new`` is True for the one that started it.
             polling: How often the session is retrieved.
             on_problem: Called with session id and error for each error that polling tolerates.
             request_id: RequestId of the start, a UUID. A random one by default.
@@ -283,7 +301,8 @@ class AsyncShellEV:
         options = self._charge_options(
             start_timeout, stop_timeout, ema_id, True, polling, on_problem, baseline=baseline
         )
-        return await self._starter(ev_charge_number, evse_id, options, request_id, timeout, headers).start()
+        starter = self._starter(ev_charge_number, evse_id, options, request_id, timeout, headers, key=key)
+        return await starter.start()
 
     def _starter(
         self,
@@ -293,6 +312,9 @@ class AsyncShellEV:
         request_id: str | UUID | None,
         timeout: float | Timeout | None,
         headers: Mapping[str, str] | None,
+        *,
+        key: str | None,
+        is_block: bool = False,
     ) -> Starter:
         return Starter(
             self._manager,
@@ -302,6 +324,8 @@ class AsyncShellEV:
             request_id=request_id,
             timeout=timeout,
             headers=headers,
+            key=key,
+            is_block=is_block,
         )
 
     def _charge_options(
@@ -412,6 +436,70 @@ class AsyncShellEV:
         options = self._charge_options(start_timeout, stop_timeout, ema_id, True, polling, on_problem)
         return await reconcile(self._manager, error, options)
 
+    @property
+    def journal(self) -> AsyncJournal:
+        """The journal of the charges that were started through the store.
+
+        Raises:
+            ConfigurationError: The client has no store.
+        """
+        return AsyncJournal(self._ledger("journal"))
+
+    def _ledger(self, name: str) -> Ledger:
+        ledger = self._manager.ledger
+        if ledger is None:
+            raise ConfigurationError(f"{name} needs a store: give store= to the client, or set SHELL_EV_STORE")
+        return ledger
+
+    async def recover(
+        self,
+        *,
+        timeout: float | None = None,
+        every: float | None = None,
+        on_recovered: Callable[[Recovery], object] | None = None,
+        give_up_after: float | None = None,
+    ) -> Recovery | None:
+        """Take up what dead processes left in the journal: find lost starts, stop what a dead block left charging.
+
+        Nothing is ever started. Several processes may recover at once: each entry is taken up by one of them.
+
+        Args:
+            timeout: Seconds for a pass; what is not done by then stays for the next one. None for no limit.
+            every: Seconds between passes that a background task of the client makes, until the client is closed. None
+                for one pass, which is awaited.
+            on_recovered: With ``every``, called with the Recovery after each pass.
+            give_up_after: Seconds of look-ups with answers after which a start that does not show is given up, and its
+                key starts again. None for never: a session that shows later runs on, and is logged.
+
+        Returns:
+            What the pass came to; None with ``every``.
+
+        Raises:
+            ConfigurationError: The client has no store.
+            ValidationError: An argument is invalid.
+            StoreError: The journal cannot be read. With ``every`` it is logged, and the next pass tries again.
+        """
+        ledger = self._ledger("recover()")
+        faults = recovery_faults(timeout, every, on_recovered, give_up_after)
+        if faults:
+            raise ValidationError(faults, operation="recover")
+        recoverer = Recoverer(self._manager, ledger)
+        if every is None:
+            return await recoverer.one_pass(timeout, give_up_after)
+        if self._recovering is not None:
+            self._recovering.cancel()
+        self._recovering = running_loop().create_task(
+            recover_every(
+                recoverer,
+                every,
+                timeout=timeout,
+                give_up_after=give_up_after,
+                on_recovered=on_recovered,
+                sleep=self._manager.timers().sleep,
+            )
+        )
+        return None
+
     def follow(
         self,
         charges: Iterable[AsyncCharge | str | UUID],
@@ -441,8 +529,14 @@ class AsyncShellEV:
 
     async def aclose(self) -> None:
         """Close the connections and drop the token. Idempotent. On a copy it does nothing."""
+        if self._recovering is not None:
+            self._recovering.cancel()
+            await asyncio.wait([self._recovering])
+            self._recovering = None
         if self._owner:
             await self._manager.aclose()
+            if self._manager.ledger is not None:
+                await self._manager.ledger.aclose()
 
     async def __aenter__(self) -> Self:
         return self

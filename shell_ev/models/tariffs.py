@@ -6,15 +6,62 @@ others are those of OCPI 2.2, which the tariff follows.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
+from ..export import Exported, first_of
+from ._times import moment_of
 from .enums import DayOfWeek, PriceComponentType, TariffType, UpdatedBy
 
+if TYPE_CHECKING:
+    from decimal import Decimal
 
-@attrs.frozen(kw_only=True)
-class FlatTariff:
+    from .estimates import Estimate
+
+
+class Priced:
+    """A tariff by which the cost of a charge can be worked out."""
+
+    __slots__ = ()
+
+    def estimate(
+        self,
+        *,
+        energy_kwh: float | Decimal | None = None,
+        duration: timedelta | None = None,
+        parking: timedelta | None = None,
+        started_at: datetime | None = None,
+        current: float | Decimal | None = None,
+    ) -> Estimate:
+        """Work out what a charge at constant power costs, by the rules of OCPI 2.2.1. Nothing is sent.
+
+        Args:
+            energy_kwh: Energy charged, in kWh; it or ``duration`` is needed.
+            duration: Time spent charging. Power is energy by duration.
+            parking: Time connected after that without charging.
+            started_at: Start of the charge: aware, and in the station's time zone, which no model carries.
+            current: Current in A, the sum of all phases, for tariffs that are restricted by it.
+
+        Returns:
+            The cost as ``Decimal``, its breakdown, and what is not known. Amounts are not rounded.
+
+        Raises:
+            ValidationError: An argument is not valid, or ``started_at`` is missing where restrictions name times or
+                days.
+        """
+        from .estimates import estimate
+
+        assert isinstance(self, FlatTariff | ElementTariff)  # noqa: S101 - for type checkers: there is no third
+        return estimate(
+            self, energy_kwh=energy_kwh, duration=duration, parking=parking, started_at=started_at, current=current
+        )
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class FlatTariff(Priced, Exported):
     """The tariff of a V1_PASCAL or V1 connector: three prices that add up."""
 
     start_fee: float | None = None
@@ -32,14 +79,26 @@ class FlatTariff:
     structure: str | None = None
     """The service's name of the structure, as sent."""
 
+    _derived: ClassVar[tuple[str, ...]] = ("updated_at",)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """``updated`` as an aware time: ISO 8601, or ``MM/DD/YYYY hh:mm:ss`` as UTC; None if it cannot be read."""
+        return moment_of(self.updated)
+
+    def _summary(self) -> Iterable[str]:
+        prices = (("start", self.start_fee), ("a minute", self.per_minute), ("a kWh", self.per_kwh))
+        yield from (f"{'?' if price is None else f'{price:g}'} {unit}" for unit, price in prices)
+        yield self.currency or "currency unknown"
+
     @property
     def is_free(self) -> bool | None:
         """Whether a charge costs nothing: False if a price is not zero, True if all three are zero, else None."""
         return _all_zero((self.start_fee, self.per_minute, self.per_kwh))
 
 
-@attrs.frozen(kw_only=True)
-class PowerRange:
+@attrs.frozen(kw_only=True, repr=False)
+class PowerRange(Exported):
     """The charging power of a tariff."""
 
     min: float | None = None
@@ -48,8 +107,8 @@ class PowerRange:
     """Highest power, in kW (the service documents no unit)."""
 
 
-@attrs.frozen(kw_only=True)
-class TariffAltText:
+@attrs.frozen(kw_only=True, repr=False)
+class TariffAltText(Exported):
     """A tariff in words, for drivers."""
 
     language: str | None = None
@@ -58,8 +117,8 @@ class TariffAltText:
     """The words."""
 
 
-@attrs.frozen(kw_only=True)
-class PriceComponent:
+@attrs.frozen(kw_only=True, repr=False)
+class PriceComponent(Exported):
     """One price of a tariff element."""
 
     type: PriceComponentType | None = None
@@ -75,8 +134,8 @@ class PriceComponent:
     """VAT in percent; zero is no VAT, None is unknown. Whether ``price`` includes it is not documented."""
 
 
-@attrs.frozen(kw_only=True)
-class TariffRestrictions:
+@attrs.frozen(kw_only=True, repr=False)
+class TariffRestrictions(Exported):
     """When a tariff element applies. None is no limit; zero is a limit."""
 
     start_time: str | None = None
@@ -84,9 +143,9 @@ class TariffRestrictions:
     end_time: str | None = None
     """End of the day's window, ``HH:MM`` in the location's local time."""
     start_date: str | None = None
-    """First day, ISO 8601 date as sent."""
+    """First day, ISO 8601 date as sent, in the location's local time."""
     end_date: str | None = None
-    """Last day, ISO 8601 date as sent."""
+    """Day before which it ends (OCPI counts it out), ISO 8601 date as sent, in the location's local time."""
     min_kwh: float | None = None
     """Energy from which the element applies, in kWh."""
     max_kwh: float | None = None
@@ -107,8 +166,8 @@ class TariffRestrictions:
     """Days the element applies on; empty is every day."""
 
 
-@attrs.frozen(kw_only=True)
-class TariffElement:
+@attrs.frozen(kw_only=True, repr=False)
+class TariffElement(Exported):
     """Prices that apply under the same restrictions."""
 
     price_components: tuple[PriceComponent, ...] = ()
@@ -117,8 +176,8 @@ class TariffElement:
     """When they apply; None is always."""
 
 
-@attrs.frozen(kw_only=True)
-class ElementTariff:
+@attrs.frozen(kw_only=True, repr=False)
+class ElementTariff(Priced, Exported):
     """A tariff of a V2 connector. Only ``locations.get`` answers with it."""
 
     tariff_id: str | None = None
@@ -151,6 +210,16 @@ class ElementTariff:
     """Last change of the tariff; timezone-aware."""
     created_by: str | None = None
     """Author of the tariff, as sent."""
+
+    def _summary(self) -> Iterable[str]:
+        yield first_of(self.tariff_id)
+        components = [component for element in self.elements for component in element.price_components]
+        for component in components[:4]:
+            price = "?" if component.price is None else f"{component.price:g}"
+            yield f"{price} {component.type.value if component.type is not None else '?'}"
+        if len(components) > 4:
+            yield f"{len(components) - 4} more"
+        yield self.currency or "currency unknown"
 
     @property
     def is_free(self) -> bool | None:
