@@ -9,13 +9,12 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Final
 
-import attrs
 import yarl
 
 from .core.portal import loop_factory
-from .dialects import DIALECTS, ApiVersion
+from .dialects import ApiVersion
 from .errors import ConfigurationError
-from .wire.codec import Codec, Engine, engine, structurer
+from .wire.codec import Codec, Engine, engine
 from .wire.results import Result, Undecodable
 
 #: Modules that are imported late otherwise: each is absent for a program that does not use it.
@@ -60,9 +59,6 @@ def _import_all() -> None:
 
 def _build_readers(version: ApiVersion) -> None:
     """The generated readers of each model in one dialect, for each engine that can be chosen."""
-    hooks = structurer(DIALECTS[version]).hooks
-    for model in _models():
-        hooks[model]
     for wanted in (Engine.CATTRS, Engine.MSGSPEC):
         with suppress(ConfigurationError):  # msgspec is an extra
             codec = Codec(version, wanted)
@@ -72,19 +68,6 @@ def _build_readers(version: ApiVersion) -> None:
                         codec.decode(result, body)
     with suppress(ConfigurationError):  # SHELL_EV_ENGINE is wrong: the constructor of a client says so
         engine()
-
-
-def _models() -> list[type]:
-    """The classes that the service's JSON is read as."""
-    rooms = [module for name, module in sys.modules.items() if name.startswith("shell_ev.models.")]
-    return [
-        value
-        for room in rooms
-        for value in vars(room).values()
-        if isinstance(value, type)
-        and value.__module__ == room.__name__ != "shell_ev.models.response"
-        and attrs.has(value)
-    ]
 
 
 def _results() -> list[Result]:

@@ -437,11 +437,15 @@ class TestTheEnvelope:
             b"1" * 5000,
         ],
     )
-    @pytest.mark.parametrize("result", ["session", "sessions", "started", "nothing"])
-    def test_what_holds_nothing_of_it_is_undecodable(self, version: str, body: bytes, result: str) -> None:
+    def test_a_body_that_holds_nothing_of_it_is_undecodable(self, version: str, body: bytes) -> None:
         with pytest.raises(Undecodable) as caught:
-            decode(body, RESULTS[result], version)
+            decode(body, SESSION, version)
         assert caught.value.problems
+
+    @pytest.mark.parametrize("result", ["session", "sessions", "started", "nothing"])
+    def test_a_body_that_is_no_json_is_undecodable_for_every_operation(self, version: str, result: str) -> None:
+        with pytest.raises(Undecodable):
+            decode(b"<html>", RESULTS[result], version)
 
     def test_more_than_one_where_one_was_expected_is_noted(self, version: str) -> None:
         decoded = decode({"status": "SUCCESS", "data": [{"id": "x"}, {"id": "y"}]}, SESSION, version)
