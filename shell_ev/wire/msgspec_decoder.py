@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 import attrs
@@ -16,10 +15,11 @@ from ..models.enums import EnvelopeStatus, SessionErrorCode, SessionState
 from .codegen import define, sealing
 from .results import FAILED, Decoded, Result
 from .structuring import Field, Shape, open_enum, spellings
-from .values import is_list, quick_datetime
+from .values import DATETIME, is_list, quick_datetime
 
 #: A time with its zone, read in C: a tenth off a page of locations. One without is a matter for the tolerant reading.
-_MOMENT = Annotated[datetime, msgspec.Meta(tz=True)]
+_ANNOTATED: Any = Annotated
+_MOMENT = _ANNOTATED[DATETIME[0], msgspec.Meta(tz=True)]
 
 Shared = dict[bytes, Any]
 """What was read of one body so far, by its wording: the very bytes, so that 0, 0.0 and -0.0 stay what they are."""
@@ -133,7 +133,7 @@ class Structs:
                 f"if type({value}) is not tuple: {value} = () if {value} is None else ({value},)",
             ]
             return tuple.__class_getitem__((target, ...)) | target, lines, value
-        if target is datetime:
+        if target in DATETIME:
             return self._moment, [], self._moment_out_of(source)
         if field.name in self._dialect.numeric_ids:
             lines = [f"{value} = {source}", f"if type({value}) is int: {value} = str({value})"]
@@ -167,7 +167,7 @@ class Structs:
         flat = [field for field in self._shape_of(ChargeSession).fields if field.name not in ("state", "error")]
         renamed = {field.name: field.key for field in flat}
         fields: list[Any] = [
-            (field.name, (self._moment if field.target is datetime else str) | None, None) for field in flat
+            (field.name, (self._moment if field.target in DATETIME else str) | None, None) for field in flat
         ]
         state = self._dialect.wire_name(ChargeSession, "state").partition(".")[0]
         # The documentation itself writes the key in these three ways.
@@ -197,7 +197,7 @@ class Structs:
         values: dict[str, str] = {}
         for field in flat:
             source = f"s.{field.name}"
-            values[field.name] = self._moment_out_of(source) if field.target is datetime else source
+            values[field.name] = self._moment_out_of(source) if field.target in DATETIME else source
         lines += sealing(ChargeSession, {**values, "state": "state", "error": "error"}, names)
         return self.struct("ChargeSession", fields, renamed), define(ChargeSession, "s, _", lines, names)
 

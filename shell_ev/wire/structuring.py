@@ -11,7 +11,6 @@ import functools
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import attrs
@@ -19,6 +18,7 @@ import attrs
 from ..models.enums import OpenEnum
 from .codegen import define, sealing
 from .values import (
+    DATETIME,
     Unreadable,
     datetime_lines,
     enum_reader,
@@ -40,7 +40,7 @@ _LEAVES: dict[type, Callable[..., Any]] = {
     float: read_float,
     int: read_int,
     bool: read_bool,
-    datetime: read_datetime,
+    DATETIME[0]: read_datetime,
 }
 
 _EXACT: Final = 2**53
@@ -207,6 +207,8 @@ class Structurer:
                 target = inner[0]
         if typing.get_origin(target) is tuple:
             many, target = True, typing.get_args(target)[0]
+        if isinstance(target, type) and issubclass(target, DATETIME):
+            target = DATETIME[0]
         return Field(attribute.name, self._spell(cls, attribute.name), target, many, attribute.default is attrs.NOTHING)
 
     def _compile(self, cls: type) -> Callable[[Any, Any], Any]:
@@ -359,7 +361,7 @@ def _reading(field: Field, value: str, hook: Callable[..., Any], names: dict[str
     reader = f"read{index}"
     names[reader] = hook
     one, many = f"{reader}({value})", f"map({reader}, {value})"
-    if field.target is datetime:
+    if field.target in DATETIME:
         names[reader] = quick_datetime
         if not field.many:
             return [f"if {value} is not None:", *(f"    {line}" for line in datetime_lines(value, names))]
@@ -374,7 +376,7 @@ def _reading(field: Field, value: str, hook: Callable[..., Any], names: dict[str
             f"elif type({value}) is list: {value} = tuple({many})",
             f"else: {value} = ({one},)",
         ]
-    if field.target in _LEAVES and field.target is not datetime:
+    if field.target in _LEAVES and field.target not in DATETIME:
         leaf = f"leaf{index}"
         names[leaf] = field.target
         # A number without a fraction is an int in JSON; 2**53 and below is the same number as a float.
