@@ -76,13 +76,19 @@ def _build_readers(version: ApiVersion) -> None:
 
 def _models() -> list[type]:
     """The classes that the service's JSON is read as."""
-    rooms = [module for name, module in sys.modules.items() if name.startswith("shell_ev.models.")]
+    # What begins with an underscore works estimates out: nothing of it is on the wire.
+    rooms = [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith("shell_ev.models.") and not name.startswith("shell_ev.models._")
+    ]
     return [
         value
         for room in rooms
         for value in vars(room).values()
         if isinstance(value, type)
-        and value.__module__ == room.__name__ != "shell_ev.models.response"
+        and value.__module__ == room.__name__
+        and value.__module__ not in ("shell_ev.models.response", "shell_ev.models.estimates")
         and attrs.has(value)
     ]
 
