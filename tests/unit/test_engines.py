@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shell_ev.dialects import ApiVersion
+from shell_ev.endpoints.locations import LOCATION, LOCATIONS, MARKERS
 from shell_ev.errors import ConfigurationError
 from shell_ev.sandbox.location_wire import QUIET, multi_marker, single_marker, station_document
 from shell_ev.sandbox.network import load_network
 from shell_ev.sandbox.records import Dialect
 from shell_ev.wire.codec import Codec, Engine, engine
-from shell_ev.wire.location_results import LOCATION, LOCATIONS, MARKERS
 from shell_ev.wire.results import NOTHING, SESSION, SESSIONS, STARTED, Result, Undecodable
 
 _DIALECTS = {

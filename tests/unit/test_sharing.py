@@ -14,9 +14,9 @@ import pytest
 from every_field import every_field
 
 from shell_ev.dialects import ApiVersion
+from shell_ev.endpoints.locations import LOCATION, LOCATIONS
 from shell_ev.models.locations import Location
 from shell_ev.wire.codec import Codec
-from shell_ev.wire.location_results import LOCATION, LOCATIONS
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("msgspec") is None, reason="the extra speed is missing")
 
