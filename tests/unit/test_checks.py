@@ -39,6 +39,11 @@ BAD_UUIDS = [
     Unprintable(),
 ]
 
+BAD_SESSION_IDS = [
+    *(bad for bad in BAD_UUIDS if not isinstance(bad, str) or bad != bad.strip()),
+    *("", ".", "..", "\u2028", "a\tb", "a\x00b", "\ud800", "x" * 256, EVSE, EVSE.replace("*", ""), "+49*810*000*438"),
+]
+
 #: operation, bad arguments, what the one error names
 BAD_ARGUMENTS: list[tuple[str, tuple[Any, ...], list[str]]] = [
     *(("start", (bad, EVSE), ["ev_charge_number"]) for bad in BAD_TEXTS),
@@ -47,8 +52,8 @@ BAD_ARGUMENTS: list[tuple[str, tuple[Any, ...], list[str]]] = [
     ("start", (CARD, "x" * 17), ["evse_id must be 18 to 36 characters, it has 17"]),
     ("start", (CARD, "x" * 37), ["evse_id must be 18 to 36 characters, it has 37"]),
     ("start", ("", ""), ["ev_charge_number", "evse_id"]),
-    *(("stop", (bad,), ["session_id"]) for bad in BAD_UUIDS),
-    *(("retrieve", (bad,), ["session_id"]) for bad in BAD_UUIDS),
+    *(("stop", (bad,), ["session_id"]) for bad in BAD_SESSION_IDS),
+    *(("retrieve", (bad,), ["session_id"]) for bad in BAD_SESSION_IDS),
     *(("active", (bad,), ["ema_id"]) for bad in BAD_TEXTS),
     ("active", ("x" * 13,), ["ema_id must be 14 to 19 characters, it has 13"]),
     ("active", ("x" * 20,), ["ema_id must be 14 to 19 characters, it has 20"]),
