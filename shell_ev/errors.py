@@ -423,6 +423,40 @@ class ChargeNotStoppedError(ChargeError):
     _unknown = True
 
 
+class KeyReusedError(ValidationError):
+    """The key belongs to a charge of another card or EVSE. Nothing was sent: a new order needs a new key."""
+
+
+class ChargeInProgressError(ShellEVError):
+    """A live process works on this key, or a start on this EVSE is open. Nothing was sent.
+
+    Args:
+        message: What is in progress, in one line.
+        outcome_unknown: False: nothing was sent by this call.
+        owner: The process that works on it, as host, process id and a random part; None when it is not known.
+        key: The key of the charge that is in progress.
+        since: When its entry was made (UTC).
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        outcome_unknown: bool | None = None,
+        *,
+        owner: str | None = None,
+        key: str | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        super().__init__(message, outcome_unknown)
+        self.owner = owner  #: The process that works on it.
+        self.key = key  #: The key that is in progress.
+        self.since = since  #: When its entry was made (UTC).
+
+
+class StoreError(ShellEVError):
+    """The store cannot be used. Raised by a start: nothing was sent. The text says what to do."""
+
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     cls.for_status: cls
     for cls in (

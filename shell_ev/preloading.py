@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 import yarl
 
+from .core.portal import loop_factory
 from .dialects import ApiVersion
 from .errors import ConfigurationError
 from .wire.codec import Codec, Engine, engine, structurer
@@ -53,6 +54,8 @@ def _import_all() -> None:
         getattr(package, name)
     for name in _LATE:
         importlib.import_module(name)
+    with suppress(ConfigurationError):  # SHELL_EV_LOOP is wrong: the constructor of a blocking client says so
+        loop_factory()().close()  # imports uvloop where a blocking client would use it
 
 
 def _build_readers(version: ApiVersion) -> None:

@@ -13,6 +13,7 @@ from ..endpoints.charging import AsyncCharging
 from ..errors import ChargeFailedError, ChargeNotStoppedError, ChargePendingError, ValidationError, shown
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
+from ..store.journal import Entry
 from .cleanup import run_shielded
 from .poller import GONE_AFTER, OVER, SHORTEST_POLL, OnProblem, Pacer, Poller, Polling, is_positive, polling_faults
 from .stop import Stopping
@@ -60,6 +61,10 @@ class AsyncCharge:
         session: ChargeSession | None = None,
         adopted: bool = False,
         confirm: Callable[[float], Awaitable[bool]] | None = None,
+        key: str | None = None,
+        is_new: bool = True,
+        journalled: bool = False,
+        entry: Entry | None = None,
     ) -> None:
         self._manager = manager
         self._charging = AsyncCharging(manager)
@@ -72,6 +77,13 @@ class AsyncCharge:
         """The session as it was last seen; None before the first poll."""
         self.adopted = adopted
         """Whether the answer to its start was lost and the session was found among those of the card."""
+        self.key = key
+        """Key that it was started with; None without one."""
+        self.is_new = is_new
+        """Whether this call started it: False for a charge of an earlier call with the same key."""
+        self.journalled = journalled
+        """Whether the journal of the client's store knows its session."""
+        self._entry = entry
         self._confirm = confirm
 
     @property
@@ -98,7 +110,19 @@ class AsyncCharge:
     async def _fetch(self, timeout: float | None) -> ChargeSession:
         answer = await self._charging.retrieve(self.session_id, timeout=timeout)
         self.session = answer.data
+        if answer.data.state in OVER and self._manager.ledger is not None:
+            await self._manager.ledger.ended(self.session_id, answer.data)
         return answer.data
+
+    def own(self, entry: Entry | None) -> None:
+        """Own an entry of the journal until :meth:`release`."""
+        self._entry = entry
+
+    async def release(self) -> None:
+        """Stop owning the entry of the journal, when the block that entered the charge is left."""
+        entry, self._entry = self._entry, None
+        if entry is not None and self._manager.ledger is not None:
+            await self._manager.ledger.release(entry)
 
     def _poller(self, limit: float | None, *, stopping: bool = False) -> Poller:
         polling, jitter, timers = self._options.polling, self._manager.hooks.jitter, self._manager.timers()

@@ -114,6 +114,8 @@ class StartSearch:
             report_problem(self._options.on_problem, None, error)
             return retry_after_of(error)
         self._answered += 1
+        if self._manager.ledger is not None:
+            await self._manager.ledger.hold_listed(answer.data, self._manager.ownership)
         self._seen = answer.data
         self._verdict = judge(answer.data, self._search())
         return 0.0

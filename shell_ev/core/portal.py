@@ -9,13 +9,17 @@ import asyncio
 import atexit
 import contextlib
 import contextvars
+import importlib
+import importlib.util
+import os
+import sys
 import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final, Generic, TypeVar, cast
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, shown
 from .connections import fork_count
 from .runtime import CANCEL_NOW
 
@@ -31,6 +35,40 @@ _BREATH: Final = 0.2
 
 _CLOSED = "this client is closed; make a new one"
 _EXITING = "the interpreter is ending; no call can be made any more"
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes the event loop of a blocking client, by the environment variable ``SHELL_EV_LOOP``.
+
+    ``uvloop`` needs the extra ``speed``, ``asyncio`` is the standard library's; unset or ``auto`` takes uvloop where it
+    is installed, and else the loop that the process has chosen for asyncio.
+
+    Raises:
+        ConfigurationError: Another value, or ``uvloop`` where it is not installed.
+    """
+    wanted = os.environ.get("SHELL_EV_LOOP", "").strip().lower() or "auto"
+    if wanted not in ("auto", "asyncio", "uvloop"):
+        raise ConfigurationError(f"SHELL_EV_LOOP must be auto, asyncio or uvloop, not {shown(wanted, 40)}")
+    if wanted == "asyncio":
+        return _asyncio_loop
+    if "uvloop" in sys.modules or importlib.util.find_spec("uvloop") is not None:
+        return _uvloop
+    if wanted == "uvloop":
+        raise ConfigurationError("SHELL_EV_LOOP asks for uvloop, which the extra shell_ev[speed] installs")
+    return asyncio.new_event_loop
+
+
+def _asyncio_loop() -> asyncio.AbstractEventLoop:
+    # Not by new_event_loop(), which follows a policy that may be uvloop's.
+    kind: Any = getattr(asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop)  # the former on Windows alone
+    loop: asyncio.AbstractEventLoop = kind()
+    return loop
+
+
+def _uvloop() -> asyncio.AbstractEventLoop:
+    uvloop: Any = importlib.import_module("uvloop")
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
 
 
 class _Call(Generic[R]):
@@ -85,13 +123,15 @@ async def _nothing() -> None:
 class _LoopThread:
     """The loop, its thread and the calls in it. Knows no portal, which could never be collected then."""
 
-    def __init__(self, on_close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, on_close: Callable[[], Awaitable[None]], new_loop: Callable[[], asyncio.AbstractEventLoop]
+    ) -> None:
         self._on_close = on_close
         self._forks = fork_count()
         self._ending = False
         # Whoever takes a call out of here has to finish it: none is forgotten, however the thread ends.
         self._calls: set[_Call[Any]] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         # asyncio's debug mode logs slow steps. Nobody shares this loop, and no user can make our steps shorter.
         self._loop.slow_callback_duration = float("inf")
         self._leave = self._loop.create_future()
@@ -267,6 +307,7 @@ class Portal:
 
     def __init__(self, on_close: Callable[[], Awaitable[None]]) -> None:
         self._on_close = on_close
+        self._new_loop = loop_factory()
         self._forks = fork_count()
         # Re-entrant: a signal handler may make a call while this thread is starting the loop (a second one, at worst).
         self._starting = threading.RLock()
@@ -343,7 +384,7 @@ class Portal:
             if self._thread is not None:
                 return self._thread
             try:
-                thread = _LoopThread(self._on_close)
+                thread = _LoopThread(self._on_close, self._new_loop)
                 # It only gives notice: a collector that waits could hold a lock the thread needs to end.
                 weakref.finalize(self, thread.end).atexit = False
                 thread.start()

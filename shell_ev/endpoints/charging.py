@@ -16,7 +16,7 @@ from ..models.response import ApiResponse
 from ..options import RequestOptions
 from ..wire.operations import ACTIVE, RETRIEVE, START, STOP
 from ..wire.results import NOTHING, SESSION
-from .sending import list_active, own_start, send_start
+from .sending import list_active, own_start, send_journalled_start
 from .validation import Checks, takes
 
 
@@ -79,7 +79,7 @@ class AsyncCharging:
         """
         arguments, checked = prepare_start(ev_charge_number, evse_id, options)
         start = own_start(self._manager, arguments, checked.request_id)
-        return await send_start(self._manager, arguments, checked, start)
+        return await send_journalled_start(self._manager, arguments, checked, start)
 
     @takes(RequestOptions)
     async def stop(self, session_id: str | UUID, **options: Unpack[RequestOptions]) -> ApiResponse[None]:

@@ -29,6 +29,11 @@ def refused(function):
 """
 
 
+def loop_threads() -> set[threading.Thread]:
+    """The threads of the blocking clients of this process."""
+    return {thread for thread in threading.enumerate() if thread.name == "shell_ev"}
+
+
 class Script:
     """A script in a fresh interpreter in development mode, every warning an error."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,25 @@ from blocking_scripts import HARD_LIMIT, Script
 
 from shell_ev import ShellEV
 from shell_ev.sandbox import Sandbox
+
+LOOPS = ["asyncio", *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
+
+
+#: Signals, forks, exits and threads behave differently on the two loops that a blocking client can have.
+ON_BOTH_LOOPS = {"test_signals", "test_second_interrupt", "test_processes", "test_portal", "test_client"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.module.__name__.rpartition(".")[2] in ON_BOTH_LOOPS:
+        metafunc.parametrize("own_loop", LOOPS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def own_loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The kind of loop that blocking clients have, in this process and in scripts."""
+    kind: str = getattr(request, "param", "asyncio")
+    monkeypatch.setenv("SHELL_EV_LOOP", kind)
+    return kind
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
+import gc
 import inspect
 import operator
 import pickle
@@ -12,10 +13,11 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from aiohttp import web
-from blocking_scripts import CARD, EVSE, Script
+from blocking_scripts import CARD, EVSE, Script, loop_threads
 
 from shell_ev import (
     AccessToken,
@@ -107,19 +109,20 @@ def test_use_after_close(ev: ShellEV) -> None:
 
 
 def test_a_client_that_was_never_used_starts_no_thread(make_client: Make) -> None:
+    before = loop_threads()
     with make_client() as ev:
-        assert ev._portal._thread is None
+        assert loop_threads() == before
     with pytest.raises(ConfigurationError, match="closed"):
         ev.charging.active(CARD)
 
 
 def test_the_block_closes_and_lets_the_exception_through(make_client: Make) -> None:
+    before = loop_threads()
     with pytest.raises(ZeroDivisionError), make_client() as ev:
         ev.charging.active(CARD)
-        thread = ev._portal._thread
+        assert len(loop_threads() - before) == 1
         raise ZeroDivisionError
-    assert thread is not None
-    assert not thread._thread.is_alive()
+    assert loop_threads() == before
 
 
 class CallingBack:
@@ -153,17 +156,9 @@ def test_a_call_on_the_clients_own_loop_is_refused(make_client: Make) -> None:
     source.client = None
 
 
-async def until_idle_connections_are_gone(ev: ShellEV) -> None:
-    """The client has seen the server hang up. Before that no client can know, and a POST may be lost."""
-    (wire,) = ev.original._manager._connections._by_loop.values()
-    idle = wire.sender._session.connector._conns  # type: ignore[attr-defined]
-    while any(protocol.is_connected() for pool in idle.values() for protocol, _ in pool):
-        await asyncio.sleep(0.001)
-
-
-def test_an_idle_connection_that_the_server_closed_meanwhile() -> None:
+def test_an_idle_connection_that_the_server_closed_meanwhile(wait_until: Callable[..., None]) -> None:
     """The second POST goes over a new connection, and goes once."""
-    starts: list[object] = []
+    starts: list[tuple[Any, bytes]] = []
 
     async def answer(request: web.BaseRequest) -> web.Response:
         body = await request.read()
@@ -178,10 +173,10 @@ def test_an_idle_connection_that_the_server_closed_meanwhile() -> None:
         ShellEV("id", "secret", base_url=url, max_retries=0) as ev,
     ):
         assert ev.charging.start(CARD, EVSE).data.session_id == NOWHERE
-        ev._portal.run(asyncio.wait_for(until_idle_connections_are_gone(ev), 10))
+        wait_until(starts[0][0].is_closing)
         assert ev.charging.start(CARD, EVSE).data.session_id == NOWHERE
     assert len(starts) == 2
-    assert starts[0][0] is not starts[1][0]  # type: ignore[index]
+    assert starts[0][0] is not starts[1][0]
 
 
 class serving:
@@ -223,11 +218,8 @@ def test_iterators_come_as_plain_ones(sandbox: Sandbox, ev: ShellEV) -> None:
         assert location.uid == everything[0]
         break
     assert len(sandbox.requests) == 1
-
-    async def open_generators() -> int:
-        return len(asyncio.get_running_loop()._asyncgens)  # type: ignore[attr-defined]
-
-    assert ev._portal.run(open_generators()) == 0
+    gc.collect()
+    assert not [item for item in gc.get_objects() if inspect.isasyncgen(item) and item.ag_frame is not None]
 
 
 def test_errors_come_through_as_they_are(sandbox: Sandbox, ev: ShellEV) -> None:
@@ -270,6 +262,7 @@ def test_context_variables_reach_the_request(sandbox: Sandbox, ev: ShellEV, monk
 
 
 def test_copies_share_thread_connections_and_token(sandbox: Sandbox, ev: ShellEV) -> None:
+    before = loop_threads()
     twin = ev.with_options(api_version="v1", timeout=5)
     assert (twin.config.api_version, twin.config.timeout.total) == ("v1", 5)
     assert ev.config.api_version == "v2"
@@ -279,7 +272,7 @@ def test_copies_share_thread_connections_and_token(sandbox: Sandbox, ev: ShellEV
         "/ev/v1/charge-session/active",
     ]
     assert sum(request.operation == "token" for request in sandbox.requests) == 1
-    assert twin._portal is ev._portal
+    assert len(loop_threads() - before) == 1
 
 
 def test_a_client_is_not_pickled_nor_copied(ev: ShellEV) -> None:

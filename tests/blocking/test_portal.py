@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import importlib.util
 import sys
 import threading
 import time
@@ -14,8 +15,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from blocking_scripts import loop_threads
 
-from shell_ev import ConfigurationError
+from shell_ev import ConfigurationError, ShellEV
 from shell_ev.core import portal as room
 from shell_ev.core.portal import Portal
 
@@ -65,7 +67,7 @@ def test_a_system_exit_while_other_calls_wait(portal: Portal) -> None:
 
     async def together() -> list[object]:
         others = [asyncio.create_task(asyncio.sleep(0.01, number)) for number in range(3)]
-        portal._thread._loop.create_task(failing()).add_done_callback(lambda task: task.exception())  # type: ignore[union-attr]
+        asyncio.create_task(failing()).add_done_callback(lambda task: task.exception())
         return [await other for other in others]
 
     assert portal.run(together()) == [0, 1, 2]
@@ -129,6 +131,7 @@ def close_while_others_call(portal: Portal) -> None:
     portal.run(value())
     ready = threading.Barrier(6)
     outcomes: list[object] = []
+    left: list[object] = []
 
     def call() -> None:
         ready.wait()
@@ -141,10 +144,10 @@ def close_while_others_call(portal: Portal) -> None:
     def close() -> None:
         ready.wait()
         portal.close()
-        assert portal._thread is not None
-        assert not portal._thread._thread.is_alive()
+        left.append(loop_threads())
 
     in_threads(call, call, call, call, close, close)
+    assert left == [set(), set()]
     assert len(outcomes) == 80
     assert outcomes[-1] == "closed"
     assert set(outcomes) <= {"answer", "closed"}
@@ -263,7 +266,9 @@ def test_a_call_that_will_not_end_does_not_hold_its_caller_for_ever(
     assert complaints == []
 
 
-def test_a_loop_that_breaks_down_lets_everybody_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_breaks_down_ends_every_call(monkeypatch: pytest.MonkeyPatch, own_loop: str) -> None:
+    if own_loop == "uvloop":
+        pytest.skip("uvloop has no selector that a test could break")
     told: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda details: told.append(details.exc_type))
     portal = Portal(nothing)
@@ -371,3 +376,41 @@ def test_a_call_handed_over_while_the_thread_is_closing_is_not_begun() -> None:
     portal._thread.join()
     caller.join(5)
     assert (begun, refused) == ([], ["this client is closed; make a new one"])
+
+
+class TestTheLoop:
+    """``SHELL_EV_LOOP`` chooses the loop of a blocking client."""
+
+    @staticmethod
+    def made() -> str:
+        async def room() -> str:
+            return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+        portal = Portal(nothing)
+        try:
+            return portal.run(room())
+        finally:
+            portal.close()
+
+    def test_it_is_the_one_asked_for(self, own_loop: str) -> None:
+        assert self.made() == own_loop
+
+    @pytest.mark.parametrize("value", ["", "auto", " AUTO "])
+    def test_it_is_uvloop_where_that_is_installed(self, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+        pytest.importorskip("uvloop")
+        monkeypatch.setenv("SHELL_EV_LOOP", value)
+        assert self.made() == "uvloop"
+
+    def test_without_uvloop_it_is_asyncio(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("SHELL_EV_LOOP")
+        monkeypatch.delitem(sys.modules, "uvloop", raising=False)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        assert self.made() == "asyncio"
+        monkeypatch.setenv("SHELL_EV_LOOP", "uvloop")
+        with pytest.raises(ConfigurationError, match=r"shell_ev\[speed\]"):
+            Portal(nothing)
+
+    def test_an_unknown_name_is_a_configuration_error_of_the_constructor(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SHELL_EV_LOOP", "trio")
+        with pytest.raises(ConfigurationError, match="SHELL_EV_LOOP must be auto, asyncio or uvloop, not 'trio'"):
+            ShellEV("id", "secret")

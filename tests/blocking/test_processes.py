@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 
@@ -127,11 +128,14 @@ def test_the_interpreter_ends_without_close(script: Run, ending: str) -> None:
     assert time.monotonic() - began < 2
 
 
-def test_the_end_comes_while_a_daemon_thread_is_in_a_call(sandbox: Sandbox, script: Run) -> None:
+def test_the_end_comes_while_a_daemon_thread_is_in_a_call(
+    sandbox: Sandbox, script: Run, wait_until: Callable[..., None]
+) -> None:
     sandbox.faults.always("charging.start", Fault.hang())
     # Registered before the library's own hook, hence run after it: the worker is told by then, or a join would hang.
-    script(
+    running = script(
         """
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         ev = ShellEV.from_env()
         call(ev)
         def work():
@@ -141,10 +145,13 @@ def test_the_end_comes_while_a_daemon_thread_is_in_a_call(sandbox: Sandbox, scri
                 print(error, error.outcome_unknown)
         worker = threading.Thread(target=work, daemon=True)
         worker.start()
-        while not any(call.task for call in list(ev._portal._thread._calls)): time.sleep(0.001)
+        signal.sigwait([signal.SIGUSR1])
     """,
         before="import atexit; atexit.register(lambda: print(worker.join(5), worker.is_alive()))",
-    ).ends("the interpreter ended during the call True", "None False")
+    )
+    wait_until(lambda: any(request.operation == "charging.start" for request in sandbox.requests))
+    running.process.send_signal(signal.SIGUSR1)
+    running.ends("the interpreter ended during the call True", "None False")
 
 
 def test_the_end_waits_for_a_call_in_a_thread_that_is_no_daemon(sandbox: Sandbox, script: Run) -> None:

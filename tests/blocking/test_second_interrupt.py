@@ -44,7 +44,11 @@ def start(service: RawService) -> Iterator[Start]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={name: value for name, value in os.environ.items() if not name.startswith("SHELL_EV")},
+            env={
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith("SHELL_EV") or name == "SHELL_EV_LOOP"
+            },
         )
         started.append(process)
         return process

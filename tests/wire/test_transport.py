@@ -852,8 +852,7 @@ async def test_a_call_that_is_thrown_away_closes_quietly_in_whatever_context() -
     async with serving(silent) as url, AsyncShellEV(token_source=TOKEN, base_url=url) as ev:
         coroutine = ev.charging.active(CARD)
         waiting_for = coroutine.send(None)
-        while not ev._manager._connections._by_loop:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
         contextvars.copy_context().run(coroutine.close)
         del waiting_for
     assert complaints == []
