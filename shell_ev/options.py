@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .core.auth import ClientCredentials, TokenSource
-    from .store.base import Store
     from .observing import Observer
+    from .store.base import Store
 
 DEFAULT_MAX_RETRIES = 2
 DEFAULT_MAX_CONNECTIONS = 100
