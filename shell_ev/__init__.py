@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .errors import TransportError as TransportError
     from .errors import UnauthorizedError as UnauthorizedError
     from .errors import ValidationError as ValidationError
+    from .export import PERSONAL_FIELDS as PERSONAL_FIELDS
     from .identifiers import EmaId as EmaId
     from .identifiers import EvseId as EvseId
     from .identifiers import IdForm as IdForm
@@ -69,6 +70,9 @@ if TYPE_CHECKING:
     from .models.enums import TariffType as TariffType
     from .models.enums import UpdatedBy as UpdatedBy
     from .models.enums import WeekDay as WeekDay
+    from .models.estimates import Estimate as Estimate
+    from .models.estimates import EstimatePart as EstimatePart
+    from .models.estimates import VatReading as VatReading
     from .models.locations import Accessibility as Accessibility
     from .models.locations import Address as Address
     from .models.locations import Connector as Connector
@@ -119,12 +123,14 @@ _ROOMS = {
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError StoreError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"
     ),
+    "export": "PERSONAL_FIELDS",
     "identifiers": "EmaId EvseId IdForm",
     "charges.charge": "AsyncCharge",
     "charges.journal": "JournalEntry",
     "charges.recover": "Recovery",
     "charges.poller": "Polling",
     "models.charging": "ChargeSession SessionError StartedSession",
+    "models.estimates": "Estimate EstimatePart VatReading",
     "models.locations": "Accessibility Address Connector Coordinates ElectricalProperties Evse Location OpeningHours",
     "models.tariffs": (
         "ElementTariff FlatTariff PowerRange PriceComponent Tariff TariffAltText TariffElement TariffRestrictions"

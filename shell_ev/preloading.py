@@ -13,7 +13,7 @@ import attrs
 import yarl
 
 from .core.portal import loop_factory
-from .dialects import ApiVersion
+from .dialects import DIALECTS, ApiVersion
 from .errors import ConfigurationError
 from .wire.codec import Codec, Engine, engine, structurer
 from .wire.results import Result, Undecodable
@@ -60,7 +60,7 @@ def _import_all() -> None:
 
 def _build_readers(version: ApiVersion) -> None:
     """The generated readers of each model in one dialect, for each engine that can be chosen."""
-    hooks = structurer(version).hooks
+    hooks = structurer(DIALECTS[version]).hooks
     for model in _models():
         hooks[model]
     for wanted in (Engine.CATTRS, Engine.MSGSPEC):
@@ -88,6 +88,8 @@ def _models() -> list[type]:
 
 
 def _results() -> list[Result]:
-    rooms = [module for name, module in sys.modules.items() if name.startswith("shell_ev.wire.")]
+    rooms = [
+        module for name, module in sys.modules.items() if name.startswith(("shell_ev.wire.", "shell_ev.endpoints."))
+    ]
     found = {id(value): value for room in rooms for value in vars(room).values() if isinstance(value, Result)}
     return list(found.values())
