@@ -111,11 +111,12 @@ async def insert(store: Store) -> None:
 
 async def _main() -> None:
     command, target, *arguments = sys.argv[1:]
+    store = open_store(target)
     user = os.environ.get("WORKER_USER")
     if user:
+        # Only now: this user may not be able to read the library.
         os.setgid(int(user))
         os.setuid(int(user))
-    store = open_store(target)
     try:
         await globals()[command](store, *arguments)
     finally:
