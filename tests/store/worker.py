@@ -99,6 +99,16 @@ async def write(store: Store) -> None:
         number += 1
 
 
+async def spend(store: Store) -> None:
+    """Use token and budget without an end."""
+    await store.check()
+    _say("ready")
+    while True:
+        await store.reserve("B", 1e6, 1.0, 60.0)
+        await store.push_back("B", 0.0, 0.0)
+        await store.lease_token("T", "one", 60.0)
+
+
 async def insert(store: Store) -> None:
     """Try one insert; print what came of it."""
     try:
