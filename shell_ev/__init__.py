@@ -102,8 +102,8 @@ _ROOMS = {
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
     "core.runtime": "CANCEL_NOW",
     "errors": (
-        "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeInProgressError ChargeNotStoppedError ChargePendingError "
-        "ConfigurationError ConnectError CredentialsRefusedError ErrorDetail ForbiddenError "
+        "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeInProgressError ChargeNotStoppedError "
+        "ChargePendingError ConfigurationError ConnectError CredentialsRefusedError ErrorDetail ForbiddenError "
         "InternalServerError KeyReusedError MethodNotAllowedError NotFoundError OutcomeUnknownError RequestFailedError "
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError StoreError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
@@ -192,7 +192,7 @@ class PostgresDriver(SqlDriver):
                 time.sleep(_TRY_EVERY)
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self) -> Generator[None]:
         """Every failure of psycopg as a StoreError that says what to do, or as one worth another try."""
         psycopg = self._psycopg
         try:

@@ -7,7 +7,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -190,7 +190,7 @@ class SQLiteDriver(SqlDriver):
         return store_error(f"the store {self.path}", reason, advice)
 
     @contextmanager
-    def _errors(self, done: str) -> Iterator[None]:
+    def _errors(self, done: str) -> Generator[None]:
         """Every failure of SQLite or the file system as a StoreError that says what to do."""
         try:
             yield
@@ -206,7 +206,7 @@ class SQLiteDriver(SqlDriver):
             ) from error
 
     @contextmanager
-    def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, durable: bool = True) -> Generator[sqlite3.Connection]:
         connection = self.connection
         with self._errors("written"):
             if self._current_inode() != self._inode:

@@ -13,7 +13,7 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,7 +71,7 @@ class StoreContract:
         raise NotImplementedError("call store_contract, or define make_store")
 
     @contextmanager
-    def _opened(self, count: int = 1) -> Iterator[tuple[Store, ...]]:
+    def _opened(self, count: int = 1) -> Generator[tuple[Store, ...]]:
         name = f"contract{uuid.uuid4().hex}"
         stores: list[Store] = []
         try:
@@ -431,6 +431,16 @@ class StoreContract:
                 starts = [_entry(f"{key}-{index}", evse=evse, state=State.SENT) for index in range(len(stores))]
                 won = await asyncio.gather(*(s.insert(e) for s, e in zip(stores, starts, strict=True)))
                 assert won.count(None) == 1
+
+        self._run(test, 8)
+
+    def test_slots_that_many_take_at_once_are_all_different(self) -> None:
+        """Eight stores over the same data, at once: one slot in 100 seconds each."""
+
+        async def test(*stores: Store) -> None:
+            waits = sorted(await asyncio.gather(*(store.reserve("B", 0.01, 1.0, 1e6) for store in stores * 4)))
+            for number, wait in enumerate(waits):
+                assert number * 100.0 - _PATIENCE < wait < number * 100.0 + _PATIENCE
 
         self._run(test, 8)
 

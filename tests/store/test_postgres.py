@@ -113,6 +113,23 @@ async def test_a_beat_renews_every_lease_and_a_beat_that_fails_is_repeated_soon(
     monkeypatch.undo()
 
 
+async def test_a_lease_counts_from_before_its_beat_was_sent(
+    open_at: Callable[..., PostgresStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(driver, "clock", lambda: now[0])
+    store = open_at()
+    rows = _driver(store).rows
+
+    def slow(*arguments: Any, **options: Any) -> list[tuple[Any, ...]]:
+        now[0] += 30.0
+        return rows(*arguments, **options)
+
+    monkeypatch.setattr(_driver(store), "rows", slow)
+    await store._thread.run(lambda: _driver(store)._beat("one"))
+    assert store.sends_until("one") == 1000.0 + driver.LEASE - 5.0
+
+
 async def test_an_intent_from_before_a_pause_is_not_sent_after_it(
     open_at: Callable[..., PostgresStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:

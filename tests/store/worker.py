@@ -75,7 +75,7 @@ async def fork(store: Store) -> None:
     if child == 0:
         # What a worker does with a client it inherited.
         try:
-            await store.get(NAMESPACE, "held")
+            await asyncio.wait_for(store.get(NAMESPACE, "held"), 20)
         except Exception as error:
             _say("child", type(error).__name__, str(error))
         store.close()
