@@ -16,11 +16,12 @@ import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shell_ev.errors import ConfigurationError, StoreError
-from shell_ev.store import lifesigns, sqlite
+from shell_ev.store import budgets, lifesigns, sqlite
 from shell_ev.store.base import clock, new_owner
 from shell_ev.store.driver import SqlStore
 from shell_ev.store.sqlite import SQLiteDriver, SQLiteStore
@@ -342,10 +343,47 @@ async def test_a_file_system_that_breaks_the_promise_is_a_warning(
 # -- processes and threads -------------------------------------------------------------------------------------------
 
 
+async def test_a_process_that_dies_at_any_statement_of_making_the_store_leaves_one_that_opens(tmp_path: Path) -> None:
+    survived, deaths = "", 0
+    while not survived:
+        where = tmp_path / f"{deaths}.sqlite3"
+        with workers(1, "die", str(where), str(deaths)) as (process,):
+            assert process.stdout is not None
+            survived = process.stdout.read()
+        store = SQLiteStore(where)
+        assert await store.check() == (), f"after a death before statement {deaths}"
+        assert len(await store.entries(NAMESPACE)) == (1 if survived else 0)
+        assert await store.insert(entry("after")) is None
+        await store.aclose()
+        deaths += 1
+    assert deaths > 15
+
+
 async def test_an_old_sqlite_is_refused(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
     with pytest.raises(ConfigurationError, match=r"SQLite 3\.35 or later"):
         SQLiteStore(path)
+
+
+async def test_what_is_read_before_a_write_cannot_change_until_it_is_written(
+    open_at: Callable[..., SQLiteStore], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_at()
+    await store.check()
+    reserve, refused = budgets.reserve, list[str]()
+
+    def while_another_writes(*arguments: Any, **options: Any) -> budgets.Slot:
+        other = sqlite3.connect(path, timeout=0, isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            refused.append(str(error))
+        other.close()
+        return reserve(*arguments, **options)
+
+    monkeypatch.setattr(budgets, "reserve", while_another_writes)
+    await store.reserve("B", 1.0, 1.0, 1.0)
+    assert refused == ["database is locked"]
 
 
 async def test_two_that_look_for_a_dead_owner_at_once_both_find_it_dead(

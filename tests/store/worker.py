@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -107,6 +109,23 @@ async def spend(store: Store) -> None:
         await store.reserve("B", 1e6, 1.0, 60.0)
         await store.push_back("B", 0.0, 0.0)
         await store.lease_token("T", "one", 60.0)
+
+
+async def die(store: Store, count: str) -> None:
+    """Open the store, and die before that many statements."""
+    left = [int(count)]
+
+    class Mortal(sqlite3.Connection):
+        def execute(self, *arguments: Any) -> sqlite3.Cursor:
+            if left[0] == 0:
+                os._exit(9)
+            left[0] -= 1
+            return super().execute(*arguments)
+
+    connect = sqlite3.connect
+    sqlite3.connect = lambda *args, **options: connect(*args, factory=Mortal, **options)  # type: ignore[assignment]
+    await store.insert(entry("one"))
+    _say("written")
 
 
 async def insert(store: Store) -> None:
