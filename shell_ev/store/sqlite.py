@@ -53,7 +53,8 @@ class SQLiteStore(SqlStore):
     def __init__(self, path: str | os.PathLike[str], *, accept_loss: bool = False) -> None:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise ConfigurationError(f"a store needs SQLite 3.35 or later, and this is {sqlite3.sqlite_version}")
-        self.path = Path(path).absolute()
+        # The file itself: behind a link of another name its owners would have another folder, and pass for dead.
+        self.path = Path(os.path.realpath(path))
         if self.path.is_dir():
             raise ConfigurationError(f"the store {self.path} is a folder; give the path of a file in it")
         super().__init__(SQLiteDriver(self.path, accept_loss=accept_loss))

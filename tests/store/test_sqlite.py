@@ -521,6 +521,35 @@ def test_a_store_that_is_never_closed_makes_no_noise_at_the_end_of_the_process(p
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+async def test_behind_a_link_it_is_the_same_store(
+    open_at: Callable[..., SQLiteStore], path: Path, tmp_path: Path
+) -> None:
+    store = open_at()
+    owner = new_owner()
+    await store.enrol(owner)
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    other = open_at(link)
+    assert await other.alive([owner]) == {owner}
+    assert await store.insert(entry()) is None
+    assert len(await other.entries(NAMESPACE)) == 1
+
+
+async def test_a_failed_call_leaves_no_cycle_behind(path: Path) -> None:
+    store = SQLiteStore(path / "missing" / "charges.sqlite3")
+    raised: list[weakref.ref[StoreError]] = []
+    gc.disable()
+    try:
+        try:
+            await store.insert(entry())
+        except StoreError as error:
+            raised.append(weakref.ref(error))
+        await store.aclose()
+        assert [ref() for ref in raised] == [None]
+    finally:
+        gc.enable()
+
+
 def test_a_store_shows_its_path_and_nothing_else(path: Path) -> None:
     assert repr(SQLiteStore(path)) == f"SQLiteStore({str(path)!r})"
 
