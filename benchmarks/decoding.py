@@ -30,7 +30,7 @@ from .server import FULL_PAGE, Served, served
 
 def decoded(given: Options) -> list[Table]:
     """Decoding alone, from bytes in memory."""
-    from shell_ev.wire.location_results import LOCATIONS
+    from shell_ev.endpoints.locations import LOCATIONS
     from shell_ev.wire.results import SESSION
 
     session, plain, full = payloads.session(), payloads.locations(tariffs=False), payloads.locations()

@@ -60,7 +60,7 @@ rivals.official(served).charging.get_charge_session_retrieve(
 _HOLD_OURS = """
 from shell_ev.options import ApiVersion
 from shell_ev.wire.codec import Codec
-from shell_ev.wire.location_results import LOCATIONS
+from shell_ev.endpoints.locations import LOCATIONS
 codec = Codec(ApiVersion.V2, "{engine}")
 def read(body): return codec.decode(LOCATIONS, body).data
 """

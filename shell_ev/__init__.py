@@ -13,7 +13,9 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .charges.charge import AsyncCharge as AsyncCharge
+    from .charges.journal import JournalEntry as JournalEntry
     from .charges.poller import Polling as Polling
+    from .charges.recover import Recovery as Recovery
     from .client import AsyncShellEV as AsyncShellEV
     from .core.auth import AccessToken as AccessToken
     from .core.auth import ClientCredentials as ClientCredentials
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BadRequestError as BadRequestError
     from .errors import ChargeFailedError as ChargeFailedError
+    from .errors import ChargeInProgressError as ChargeInProgressError
     from .errors import ChargeNotStoppedError as ChargeNotStoppedError
     from .errors import ChargePendingError as ChargePendingError
     from .errors import ConfigurationError as ConfigurationError
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from .errors import ErrorDetail as ErrorDetail
     from .errors import ForbiddenError as ForbiddenError
     from .errors import InternalServerError as InternalServerError
+    from .errors import KeyReusedError as KeyReusedError
     from .errors import MethodNotAllowedError as MethodNotAllowedError
     from .errors import NotFoundError as NotFoundError
     from .errors import OutcomeUnknownError as OutcomeUnknownError
@@ -41,10 +45,12 @@ if TYPE_CHECKING:
     from .errors import ResponseDecodeError as ResponseDecodeError
     from .errors import ServiceUnavailableError as ServiceUnavailableError
     from .errors import ShellEVError as ShellEVError
+    from .errors import StoreError as StoreError
     from .errors import TooManyRequestsError as TooManyRequestsError
     from .errors import TransportError as TransportError
     from .errors import UnauthorizedError as UnauthorizedError
     from .errors import ValidationError as ValidationError
+    from .export import PERSONAL_FIELDS as PERSONAL_FIELDS
     from .identifiers import EmaId as EmaId
     from .identifiers import EvseId as EvseId
     from .identifiers import IdForm as IdForm
@@ -64,6 +70,9 @@ if TYPE_CHECKING:
     from .models.enums import TariffType as TariffType
     from .models.enums import UpdatedBy as UpdatedBy
     from .models.enums import WeekDay as WeekDay
+    from .models.estimates import Estimate as Estimate
+    from .models.estimates import EstimatePart as EstimatePart
+    from .models.estimates import VatReading as VatReading
     from .models.locations import Accessibility as Accessibility
     from .models.locations import Address as Address
     from .models.locations import Connector as Connector
@@ -107,16 +116,21 @@ _ROOMS = {
     "core.auth": "AccessToken ClientCredentials StaticToken TokenSource",
     "core.runtime": "CANCEL_NOW",
     "errors": (
-        "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeNotStoppedError ChargePendingError "
+        "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeInProgressError ChargeNotStoppedError "
+        "ChargePendingError "
         "ConfigurationError ConnectError CredentialsRefusedError ErrorDetail ForbiddenError "
-        "InternalServerError MethodNotAllowedError NotFoundError OutcomeUnknownError RequestFailedError "
-        "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError TooManyRequestsError "
+        "InternalServerError KeyReusedError MethodNotAllowedError NotFoundError OutcomeUnknownError RequestFailedError "
+        "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError StoreError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"
     ),
+    "export": "PERSONAL_FIELDS",
     "identifiers": "EmaId EvseId IdForm",
     "charges.charge": "AsyncCharge",
+    "charges.journal": "JournalEntry",
+    "charges.recover": "Recovery",
     "charges.poller": "Polling",
     "models.charging": "ChargeSession SessionError StartedSession",
+    "models.estimates": "Estimate EstimatePart VatReading",
     "models.locations": "Accessibility Address Connector Coordinates ElectricalProperties Evse Location OpeningHours",
     "models.tariffs": (
         "ElementTariff FlatTariff PowerRange PriceComponent Tariff TariffAltText TariffElement TariffRestrictions"

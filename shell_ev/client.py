@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 from uuid import UUID
@@ -11,17 +12,21 @@ from uuid import UUID
 from .charges.block import AsyncChargeBlock
 from .charges.charge import DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT, AsyncCharge, ChargeOptions
 from .charges.follow import DEFAULT_BUDGET, follow
+from .charges.journal import AsyncJournal
 from .charges.poller import OnProblem, Polling
 from .charges.reconcile import reconcile
+from .charges.recover import Recoverer, Recovery, recover_every, recovery_faults
 from .charges.start import Starter
 from .core.auth import ClientCredentials, TokenSource
 from .core.call import Sender
 from .core.connections import not_pickled
+from .core.ledger import Ledger, open_ledger
+from .core.runtime import running_loop
 from .core.session_manager import SessionManager
 from .dialects import ApiVersion
 from .endpoints.charging import AsyncCharging, checked_ema_id, start_arguments
 from .endpoints.validation import Checks
-from .errors import ConfigurationError, ShellEVError
+from .errors import ConfigurationError, ShellEVError, ValidationError
 from .identifiers import EmaId, EvseId
 from .models.charging import ChargeSession
 from .options import (
@@ -90,12 +95,17 @@ class AsyncShellEV:
         def make_sender() -> Sender:
             return Transport(config, http_session)
 
-        self._wire(SessionManager(config, source, make_sender), owner=True)
+        manager = SessionManager(config, source, make_sender)
+        store = options.get("store")
+        if store is not None:
+            manager.ledger = open_ledger(store, config, source)
+        self._wire(manager, owner=True)
 
     def _wire(self, manager: SessionManager, *, owner: bool) -> None:
         self._manager = manager
         self._owner = owner
         self.charging = AsyncCharging(manager)
+        self._recovering: asyncio.Task[None] | None = None
 
     @classmethod
     def from_env(
@@ -178,6 +188,7 @@ class AsyncShellEV:
         ema_id: str | EmaId | None = None,
         keep_running: bool = False,
         baseline: bool = False,
+        key: str | None = None,
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
         request_id: str | UUID | None = None,
@@ -192,6 +203,9 @@ class AsyncShellEV:
         card's EMA-ID when ``ev_charge_number`` is not one; it is needed to find a start whose answer was lost.
         ``keep_running`` leaves the charge running on purpose. ``on_problem(session_id, error)`` is told of every
         error that is ridden out. ``request_id``, ``timeout`` and ``headers`` are for the start request.
+
+        ``key`` needs a store: the same key with the same card and EVSE is the same charge, whoever asks, in whatever
+        process; ``charge.is_new`` says who started it.
 
         Entering raises ValidationError before anything is sent, ChargeFailedError, ChargePendingError (nothing is
         stopped: it may start yet), OutcomeUnknownError when a lost start cannot be found, and what
@@ -209,6 +223,8 @@ class AsyncShellEV:
                 request_id,
                 timeout,
                 headers,
+                key=key,
+                is_block=True,
             )
         )
 
@@ -221,6 +237,7 @@ class AsyncShellEV:
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
         ema_id: str | EmaId | None = None,
         baseline: bool = False,
+        key: str | None = None,
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
         request_id: str | UUID | None = None,
@@ -235,7 +252,8 @@ class AsyncShellEV:
         options = self._charge_options(
             start_timeout, stop_timeout, ema_id, True, polling, on_problem, baseline=baseline
         )
-        return await self._starter(ev_charge_number, evse_id, options, request_id, timeout, headers).start()
+        starter = self._starter(ev_charge_number, evse_id, options, request_id, timeout, headers, key=key)
+        return await starter.start()
 
     def _starter(
         self,
@@ -245,6 +263,9 @@ class AsyncShellEV:
         request_id: str | UUID | None,
         timeout: float | Timeout | None,
         headers: Mapping[str, str] | None,
+        *,
+        key: str | None,
+        is_block: bool = False,
     ) -> Starter:
         return Starter(
             self._manager,
@@ -254,6 +275,8 @@ class AsyncShellEV:
             request_id=request_id,
             timeout=timeout,
             headers=headers,
+            key=key,
+            is_block=is_block,
         )
 
     def _charge_options(
@@ -336,6 +359,70 @@ class AsyncShellEV:
         options = self._charge_options(start_timeout, stop_timeout, ema_id, True, polling, on_problem)
         return await reconcile(self._manager, error, options)
 
+    @property
+    def journal(self) -> AsyncJournal:
+        """The journal of the charges that were started through the store.
+
+        Raises:
+            ConfigurationError: The client has no store.
+        """
+        return AsyncJournal(self._ledger("journal"))
+
+    def _ledger(self, name: str) -> Ledger:
+        ledger = self._manager.ledger
+        if ledger is None:
+            raise ConfigurationError(f"{name} needs a store: give store= to the client, or set SHELL_EV_STORE")
+        return ledger
+
+    async def recover(
+        self,
+        *,
+        timeout: float | None = None,
+        every: float | None = None,
+        on_recovered: Callable[[Recovery], object] | None = None,
+        give_up_after: float | None = None,
+    ) -> Recovery | None:
+        """Take up what dead processes left in the journal: find lost starts, stop what a dead block left charging.
+
+        Nothing is ever started. Several processes may recover at once: each entry is taken up by one of them.
+
+        Args:
+            timeout: Seconds for a pass; what is not done by then stays for the next one. None for no limit.
+            every: Seconds between passes that a background task of the client makes, until the client is closed. None
+                for one pass, which is awaited.
+            on_recovered: With ``every``, called with the Recovery after each pass.
+            give_up_after: Seconds of look-ups with answers after which a start that does not show is given up, and its
+                key starts again. None for never: a session that shows later runs on, and is logged.
+
+        Returns:
+            What the pass came to; None with ``every``.
+
+        Raises:
+            ConfigurationError: The client has no store.
+            ValidationError: An argument is invalid.
+            StoreError: The journal cannot be read. With ``every`` it is logged, and the next pass tries again.
+        """
+        ledger = self._ledger("recover()")
+        faults = recovery_faults(timeout, every, on_recovered, give_up_after)
+        if faults:
+            raise ValidationError(faults, operation="recover")
+        recoverer = Recoverer(self._manager, ledger)
+        if every is None:
+            return await recoverer.one_pass(timeout, give_up_after)
+        if self._recovering is not None:
+            self._recovering.cancel()
+        self._recovering = running_loop().create_task(
+            recover_every(
+                recoverer,
+                every,
+                timeout=timeout,
+                give_up_after=give_up_after,
+                on_recovered=on_recovered,
+                sleep=self._manager.timers().sleep,
+            )
+        )
+        return None
+
     def follow(
         self,
         charges: Iterable[AsyncCharge | str | UUID],
@@ -355,8 +442,14 @@ class AsyncShellEV:
 
     async def aclose(self) -> None:
         """Close connections and forget the token. May be called twice; a copy's does nothing."""
+        if self._recovering is not None:
+            self._recovering.cancel()
+            await asyncio.wait([self._recovering])
+            self._recovering = None
         if self._owner:
             await self._manager.aclose()
+            if self._manager.ledger is not None:
+                await self._manager.ledger.aclose()
 
     async def __aenter__(self) -> Self:
         return self

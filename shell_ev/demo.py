@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -146,11 +148,16 @@ async def main(arguments: argparse.Namespace) -> int:
             if arguments.card is None:
                 print("With real credentials the demo starts a real charge: say on which card, --card NUMBER.")
                 return 2
+            if arguments.keep:
+                print("--keep leaves the sandbox running, and with real credentials there is none.")
+                return 2
             options: dict[str, Any] = {}
             polling = Polling()
         else:
             sandbox = await stack.enter_async_context(Sandbox())
             print(f"Sandbox on {sandbox.url}, no credentials needed.")
+            if arguments.keep:
+                stack.push_async_callback(_keep, sandbox)
             options = {
                 "client_id": sandbox.client_id,
                 "client_secret": sandbox.client_secret,
@@ -171,8 +178,19 @@ async def main(arguments: argparse.Namespace) -> int:
         except (ShellEVError, DemoFailed) as error:
             print(f"The demo failed: {error}", file=sys.stderr)
             return 1
-    print("All well: both charges were started, seen running, and stopped.")
+        print("All well: both charges were started, seen running, and stopped.", flush=True)
     return 0
+
+
+async def _keep(sandbox: Sandbox) -> None:
+    """Let the sandbox run until Ctrl-C."""
+    leave = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows, where Ctrl-C arrives as KeyboardInterrupt
+            loop.add_signal_handler(number, leave.set)
+    print(f"The sandbox keeps running until Ctrl-C. Its console: {sandbox.console_url}/", flush=True)
+    await leave.wait()
 
 
 def ema_id(text: str) -> str:
@@ -186,6 +204,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m shell_ev.demo", description=__doc__)
     parser.add_argument("--card", type=ema_id, help="EMA-ID of the charge card; needed with real credentials")
+    parser.add_argument("--keep", action="store_true", help="leave the sandbox and its console running until Ctrl-C")
     parser.add_argument("--latitude", type=float, default=_DAM_SQUARE[0])
     parser.add_argument("--longitude", type=float, default=_DAM_SQUARE[1])
     return parser.parse_args(argv)

@@ -5,11 +5,13 @@ Every error can be made from its text alone, pickles and unpickles equal, and ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 import attrs
+
+from .export import Exported
 
 if TYPE_CHECKING:
     from .models.charging import ChargeSession
@@ -46,8 +48,8 @@ def shown(value: object, limit: int = 60) -> str:
         return f"<unprintable {type(value).__name__}>"
 
 
-@attrs.frozen(kw_only=True)
-class ErrorDetail:
+@attrs.frozen(kw_only=True, repr=False)
+class ErrorDetail(Exported):
     """One entry of an error body's ``errors``, in either dialect (contract section 6)."""
 
     code: str | None = None
@@ -70,7 +72,7 @@ def _rebuild(cls: type[ShellEVError], args: tuple[Any, ...], state: dict[str, An
     return error
 
 
-class ShellEVError(Exception):
+class ShellEVError(Exported, Exception):
     """Base of all errors of this library.
 
     ``args`` is ``(text, outcome_unknown)``, and every class can be made from it: ``type(error)(*error.args)``.
@@ -101,6 +103,15 @@ class ShellEVError(Exception):
     def message(self) -> str | None:
         """What happened, in one line."""
         return str(self.args[0]) if self.args else ""
+
+    def _exported(self) -> Iterable[tuple[str, object]]:
+        yield "type", type(self).__name__
+        yield "message", str(self)
+        yield "outcome_unknown", self.outcome_unknown
+        for name, value in vars(self).items():
+            # What came over the wire as it was, and the notes of tracebacks, are no data.
+            if not name.startswith("_") and name not in ("headers", "body"):
+                yield name, value
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else type(self).__name__
@@ -302,6 +313,10 @@ class ApiError(CallError):
         """The service's own words, None when the body held none."""
         return self._message
 
+    def _exported(self) -> Iterable[tuple[str, object]]:
+        yield from super()._exported()
+        yield "service_message", self._message
+
 
 class BadRequestError(ApiError):
     """400: the service cannot process the request as it is."""
@@ -404,6 +419,10 @@ class ChargeFailedError(ChargeError):
         """The service's reason, to compare by member: ``error.code is SessionErrorCode.EVSE_IN_USE``."""
         return self.session.error.code if self.session is not None and self.session.error is not None else None
 
+    def _exported(self) -> Iterable[tuple[str, object]]:
+        yield from super()._exported()
+        yield "code", self.code
+
 
 class ChargePendingError(ChargeError, TimeoutError):
     """Accepted, and neither started nor failed within the time given. It may start yet.
@@ -421,6 +440,40 @@ class ChargeNotStoppedError(ChargeError):
     """
 
     _unknown = True
+
+
+class KeyReusedError(ValidationError):
+    """The key belongs to a charge of another card or EVSE. Nothing was sent: a new order needs a new key."""
+
+
+class ChargeInProgressError(ShellEVError):
+    """A live process works on this key, or a start on this EVSE is open. Nothing was sent.
+
+    Args:
+        message: What is in progress, in one line.
+        outcome_unknown: False: nothing was sent by this call.
+        owner: The process that works on it, as host, process id and a random part; None when it is not known.
+        key: The key of the charge that is in progress.
+        since: When its entry was made (UTC).
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        outcome_unknown: bool | None = None,
+        *,
+        owner: str | None = None,
+        key: str | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        super().__init__(message, outcome_unknown)
+        self.owner = owner  #: The process that works on it.
+        self.key = key  #: The key that is in progress.
+        self.since = since  #: When its entry was made (UTC).
+
+
+class StoreError(ShellEVError):
+    """The store cannot be used. Raised by a start: nothing was sent. The text says what to do."""
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

@@ -21,6 +21,7 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from typing import Literal, NotRequired, Protocol, TypeAlias, TypedDict, cast
 
+from .export import Json
 from .models.enums import EvseStatus
 from .models.locations import Address, Connector, Coordinates, Evse, Location
 from .models.markers import LocationMarker, MultiLocationMarker, SingleLocationMarker
@@ -28,9 +29,6 @@ from .models.tariffs import ElementTariff, FlatTariff, Tariff
 
 Item: TypeAlias = Location | LocationMarker
 """What becomes a feature."""
-
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-"""Any JSON value."""
 
 
 class Point(TypedDict):

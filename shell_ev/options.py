@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from .core.auth import ClientCredentials, TokenSource
     from .observing import Observer
+    from .store.base import Store
 
 DEFAULT_MAX_RETRIES = 2
 DEFAULT_MAX_CONNECTIONS = 100
@@ -147,6 +148,8 @@ class ClientOptions(ConfigOptions, total=False):
 
     token_source: TokenSource | ClientCredentials | None
     """Source of the access tokens, in place of ``client_id`` and ``client_secret``."""
+    store: str | os.PathLike[str] | Store | None
+    """Journal of the charges for all processes: a path, ``sqlite:///...``, ``postgresql://...`` or a store of yours."""
 
 
 class AsyncClientOptions(ClientOptions, total=False):
@@ -367,6 +370,7 @@ ENV_OPTIONS = {
     "SHELL_EV_TOKEN_URL": "token_url",
     "SHELL_EV_TIMEOUT": "timeout",
     "SHELL_EV_MAX_RETRIES": "max_retries",
+    "SHELL_EV_STORE": "store",
 }
 ENV_CREDENTIALS = {"SHELL_EV_CLIENT_ID": "client_id", "SHELL_EV_CLIENT_SECRET": "client_secret"}
 ENVIRONMENT_VARIABLES: tuple[str, ...] = (*ENV_CREDENTIALS, *ENV_OPTIONS)

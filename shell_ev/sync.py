@@ -19,6 +19,7 @@ from .charges.block import AsyncChargeBlock, not_entered
 from .charges.charge import DEFAULT_STOP_TIMEOUT, AsyncCharge
 from .charges.cleanup import cleanup_during
 from .charges.follow import DEFAULT_BUDGET, is_many
+from .charges.journal import AsyncJournal
 from .charges.poller import OnProblem, Polling
 from .client import AsyncShellEV
 from .core.connections import not_pickled
@@ -189,6 +190,21 @@ class Charge(Blocking):
         return self.original.state
 
     @property
+    def key(self) -> str | None:
+        """Key that it was started with; None without one."""
+        return self.original.key
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this call started it: False for a charge of an earlier call with the same key."""
+        return self.original.is_new
+
+    @property
+    def journalled(self) -> bool:
+        """Whether the journal of the client's store knows its session."""
+        return self.original.journalled
+
+    @property
     def adopted(self) -> bool:
         """Whether the answer to its start was lost and the session was found among those of the card."""
         return self.original.adopted
@@ -200,6 +216,19 @@ class Charge(Blocking):
 
     def __repr__(self) -> str:
         return repr(self.original).removeprefix("Async")
+
+
+class Journal(Blocking):
+    """The journal of a client's charges, blocking. Reached as ``client.journal``."""
+
+    original: AsyncJournal
+
+    open_charges = blocking(AsyncJournal.open_charges)
+    find = blocking(AsyncJournal.find)
+    settle = blocking(AsyncJournal.settle)
+    give_up = blocking(AsyncJournal.give_up)
+    prune = blocking(AsyncJournal.prune)
+    check = blocking(AsyncJournal.check)
 
 
 class ChargeBlock(Blocking):
@@ -314,6 +343,16 @@ class ShellEV(Blocking):
     validate_start = wrapped(AsyncShellEV.validate_start, _nothing)
     attach = wrapped(AsyncShellEV.attach, Charge)
     reconcile = blocking_wrapped(AsyncShellEV.reconcile, Charge)
+    recover = blocking(AsyncShellEV.recover)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the charges that were started through the store.
+
+        Raises:
+            ConfigurationError: The client has no store.
+        """
+        return Journal(self._portal, self.original.journal)
 
     def follow(
         self,

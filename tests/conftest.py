@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 
 import pytest
 
@@ -13,6 +15,47 @@ from shell_ev.core.session_manager import Hooks, SessionManager
 from shell_ev.core.transport import Transport
 from shell_ev.options import make_config
 from shell_ev.sandbox import Sandbox
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option with which .ci/run starts pytest: what is left out there is left out unseen."""
+    parser.addoption("--no-skips", action="store_true", help="a test that is skipped has failed")
+
+
+def _refuse_skip(config: pytest.Config, report: pytest.CollectReport | pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail") and config.getoption("no_skips"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: {reason} (--no-skips)"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With --no-skips, a skipped test has failed."""
+    report = yield
+    _refuse_skip(item.config, report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """With --no-skips, a file that skips itself has failed."""
+    report = yield
+    _refuse_skip(collector.config, report)
+    return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Undo ignored signals that a background job or nohup passes on: Python installs no handler for them.
+
+    A process started by a test inherits the ignored signal as well, unless this process handles it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if os.name == "posix" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

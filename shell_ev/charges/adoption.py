@@ -49,8 +49,8 @@ class Verdict:
 
     session: ChargeSession | None = None
     """The session to adopt."""
-    candidates: int = 0
-    """Number of sessions that may be the start's."""
+    candidates: tuple[str, ...] = ()
+    """Ids of the sessions that may be the start's, as texts of one line."""
     reasons: dict[str, str] = attrs.field(factory=dict[str, str])
     """Why each session is not adopted, by its id."""
     on_evse: int = 0
@@ -68,30 +68,30 @@ def judge(sessions: Iterable[ChargeSession], search: Search) -> Verdict:
         The session to adopt, where exactly one may be the start's; and why every other is not adopted.
     """
     reasons: dict[str, str] = {}
-    candidates: dict[str, ChargeSession] = {}
-    unnamed = on_evse = 0
+    fitting: dict[str, ChargeSession] = {}
+    on_evse = 0
     for session in sessions:
         key = one_line(session.id, 255)
         is_here = same_evse(session.evse_id, search.evse_id)
         on_evse += is_here
         reason = reason_against(session, search) if is_here else _OTHER_EVSE
-        if reason is not None:
+        if reason is None:
+            fitting[key] = session
+        else:
             # A session that is listed twice is excluded by either.
             reasons.setdefault(key, reason)
-        elif session.id is None:
-            unnamed += 1
-        else:
-            candidates[key] = session
-    candidates = {key: session for key, session in candidates.items() if key not in reasons}
-    number = len(candidates) + unnamed
-    shared = _reason_against_all(number, search)
+    candidates = tuple(key for key in fitting if key not in reasons)
+    verdict = Verdict(candidates=candidates, reasons=reasons, on_evse=on_evse)
+    shared = _reason_against_all(len(candidates), search)
     if shared is not None:
-        return Verdict(candidates=number, reasons=reasons | dict.fromkeys(candidates, shared), on_evse=on_evse)
-    for key, session in candidates.items():
+        reasons.update(dict.fromkeys(candidates, shared))
+        return verdict
+    for key in candidates:
+        session = fitting[key]
         if session.id is not None and is_session_id(session.id):
-            return Verdict(session=session, candidates=1, reasons=reasons, on_evse=on_evse)
+            return attrs.evolve(verdict, session=session)
         reasons[key] = _UNSENDABLE
-    return Verdict(candidates=number, reasons=reasons, on_evse=on_evse)
+    return verdict
 
 
 def _reason_against_all(candidates: int, search: Search) -> str | None:

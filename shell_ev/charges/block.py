@@ -32,7 +32,7 @@ def not_entered(block: object, name: str, hint: str) -> AttributeError:
     return AttributeError(f"{lacks}; {hint}" if is_charge_s else lacks, name=name, obj=block)
 
 
-_CHARGE_FIELDS = frozenset({"session_id", "request_id", "session"})
+_CHARGE_FIELDS = frozenset({"session_id", "request_id", "session", "adopted"})
 
 
 class AsyncChargeBlock:
@@ -80,7 +80,13 @@ class AsyncChargeBlock:
         open_blocks.opened(self)
         self._entered = True
         with open_blocks.guarded(self):
-            charge = await self._enter()
+            try:
+                charge = await self._enter()
+            except BaseException:
+                # The entry is released however entering failed: a repeat of the key, or a recovery, takes it up.
+                if self._in_passage is not None:
+                    await self._in_passage.release()
+                raise
         if self.keeps_running:
             open_blocks.left(self)
         return charge
@@ -89,6 +95,9 @@ class AsyncChargeBlock:
         timers = self._starter.manager.timers()
         ends_at = timers.time() + self._starter.options.start_timeout
         charge = self._in_passage = await self._starter.start()
+        if charge.is_over:  # that of an earlier call with the same key
+            self._charge, self._in_passage = charge, None
+            return charge
         try:
             await charge.wait_started(timeout=max(0.001, ends_at - timers.time()))
         except (ChargeFailedError, ChargePendingError):
@@ -98,6 +107,9 @@ class AsyncChargeBlock:
         except BaseException as error:
             # Nobody else holds this charge: it must not go on unseen.
             await cleanup_during(error, charge.stop(shield=False), f"session {charge.session_id}")
+            if isinstance(error, ShellEVError) and not charge.is_over:
+                # It was accepted, and neither its start nor its stop was seen.
+                error.outcome_unknown = True
             raise
         self._charge, self._in_passage = charge, None
         return charge
@@ -125,13 +137,19 @@ class AsyncChargeBlock:
     ) -> None:
         can_send = open_blocks.can_send(self)
         charge, self._charge = self._charge, None
-        if charge is None or self.keeps_running or charge.is_over or not can_send:
+        is_done = charge is None or self.keeps_running or (charge.is_over and not charge.adopted)
+        if charge is None or is_done or not can_send:
             open_blocks.left(self)
+            if charge is not None and can_send:
+                await charge.release()
             return
         self._in_passage = charge
         with open_blocks.guarded(self):
-            if exc is not None:
-                await cleanup_during(exc, charge.stop(shield=False), f"session {charge.session_id}")
-            else:
-                await charge.stop()
+            try:
+                if exc is not None:
+                    await cleanup_during(exc, charge.stop(shield=False), f"session {charge.session_id}")
+                else:
+                    await charge.stop()
+            finally:
+                await charge.release()
         open_blocks.left(self)

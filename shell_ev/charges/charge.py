@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import attrs
 
 from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
 from ..endpoints.charging import AsyncCharging
-from ..errors import ChargeFailedError, ChargePendingError, ValidationError, shown
+from ..errors import ChargeFailedError, ChargeNotStoppedError, ChargePendingError, ValidationError, shown
 from ..models.charging import ChargeSession
 from ..models.enums import SessionState
+from ..store.journal import Entry
 from .cleanup import run_shielded
-from .poller import GONE_AFTER, OVER, OnProblem, Pacer, Poller, Polling, is_positive, polling_faults
+from .poller import GONE_AFTER, OVER, SHORTEST_POLL, OnProblem, Pacer, Poller, Polling, is_positive, polling_faults
 from .stop import Stopping
 
 logger = logging.getLogger("shell_ev")
@@ -59,6 +60,11 @@ class AsyncCharge:
         request_id: str | None = None,
         session: ChargeSession | None = None,
         adopted: bool = False,
+        confirm: Callable[[float], Awaitable[bool]] | None = None,
+        key: str | None = None,
+        is_new: bool = True,
+        journalled: bool = False,
+        entry: Entry | None = None,
     ) -> None:
         self._manager = manager
         self._charging = AsyncCharging(manager)
@@ -71,6 +77,14 @@ class AsyncCharge:
         """The session as it was last seen; None before the first poll."""
         self.adopted = adopted
         """Whether the answer to its start was lost and the session was found among those of the card."""
+        self.key = key
+        """Key that it was started with; None without one."""
+        self.is_new = is_new
+        """Whether this call started it: False for a charge of an earlier call with the same key."""
+        self.journalled = journalled
+        """Whether the journal of the client's store knows its session."""
+        self._entry = entry
+        self._confirm = confirm
 
     @property
     def state(self) -> SessionState | None:
@@ -96,7 +110,19 @@ class AsyncCharge:
     async def _fetch(self, timeout: float | None) -> ChargeSession:
         answer = await self._charging.retrieve(self.session_id, timeout=timeout)
         self.session = answer.data
+        if answer.data.state in OVER and self._manager.ledger is not None:
+            await self._manager.ledger.ended(self.session_id, answer.data)
         return answer.data
+
+    def own(self, entry: Entry | None) -> None:
+        """Own an entry of the journal until :meth:`release`."""
+        self._entry = entry
+
+    async def release(self) -> None:
+        """Stop owning the entry of the journal, when the block that entered the charge is left."""
+        entry, self._entry = self._entry, None
+        if entry is not None and self._manager.ledger is not None:
+            await self._manager.ledger.release(entry)
 
     def _poller(self, limit: float | None, *, stopping: bool = False) -> Poller:
         polling, jitter, timers = self._options.polling, self._manager.hooks.jitter, self._manager.timers()
@@ -143,6 +169,7 @@ class AsyncCharge:
             if session is not None and session.state in OVER:
                 raise ChargeFailedError(
                     f"the charge did not start: {_reason(session)} (session {self.session_id})",
+                    not await self._is_confirmed(poller),
                     session_id=self.session_id,
                     session=session,
                 )
@@ -198,8 +225,22 @@ class AsyncCharge:
         """
         limit = self._options.stop_timeout if timeout is None else _seconds(timeout)
         poller = self._poller(limit, stopping=True)
-        work = Stopping(self, self._charging, poller, limit, lambda: self._poll(poller)).run()
+        work = self._stop(poller, limit)
         return await (run_shielded(work, f"session {self.session_id}") if shield else work)
+
+    async def _stop(self, poller: Poller, limit: float) -> ChargeSession | None:
+        try:
+            session = await Stopping(self, self._charging, poller, limit, lambda: self._poll(poller)).run()
+        except ChargeNotStoppedError:
+            await self._is_confirmed(poller)
+            raise
+        await self._is_confirmed(poller)
+        return session
+
+    async def _is_confirmed(self, poller: Poller) -> bool:
+        """Whether an adopted session still is the only one that can be the start's. Looked up once."""
+        confirm, self._confirm = self._confirm, None
+        return confirm is None or await confirm(poller.request_timeout() or SHORTEST_POLL)
 
     async def stopping(self, *, timeout: float | None = None) -> ChargeSession | None:
         """Do as ``stop(shield=False)``, whose old name this is. It goes in the next release."""

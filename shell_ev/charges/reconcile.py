@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import attrs
+
 from ..core.ownership import OwnStart
 from ..core.service_clock import Moment
 from ..core.session_manager import SessionManager
@@ -36,6 +38,10 @@ logger = logging.getLogger("shell_ev")
 _EMA_ID = re.compile(r"[A-Za-z]{2}[-*]?[0-9A-Za-z]{3}[-*]?[0-9A-Za-z]{6,9}(?:[-*]?[0-9A-Za-z])?", re.ASCII)
 #: Answered look-ups without a usable Date after which the error of our own clock decides.
 _LOOKS_FOR_A_DATE: Final = 3
+#: The least that a look-up may take, in seconds.
+_LOOK_UP: Final = 15.0
+#: How often the sessions are listed at most to confirm an adoption.
+_CONFIRMATIONS: Final = 3
 #: Error of our own clock before that, in seconds: a session that began later began after the start in any case.
 _OWN_CLOCK: Final = 1.0
 
@@ -93,6 +99,7 @@ class Reconciler:
         self._sent_at = _sent_at(error) or self._wall_at_sending()
         self._sent_at_error: float | None = getattr(error, "sent_at_error", None)
         self._lookups = self._answered = 0
+        self._limit = 0.0
         self._seen: tuple[ChargeSession, ...] = ()
         self._verdict = Verdict()
 
@@ -111,6 +118,7 @@ class Reconciler:
         if self._ema_id is None:
             reason = "the card number is no EMA-ID: give ema_id= to look the session up"
             raise self._unknown(reason) from self._cause
+        self._limit = limit
         began = self._timers.time()
         pause = retry_after_of(self._cause)
         while True:
@@ -129,19 +137,74 @@ class Reconciler:
     async def _look_up(self, ema_id: str, remaining: float) -> float:
         """List the card's sessions and judge them. Returns the seconds that the service asks to wait."""
         self._lookups += 1
-        longest = self._manager.config.timeout.total
-        limit = max(SHORTEST_POLL, remaining if longest is None else min(longest, remaining))
         try:
-            answer = await self._charging.active(ema_id, timeout=limit)
+            answer = await self._charging.active(ema_id, timeout=self._look_up_timeout(remaining))
         except ShellEVError as error:
             if not is_tolerated(error, stubborn=True):
                 raise self._unknown(f"the card's sessions cannot be read: {error}") from error
             report_problem(self._options.on_problem, None, error)
             return retry_after_of(error)
         self._answered += 1
+        if self._manager.ledger is not None:
+            await self._manager.ledger.hold_listed(answer.data, self._manager.ownership)
         self._seen = answer.data
         self._verdict = judge(answer.data, self._search())
         return 0.0
+
+    async def confirm(self, session_id: str, timeout: float) -> bool:
+        """Look once more whether the session that was adopted is the only one that can be the start's.
+
+        The start's own session may show only after another's was adopted that no field tells from it.
+
+        Args:
+            session_id: The session that was adopted.
+            timeout: Seconds for the look-up.
+
+        Returns:
+            Whether no other session can be the start's. Otherwise a line at level ERROR names them.
+        """
+        listed = await self._list(session_id, self._timers.time() + timeout)
+        sent, _ = self._sent()
+        latest = sent.at + timedelta(seconds=self._limit + sent.error)
+        # A later session on this EVSE is the next charge.
+        self._seen = tuple(
+            session
+            for session in listed
+            if session.id != session_id and (session.started_at is None or session.started_at <= latest)
+        )
+        others = judge(self._seen, attrs.evolve(self._search(), rivals=0, is_certain=True)).candidates
+        if not others:
+            return True
+        logger.error(
+            "start on %s (request %s): session %s was adopted, but its own may be %s, and the car may be charging",
+            self._start.evse_id,
+            self._start.request_id,
+            shown(session_id, 300),
+            " or ".join(others),
+        )
+        return False
+
+    async def _list(self, session_id: str, ends_at: float) -> tuple[ChargeSession, ...]:
+        """The card's sessions, asked for a few times at most; none if there is no answer."""
+        for _ in range(_CONFIRMATIONS):
+            left = ends_at - self._timers.time()
+            if left <= 0:
+                break
+            try:
+                return (await self._charging.active(self._ema_id or "", timeout=self._look_up_timeout(left))).data
+            except ShellEVError as error:
+                report_problem(self._options.on_problem, session_id, error)
+                pause = max(
+                    retry_after_of(error), self._options.polling.interval(None, 0.0, self._manager.hooks.jitter)
+                )
+                await self._timers.sleep(min(pause, max(0.0, ends_at - self._timers.time())))
+        return ()
+
+    def _look_up_timeout(self, left: float) -> float:
+        """Seconds for one look-up: one without an answer does not take the time of all."""
+        longest = max(_LOOK_UP, self._limit / 6)
+        total = self._manager.config.timeout.total
+        return max(SHORTEST_POLL, min(left, longest if total is None else min(longest, total)))
 
     def _search(self) -> Search:
         start, ownership = self._start, self._manager.ownership
@@ -205,8 +268,8 @@ class Reconciler:
 
     def _without_one(self, waited: float) -> str:
         verdict = self._verdict
-        if verdict.candidates > 1:
-            found = f"{verdict.candidates} sessions, any of which may be it,"
+        if len(verdict.candidates) > 1:
+            found = f"{len(verdict.candidates)} sessions, any of which may be it,"
         else:
             found = "no session that can be its own" if verdict.on_evse else "no session on this EVSE"
         look_ups = "1 look-up" if self._lookups == 1 else f"{self._lookups} look-ups"
@@ -273,15 +336,29 @@ async def find_start(
         OutcomeUnknownError: No session can be adopted.
     """
     start.look_up(*(() if options.ema_id is None else (options.ema_id,)))
+    reconciler = Reconciler(manager, start, error, arguments, options, baseline)
     try:
-        session = await Reconciler(manager, start, error, arguments, options, baseline).resolve(limit)
+        session = await reconciler.resolve(limit)
     except BaseException:
         start.lost()
         raise
     session_id = session.id or ""
     start.adopted(session_id)
-    logger.info("start on %s (request %s): adopted session %s", start.evse_id, start.request_id, shown(session_id, 300))
-    return AsyncCharge(manager, session_id, options, request_id=start.request_id, session=session, adopted=True)
+    logger.warning(
+        "start on %s (request %s): its answer was lost; adopted session %s, the only one that can be its own",
+        start.evse_id,
+        start.request_id,
+        shown(session_id, 300),
+    )
+    return AsyncCharge(
+        manager,
+        session_id,
+        options,
+        request_id=start.request_id,
+        session=session,
+        adopted=True,
+        confirm=lambda timeout: reconciler.confirm(session_id, timeout),
+    )
 
 
 async def reconcile(manager: SessionManager, error: ShellEVError, options: ChargeOptions) -> AsyncCharge:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import webbrowser
 from typing import Any
 
 import click
@@ -31,9 +32,20 @@ _CARD = "NL-TNM-C00122045-K"
 )
 @click.option("--seed", type=int, default=2026, show_default=True, help="Seed of the random data.")
 @click.option("--stations", type=click.IntRange(0), default=3000, show_default=True, help="Number of random stations.")
+@click.option("--open", "open_console", is_flag=True, help="Open the console in the browser.")
+@click.option("--console-port", type=click.IntRange(0, 65535), help="Port of the console alone.")
 @click.pass_obj
-def sandbox(settings: Settings, host: str, port: int, speed: float, seed: int, stations: int) -> ExitCode:
-    """Run a sandbox of the service until Ctrl-C.
+def sandbox(
+    settings: Settings,
+    host: str,
+    port: int,
+    speed: float,
+    seed: int,
+    stations: int,
+    open_console: bool,
+    console_port: int | None,
+) -> ExitCode:
+    """Run a sandbox of the service, with a console, until Ctrl-C.
 
     The output is an env file: `shell-ev sandbox > sandbox.env`, and in another terminal
     `shell-ev --env-file sandbox.env nearby 52.37 4.89`. The credentials are valid for the sandbox only.
@@ -43,21 +55,24 @@ def sandbox(settings: Settings, host: str, port: int, speed: float, seed: int, s
         from ..sandbox import Sandbox
 
         out = Output(settings)
-        running = Sandbox(host=host, port=port, speed=speed, seed=seed, stations=stations)
+        running = Sandbox(host=host, port=port, speed=speed, seed=seed, stations=stations, console_port=console_port)
         try:
             await running.start()
         except OSError as error:
-            raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            where = f"{host}:{port}" if console_port is None else f"{host}:{port} and port {console_port}"
+            raise ConfigurationError(f"cannot listen on {where}: {error.strerror or error}") from error
         try:
+            console = running.console_url + "/"
             if out.json:
-                out.document(
-                    {"url": running.url, "client_id": running.client_id, "client_secret": running.client_secret}
-                )
+                credentials = {"client_id": running.client_id, "client_secret": running.client_secret}
+                out.document({"url": running.url, **credentials, "console": console})
             else:
                 out.line(f"# shell_ev sandbox on {running.url}, until Ctrl-C")
-                out.line(f"SHELL_EV_BASE_URL={running.url}")
-                out.line(f"SHELL_EV_CLIENT_ID={running.client_id}")
-                out.line(f"SHELL_EV_CLIENT_SECRET={running.client_secret}")
+                out.line(f"# console on {console}")
+                for name, value in running.env.items():
+                    out.line(f"{name}={value}")
+            if open_console:
+                await asyncio.to_thread(webbrowser.open, console)
             await asyncio.Event().wait()
         finally:
             await running.close()

@@ -36,6 +36,7 @@ from .call import (
 from .connections import Connections
 from .deadlines import Deadline, DeadlineSweeper
 from .failures import api_error, decode_error, not_ours, printable_cause, unanswered
+from .ledger import Ledger
 from .notify import CallNotifier, notifier_for
 from .ownership import Ownership
 from .retry import CLEAR_REFUSALS, Failure, decide, outcome_is_unknown, parse_retry_after
@@ -72,6 +73,8 @@ class SessionManager:
         #: Sessions held and starts in flight.
         self.ownership = Ownership(hooks.clock)
         self.service_clock = ServiceClock()
+        #: The journal of starts; None without a store.
+        self.ledger: Ledger | None = None
         self._broken_hooks: set[str] = set()
         #: Headers of every request besides those of the connections.
         self._headers: dict[str, str] = {}

@@ -14,9 +14,9 @@ from ..identifiers import EVSE_ID_LENGTHS, EmaId, EvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..options import RequestOptions
-from ..wire.operations import ACTIVE, RETRIEVE, START, STOP
+from ..wire.operations import ACTIVE, RETRIEVE, START, STOP, Operation
 from ..wire.results import NOTHING, SESSION
-from .sending import list_active, own_start, send_start
+from .sending import list_active, own_start, send_journalled_start
 from .validation import Checks, takes
 
 
@@ -40,6 +40,18 @@ def prepare_start(
 def checked_ema_id(checks: Checks, ema_id: str | EmaId, version: ApiVersion) -> str:
     """An EMA-ID of the length that ``charging.active`` takes in this dialect."""
     return checks.text("ema_id", ema_id, *DIALECTS[version].ema_id_lengths)
+
+
+def _session_arguments(
+    checks: Checks, operation: Operation, version: ApiVersion, session_id: str | UUID, uuid: str | UUID | None
+) -> dict[str, str]:
+    """The arguments of a stop or a look-up. In a dialect with the id in the path, ``uuid`` is that one."""
+    arguments = {"session_id": checks.session_id("session_id", session_id)}
+    if "uuid" in operation.routes[version].names:
+        arguments["uuid"] = arguments["session_id"] if uuid is None else checks.session_id("uuid", uuid)
+    elif uuid is not None:
+        checks.exists(operation, version, "uuid")
+    return arguments
 
 
 class AsyncCharging:
@@ -79,16 +91,19 @@ class AsyncCharging:
         """
         arguments, checked = prepare_start(ev_charge_number, evse_id, options)
         start = own_start(self._manager, arguments, checked.request_id)
-        return await send_start(self._manager, arguments, checked, start)
+        return await send_journalled_start(self._manager, arguments, checked, start)
 
     @takes(RequestOptions)
-    async def stop(self, session_id: str | UUID, **options: Unpack[RequestOptions]) -> ApiResponse[None]:
+    async def stop(
+        self, session_id: str | UUID, *, uuid: str | UUID | None = None, **options: Unpack[RequestOptions]
+    ) -> ApiResponse[None]:
         """Stop a charge. An accepted stop is not a stopped charge: retrieve the session to see it end.
 
         The request is never sent again once it may have arrived.
 
         Args:
             session_id: Id of the session, as the start gave it.
+            uuid: Id in the path where it is not ``session_id`` (V1_PASCAL only).
             **options: Keys of :class:`~shell_ev.options.RequestOptions`.
 
         Returns:
@@ -100,15 +115,18 @@ class AsyncCharging:
             ShellEVError: Others as for :meth:`start`.
         """
         checks = Checks(STOP.name)
-        arguments = {"session_id": checks.session_id("session_id", session_id)}
+        arguments = _session_arguments(checks, STOP, self._manager.version, session_id, uuid)
         return await self._manager.call(STOP, arguments, NOTHING, checks.options(options))
 
     @takes(RequestOptions)
-    async def retrieve(self, session_id: str | UUID, **options: Unpack[RequestOptions]) -> ApiResponse[ChargeSession]:
+    async def retrieve(
+        self, session_id: str | UUID, *, uuid: str | UUID | None = None, **options: Unpack[RequestOptions]
+    ) -> ApiResponse[ChargeSession]:
         """Look up one charge session, running or ended.
 
         Args:
             session_id: Id of the session.
+            uuid: Id in the path where it is not ``session_id`` (V1_PASCAL only).
             **options: Keys of :class:`~shell_ev.options.RequestOptions`.
 
         Returns:
@@ -126,7 +144,7 @@ class AsyncCharging:
             TransportError: No whole answer came.
         """
         checks = Checks(RETRIEVE.name)
-        arguments = {"session_id": checks.session_id("session_id", session_id)}
+        arguments = _session_arguments(checks, RETRIEVE, self._manager.version, session_id, uuid)
         return await self._manager.call(RETRIEVE, arguments, SESSION, checks.options(options))
 
     @takes(RequestOptions)

@@ -8,16 +8,24 @@ from typing import Final, Unpack, cast
 from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
 from ..errors import ShellEVError
-from ..models.locations import Location
+from ..models.locations import Accessibility, ElectricalProperties, Location, OpeningHours
 from ..models.markers import LocationMarker
 from ..models.response import ApiResponse
+from ..models.tariffs import PowerRange, TariffAltText, TariffElement
 from ..options import GetOptions, IterateOptions, ListOptions, MapOptions
-from ..wire.location_results import LOCATION, LOCATIONS, MARKERS
 from ..wire.operations import LOCATIONS_GET, LOCATIONS_LIST, LOCATIONS_MARKERS, LOCATIONS_NEARBY
+from ..wire.results import Result
 from .validation import LocationChecks, takes
 
 #: Locations a page of :meth:`AsyncLocations.iterate` when none are given.
 MAX_PER_PAGE: Final = 500
+
+#: Frozen and equal by value, so one object can stand in many places: half of the time and the memory of a page of 500.
+_REPEATED = frozenset({Accessibility, ElectricalProperties, OpeningHours, PowerRange, TariffAltText, TariffElement})
+
+LOCATIONS = Result(model=Location, count="many", of_locations=True, repeated=_REPEATED)
+LOCATION = Result(model=Location, count="one", of_locations=True)
+MARKERS = Result(model=LocationMarker, count="many", of_locations=True)
 
 
 class AsyncLocations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -9,16 +10,20 @@ from typing import Any
 import attrs
 
 from ..core.call import CallOptions, mint_request_id
+from ..core.ledger import Ticket, new_entry
 from ..core.ownership import OwnStart
 from ..core.session_manager import SessionManager
-from ..errors import CallError, NotFoundError, OutcomeUnknownError, ShellEVError, shown
+from ..errors import CallError, ChargeInProgressError, NotFoundError, OutcomeUnknownError, ShellEVError, shown
 from ..models.charging import ChargeSession, StartedSession
 from ..models.enums import EnvelopeStatus
 from ..models.response import ApiResponse
+from ..store import journal
 from ..wire.error_bodies import is_service_envelope
-from ..wire.operations import ACTIVE, START
-from ..wire.results import SESSIONS, STARTED
+from ..wire.operations import ACTIVE, START, STOP
+from ..wire.results import NOTHING, SESSIONS, STARTED
 from .validation import is_session_id
+
+logger = logging.getLogger("shell_ev")
 
 
 def own_start(
@@ -37,7 +42,11 @@ def own_start(
 
 
 async def send_start(
-    manager: SessionManager, arguments: Mapping[str, str], options: CallOptions, start: OwnStart
+    manager: SessionManager,
+    arguments: Mapping[str, str],
+    options: CallOptions,
+    start: OwnStart,
+    ticket: Ticket | None = None,
 ) -> ApiResponse[StartedSession]:
     """Send a start and register what came of it.
 
@@ -46,11 +55,12 @@ async def send_start(
         arguments: Arguments of the start, checked.
         options: Options of the call, checked.
         start: Its registration.
+        ticket: Its entry in the journal; None without a store. The caller records what comes of an unknown outcome.
 
     Raises:
         ShellEVError: As ``charging.start``.
     """
-    options = attrs.evolve(options, request_id=start.request_id, progress=start)
+    options = attrs.evolve(options, request_id=start.request_id, progress=start, gate=ticket)
     try:
         answer: ApiResponse[StartedSession] = await manager.call(START, arguments, STARTED, options)
         if not is_session_id(answer.data.session_id):
@@ -58,6 +68,8 @@ async def send_start(
     except ShellEVError as error:
         if not error.outcome_unknown:
             start.void()
+            if ticket is not None:
+                await ticket.void()
             raise
         start.lost()
         _date(error, manager, start)
@@ -67,9 +79,63 @@ async def send_start(
             start.lost()
         else:
             start.void()
+            if ticket is not None:
+                await ticket.void()
         raise
     start.accepted(answer.data.session_id)
     return answer
+
+
+async def send_journalled_start(
+    manager: SessionManager, arguments: Mapping[str, str], options: CallOptions, start: OwnStart
+) -> ApiResponse[StartedSession]:
+    """Send a start of the bare endpoint, with an entry of its own where there is a store.
+
+    Raises:
+        ShellEVError: As ``charging.start``.
+    """
+    ledger = manager.ledger
+    if ledger is None:
+        return await send_start(manager, arguments, options, start)
+    entry = new_entry(
+        ledger,
+        arguments,
+        key=journal.own_key(),
+        request_id=start.request_id,
+        api_version=manager.version.value,
+        on_crash="keep",
+        ema_id=None,
+        now=manager.hooks.utcnow(),
+    )
+    ticket = Ticket(ledger, manager, entry, None)
+    try:
+        answer = await send_start(manager, arguments, options, start, ticket)
+    except BaseException as error:
+        if start.sent or getattr(error, "outcome_unknown", False):
+            await ticket.lost()
+        raise
+    conflict = await ticket.accepted(answer.data.session_id, owned=False)
+    if conflict is not None:
+        raise await fenced_off(manager, ticket, answer.data.session_id)
+    return answer
+
+
+async def fenced_off(manager: SessionManager, ticket: Ticket, session_id: str) -> ShellEVError:
+    """Stop what a start made whose entry was taken over meanwhile: its process was taken for dead.
+
+    Returns:
+        The error to raise.
+    """
+    text = (
+        f"the start on {shown(ticket.entry.evse_id)} was accepted as session {shown(session_id, 300)} after another "
+        "process had taken its entry over"
+    )
+    try:
+        await manager.call(STOP, {"session_id": session_id}, NOTHING)
+    except ShellEVError as error:
+        logger.error("%s; its stop failed and the car may still be charging: %s", text, error)
+        return ChargeInProgressError(f"{text}; its stop failed: {error}", True, key=ticket.entry.key)
+    return ChargeInProgressError(f"{text}; it was stopped", key=ticket.entry.key)
 
 
 def _without_session(

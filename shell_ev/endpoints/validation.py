@@ -131,6 +131,18 @@ class Checks:
         self.faults.append(f"{name} must be a UUID in the form 8-4-4-4-12, not {shown(value)}")
         return ""
 
+    def exists(self, operation: Operation, version: ApiVersion, name: str) -> bool:
+        """Whether the operation has an argument in this dialect; a fault if not."""
+        having = versions_with(operation, name)
+        if version in having:
+            return True
+        if having:
+            names, verb = " and ".join(found.value for found in having), "has" if len(having) == 1 else "have"
+            self.faults.append(f"{name} does not exist in {version.value}; {names} {verb} it")
+        else:
+            self.faults.append(f"{name} does not exist in any version")
+        return False
+
     def session_id(self, name: str, value: object) -> str:
         """The id of a session, as the service gave it."""
         text = str(value) if isinstance(value, UUID) else value
@@ -228,7 +240,7 @@ class LocationChecks(Checks):
         """
         arguments: dict[str, Any] = {}
         for name, value in given.items():
-            if value is None or name in _REQUEST_OPTIONS or not self._exists(name):
+            if value is None or name in _REQUEST_OPTIONS or not self.exists(self._of, self._version, name):
                 continue
             if name in _ENUMS:
                 arguments[name] = self._one_or_more(name, value, _ENUMS[name])
@@ -247,17 +259,6 @@ class LocationChecks(Checks):
             else:
                 arguments[name] = self._plain(name, value)
         return arguments
-
-    def _exists(self, name: str) -> bool:
-        having = versions_with(self._of, name)
-        if self._version in having:
-            return True
-        if having:
-            names = " and ".join(version.value for version in having)
-            self.faults.append(f"{name} does not exist in {self._version.value}; {names} have it")
-        else:
-            self.faults.append(f"{name} does not exist in any version")
-        return False
 
     def _one_or_more(self, name: str, value: object, enum: type[OpenEnum]) -> Any:
         if isinstance(value, str):

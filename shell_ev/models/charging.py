@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import attrs
 
+from ..export import Exported, brief, first_of
 from .enums import SessionErrorCode, SessionState
 
 
-@attrs.frozen(kw_only=True)
-class SessionError:
+@attrs.frozen(kw_only=True, repr=False)
+class SessionError(Exported):
     """Why a session failed, as the service tells it."""
 
     code: SessionErrorCode | None = None
@@ -19,16 +21,16 @@ class SessionError:
     """The service's own words."""
 
 
-@attrs.frozen(kw_only=True)
-class StartedSession:
+@attrs.frozen(kw_only=True, repr=False)
+class StartedSession(Exported):
     """An accepted start. Accepted is not charging: follow the session until its state says so."""
 
     session_id: str
     """UUID of the new charge session, to retrieve or stop it by."""
 
 
-@attrs.frozen(kw_only=True)
-class ChargeSession:
+@attrs.frozen(kw_only=True, repr=False)
+class ChargeSession(Exported):
     """One charge session. Missing and null are None; zero, False and the empty text stay what they are."""
 
     id: str | None = None
@@ -49,3 +51,19 @@ class ChargeSession:
     """When charging ended. The service's own examples end before they start: the order is not checked."""
     last_updated: datetime | None = None
     """When the service last touched the session (V1 and V2)."""
+
+    def _summary(self) -> Iterable[str]:
+        # Without card and account: what is printed ends up in logs.
+        yield first_of(self.id)
+        yield self.state.value if self.state is not None else "state unknown"
+        if self.evse_id:
+            yield brief(self.evse_id)
+        if self.error is not None:
+            yield brief(self.error.code.value if self.error.code is not None else self.error.message)
+        if self.started_at is not None:
+            yield f"since {brief(self.started_at)}"
+
+    def _repr_html_(self) -> str:
+        from .tables import table_of
+
+        return table_of((self,)) or ""

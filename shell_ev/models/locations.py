@@ -9,12 +9,17 @@ import math
 import sys
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
 from ..errors import ValidationError
+from ..export import Exported, first_of
 from ..identifiers import EvseId
 from ._hours import open_at
+from ._shown import free_of_total, kw, plugs
+from ._times import moment_of
+from .connector_names import connector_type_of
 from .enums import (
     AccessibilityStatus,
     AuthorizationMethod,
@@ -26,11 +31,14 @@ from .enums import (
 )
 from .tariffs import ElementTariff, FlatTariff
 
+if TYPE_CHECKING:
+    from ..geojson import Feature
+
 _EARTH_RADIUS_KM = 6371.0088  # the mean radius R1 of the IUGG
 
 
-@attrs.frozen(kw_only=True)
-class Coordinates:
+@attrs.frozen(kw_only=True, repr=False)
+class Coordinates(Exported):
     """A position, WGS 84."""
 
     latitude: float | None = None
@@ -48,8 +56,8 @@ class Coordinates:
         return (longitude, latitude) if -180 <= longitude <= 180 and -90 <= latitude <= 90 else None
 
 
-@attrs.frozen(kw_only=True)
-class Address:
+@attrs.frozen(kw_only=True, repr=False)
+class Address(Exported):
     """The postal address of a location."""
 
     street_and_number: str | None = None
@@ -62,8 +70,8 @@ class Address:
     """ISO 3166-1 country code: the contract says alpha-2 and shows alpha-3 (``NLD``), so expect either."""
 
 
-@attrs.frozen(kw_only=True)
-class Accessibility:
+@attrs.frozen(kw_only=True, repr=False)
+class Accessibility(Exported):
     """Who may use a location."""
 
     status: AccessibilityStatus | None = None
@@ -72,8 +80,8 @@ class Accessibility:
     """A note for drivers (V1_PASCAL and V1)."""
 
 
-@attrs.frozen(kw_only=True)
-class OpeningHours:
+@attrs.frozen(kw_only=True, repr=False)
+class OpeningHours(Exported):
     """One period of one day of the week. A day may have several, or none."""
 
     week_day: WeekDay | None = None
@@ -84,8 +92,8 @@ class OpeningHours:
     """Local time of closing as sent, such as ``18:00``; not later than the opening means the next day's."""
 
 
-@attrs.frozen(kw_only=True)
-class ElectricalProperties:
+@attrs.frozen(kw_only=True, repr=False)
+class ElectricalProperties(Exported):
     """What a connector delivers."""
 
     power_type: PowerType | None = None
@@ -98,8 +106,8 @@ class ElectricalProperties:
     """Highest power, in kW. The contract names no unit here; see :attr:`Connector.max_power_kw`."""
 
 
-@attrs.frozen(kw_only=True)
-class Connector:
+@attrs.frozen(kw_only=True, repr=False)
+class Connector(Exported):
     """One plug or socket of an EVSE."""
 
     uid: str | None = None
@@ -123,6 +131,20 @@ class Connector:
     deleted: str | None = None
     """When the connector was taken away: opaque text; None is still there (V1_PASCAL and V1)."""
 
+    _derived: ClassVar[tuple[str, ...]] = ("updated_at",)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """``updated`` as an aware time: ISO 8601, or ``MM/DD/YYYY hh:mm:ss`` as UTC; None if it cannot be read."""
+        return moment_of(self.updated)
+
+    def _summary(self) -> Iterable[str]:
+        yield plugs([self]) or "deleted"
+        if self.uid:
+            yield f"uid {self.uid}"
+        if self.tariff is not None or self.tariffs:
+            yield "with tariff"
+
     @property
     def is_deleted(self) -> bool:
         """Whether the connector was taken away: ``deleted`` holds any text."""
@@ -140,8 +162,8 @@ class Connector:
         return None if properties is None else _finite(properties.max_electric_power)
 
 
-@attrs.frozen(kw_only=True)
-class Evse:
+@attrs.frozen(kw_only=True, repr=False)
+class Evse(Exported):
     """One charging point, which charges one vehicle at a time through one of its connectors."""
 
     uid: str | None = None
@@ -163,6 +185,23 @@ class Evse:
     physical_reference: str | None = None
     """What is written on the charger to tell it from its neighbours."""
 
+    _derived: ClassVar[tuple[str, ...]] = ("updated_at",)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """``updated`` as an aware time: ISO 8601, or ``MM/DD/YYYY hh:mm:ss`` as UTC; None if it cannot be read."""
+        return moment_of(self.updated)
+
+    def _summary(self) -> Iterable[str]:
+        yield first_of(self.evse_id, self.uid)
+        yield "deleted" if self.is_deleted else self.status.value if self.status is not None else "status unknown"
+        yield plugs(self.connectors) or "no plugs"
+
+    def _repr_html_(self) -> str:
+        from .tables import table_of
+
+        return table_of((self,)) or ""
+
     @property
     def is_deleted(self) -> bool:
         """Whether the EVSE was taken away: ``deleted`` holds any text."""
@@ -178,7 +217,7 @@ class Evse:
     ) -> bool:
         """Whether one connector, not deleted, meets every condition given; an unknown power meets no minimum."""
         _check_power(min_power_kw)
-        wanted = None if connector_type is None else ConnectorType(connector_type)
+        wanted = None if connector_type is None else connector_type_of(connector_type)
         for connector in self.connectors:
             if connector.is_deleted or (wanted is not None and connector.connector_type != wanted):
                 continue
@@ -188,8 +227,8 @@ class Evse:
         return False
 
 
-@attrs.frozen(kw_only=True)
-class Location:
+@attrs.frozen(kw_only=True, repr=False)
+class Location(Exported):
     """A place with one EVSE or more."""
 
     uid: str | None = None
@@ -218,6 +257,33 @@ class Location:
     """A note of the operator (V1_PASCAL and V1)."""
     location_type: str | None = None
     """Kind of place, as the service names it."""
+
+    _derived: ClassVar[tuple[str, ...]] = ("updated_at",)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """``updated`` as an aware time: ISO 8601, or ``MM/DD/YYYY hh:mm:ss`` as UTC; None if it cannot be read."""
+        return moment_of(self.updated)
+
+    def _summary(self) -> Iterable[str]:
+        yield first_of(self.uid)
+        yield first_of(self.operator_name, self.operator_id)
+        yield first_of(self.address.city if self.address is not None else None)
+        free = free_of_total(self.evses)
+        yield f"{free} free" if free else "no EVSEs"
+        yield kw(self.max_power_kw)
+
+    def _repr_html_(self) -> str:
+        from .tables import location_page
+
+        return location_page(self)
+
+    @property
+    def __geo_interface__(self) -> Feature:
+        """The location as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
+        from ..geojson import feature
+
+        return feature(self)
 
     @property
     def max_power_kw(self) -> float | None:

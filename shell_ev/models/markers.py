@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ..export import Exported
 from .enums import AuthorizationMethod, EvseStatus
 from .locations import Coordinates
 
+if TYPE_CHECKING:
+    from ..geojson import Feature
 
-@attrs.frozen(kw_only=True)
-class SingleLocationMarker:
+
+@attrs.frozen(kw_only=True, repr=False)
+class SingleLocationMarker(Exported):
     """A marker that stands for one location."""
 
     marker_type: str = "SingleLocation"
@@ -40,9 +44,16 @@ class SingleLocationMarker:
     operator_name: str | None = None
     """Name of the operator (V2)."""
 
+    @property
+    def __geo_interface__(self) -> Feature:
+        """The marker as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
+        from ..geojson import feature
 
-@attrs.frozen(kw_only=True)
-class MultiLocationMarker:
+        return feature(self)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class MultiLocationMarker(Exported):
     """A marker that stands for several locations; zoom in to tell them apart."""
 
     marker_type: str = "MultiLocation"
@@ -62,15 +73,29 @@ class MultiLocationMarker:
     operator_name: str | None = None
     """Name of the operator (V2)."""
 
+    @property
+    def __geo_interface__(self) -> Feature:
+        """The marker as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
+        from ..geojson import feature
 
-@attrs.frozen(kw_only=True)
-class UnknownLocationMarker:
+        return feature(self)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class UnknownLocationMarker(Exported):
     """A marker of a type that this version of the library does not know, as it was sent."""
 
     marker_type: str | None = None
     """The tag as sent; None when there was none."""
     raw: Mapping[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
     """The whole marker as decoded from JSON, wire names and all. Do not change it."""
+
+    @property
+    def __geo_interface__(self) -> Feature:
+        """The marker as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
+        from ..geojson import feature
+
+        return feature(self)
 
 
 LocationMarker = SingleLocationMarker | MultiLocationMarker | UnknownLocationMarker

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
+from ..export import Exported, brief, counted
 from .enums import EnvelopeStatus
 
+if TYPE_CHECKING:
+    from ..geojson import FeatureCollection, Item
+
 T = TypeVar("T")
+E = TypeVar("E")
 
 
 class Headers(Mapping[str, str]):
@@ -57,9 +62,12 @@ class Headers(Mapping[str, str]):
         return f"Headers({dict(self)!r})"
 
 
-@attrs.frozen(kw_only=True)
-class ApiResponse(Generic[T]):
-    """A successful answer. ``data`` is what was asked for, the rest is what came with it."""
+@attrs.frozen(kw_only=True, repr=False)
+class ApiResponse(Exported, Generic[T]):
+    """A successful answer. ``data`` is what was asked for, the rest is what came with it.
+
+    An answer of several items can be iterated and has a length; it is true, also with none.
+    """
 
     data: T
     """The decoded result."""
@@ -79,3 +87,47 @@ class ApiResponse(Generic[T]):
     """Seconds from the call to the decoded answer, waits included."""
     problems: tuple[str, ...] = ()
     """What in the body could not be read, as JSON paths; those values are None or left out of ``data``."""
+
+    def __iter__(self: ApiResponse[tuple[E, ...]]) -> Iterator[E]:
+        return iter(self._several("iterated"))
+
+    def __len__(self: ApiResponse[tuple[Any, ...]]) -> int:
+        return len(self._several("counted"))
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _several(self, what: str) -> tuple[Any, ...]:
+        data: object = self.data
+        if isinstance(data, tuple):
+            return data  # pyright: ignore[reportUnknownVariableType]
+        kind = type(data).__name__
+        raise TypeError(f"an answer with one {kind} cannot be {what}; use .data")
+
+    def _items(self) -> tuple[object, ...]:
+        data: object = self.data
+        return cast("tuple[object, ...]", data) if isinstance(data, tuple) else (data,)
+
+    def _summary(self) -> Iterable[str]:
+        verdict = f" {self.status.value}" if self.status is not None else ""
+        yield f"{self.status_code}{verdict}"
+        data: object = self.data
+        yield counted(cast("tuple[object, ...]", data)) if isinstance(data, tuple) else brief(data)
+        yield f"{self.elapsed:.2f} s"
+        if self.problems:
+            yield f"{len(self.problems)} problems"
+
+    def _repr_html_(self) -> str:
+        from .tables import table_of, with_caption
+
+        return with_caption(repr(self), table_of(self._items()) or "")
+
+    @property
+    def __geo_interface__(self) -> FeatureCollection:
+        """Locations or markers as a GeoJSON feature collection, for GeoPandas and other tools of maps."""
+        from ..geojson import Item, feature_collection
+
+        items = self._items()
+        if not all(isinstance(item, Item) for item in items):
+            raise AttributeError("this answer holds no locations and no markers", name="__geo_interface__", obj=self)
+        return feature_collection(cast("tuple[Item, ...]", items))

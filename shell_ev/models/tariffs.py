@@ -7,15 +7,62 @@ it has.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
+from ..export import Exported, first_of
+from ._times import moment_of
 from .enums import DayOfWeek, PriceComponentType, TariffType, UpdatedBy
 
+if TYPE_CHECKING:
+    from decimal import Decimal
 
-@attrs.frozen(kw_only=True)
-class FlatTariff:
+    from .estimates import Estimate
+
+
+class Priced:
+    """A tariff by which the cost of a charge can be worked out."""
+
+    __slots__ = ()
+
+    def estimate(
+        self,
+        *,
+        energy_kwh: float | Decimal | None = None,
+        duration: timedelta | None = None,
+        parking: timedelta | None = None,
+        started_at: datetime | None = None,
+        current: float | Decimal | None = None,
+    ) -> Estimate:
+        """Work out what a charge at constant power costs, by the rules of OCPI 2.2.1. Nothing is sent.
+
+        Args:
+            energy_kwh: Energy charged, in kWh; it or ``duration`` is needed.
+            duration: Time spent charging. Power is energy by duration.
+            parking: Time connected after that without charging.
+            started_at: Start of the charge: aware, and in the station's time zone, which no model carries.
+            current: Current in A, the sum of all phases, for tariffs that are restricted by it.
+
+        Returns:
+            The cost as ``Decimal``, its breakdown, and what is not known. Amounts are not rounded.
+
+        Raises:
+            ValidationError: An argument is not valid, or ``started_at`` is missing where restrictions name times or
+                days.
+        """
+        from .estimates import estimate
+
+        assert isinstance(self, FlatTariff | ElementTariff)  # noqa: S101 - for type checkers: there is no third
+        return estimate(
+            self, energy_kwh=energy_kwh, duration=duration, parking=parking, started_at=started_at, current=current
+        )
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class FlatTariff(Priced, Exported):
     """The tariff of a V1_PASCAL or V1 connector (contract section 5, ``Tariff``): three prices that add up."""
 
     start_fee: float | None = None
@@ -33,14 +80,26 @@ class FlatTariff:
     structure: str | None = None
     """The service's name for how the tariff is built up: opaque text."""
 
+    _derived: ClassVar[tuple[str, ...]] = ("updated_at",)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """``updated`` as an aware time: ISO 8601, or ``MM/DD/YYYY hh:mm:ss`` as UTC; None if it cannot be read."""
+        return moment_of(self.updated)
+
+    def _summary(self) -> Iterable[str]:
+        prices = (("start", self.start_fee), ("a minute", self.per_minute), ("a kWh", self.per_kwh))
+        yield from (f"{'?' if price is None else f'{price:g}'} {unit}" for unit, price in prices)
+        yield self.currency or "currency unknown"
+
     @property
     def is_free(self) -> bool | None:
         """Whether a charge costs nothing: False if any price is not zero, True if all three are, else None."""
         return _all_zero((self.start_fee, self.per_minute, self.per_kwh))
 
 
-@attrs.frozen(kw_only=True)
-class PowerRange:
+@attrs.frozen(kw_only=True, repr=False)
+class PowerRange(Exported):
     """The charging power a tariff holds for."""
 
     min: float | None = None
@@ -49,8 +108,8 @@ class PowerRange:
     """Highest power, in kW (the contract names no unit)."""
 
 
-@attrs.frozen(kw_only=True)
-class TariffAltText:
+@attrs.frozen(kw_only=True, repr=False)
+class TariffAltText(Exported):
     """A tariff in words, for showing to a driver."""
 
     language: str | None = None
@@ -59,8 +118,8 @@ class TariffAltText:
     """The words."""
 
 
-@attrs.frozen(kw_only=True)
-class PriceComponent:
+@attrs.frozen(kw_only=True, repr=False)
+class PriceComponent(Exported):
     """One price of a tariff element, and what it is charged for."""
 
     type: PriceComponentType | None = None
@@ -76,8 +135,8 @@ class PriceComponent:
     """VAT in percent, as sent; zero is no VAT, None is unknown. Whether ``price`` includes it is not documented."""
 
 
-@attrs.frozen(kw_only=True)
-class TariffRestrictions:
+@attrs.frozen(kw_only=True, repr=False)
+class TariffRestrictions(Exported):
     """When a tariff element applies. A limit that is None does not restrict; a limit of zero is a limit."""
 
     start_time: str | None = None
@@ -85,9 +144,9 @@ class TariffRestrictions:
     end_time: str | None = None
     """End of the day's window, ``HH:MM`` in the location's local time."""
     start_date: str | None = None
-    """First day, ISO 8601 date as sent."""
+    """First day, ISO 8601 date as sent, in the location's local time."""
     end_date: str | None = None
-    """Last day, ISO 8601 date as sent."""
+    """Day before which it ends (OCPI counts it out), ISO 8601 date as sent, in the location's local time."""
     min_kwh: float | None = None
     """Energy from which the element applies, in kWh."""
     max_kwh: float | None = None
@@ -108,8 +167,8 @@ class TariffRestrictions:
     """Days the element applies on; empty is every day."""
 
 
-@attrs.frozen(kw_only=True)
-class TariffElement:
+@attrs.frozen(kw_only=True, repr=False)
+class TariffElement(Exported):
     """Prices that apply together while their restrictions hold."""
 
     price_components: tuple[PriceComponent, ...] = ()
@@ -118,8 +177,8 @@ class TariffElement:
     """When they apply; None is always."""
 
 
-@attrs.frozen(kw_only=True)
-class ElementTariff:
+@attrs.frozen(kw_only=True, repr=False)
+class ElementTariff(Priced, Exported):
     """A tariff of a V2 connector (contract section 5, ``TariffV2``), sent when a location is asked for by its uid."""
 
     tariff_id: str | None = None
@@ -152,6 +211,16 @@ class ElementTariff:
     """When the tariff last changed; timezone-aware."""
     created_by: str | None = None
     """Who entered the tariff."""
+
+    def _summary(self) -> Iterable[str]:
+        yield first_of(self.tariff_id)
+        components = [component for element in self.elements for component in element.price_components]
+        for component in components[:4]:
+            price = "?" if component.price is None else f"{component.price:g}"
+            yield f"{price} {component.type.value if component.type is not None else '?'}"
+        if len(components) > 4:
+            yield f"{len(components) - 4} more"
+        yield self.currency or "currency unknown"
 
     @property
     def is_free(self) -> bool | None:

@@ -1,4 +1,4 @@
-"""`python -m shell_ev.sandbox`: run the sandbox until it is told to stop."""
+"""`python -m shell_ev.sandbox`: run the sandbox until Ctrl-C or a signal ends it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,44 @@ import asyncio
 import contextlib
 import signal
 import sys
+import webbrowser
 from collections.abc import Sequence
 
 from shell_ev.sandbox.server import Sandbox
+from shell_ev.sandbox.wire import PAGE_STATE_KEY, STATE_KEY
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m shell_ev.sandbox",
-        description="An embedded server that speaks all three dialects of the Shell Recharge EV API.",
+        description="An embedded server that speaks all three dialects of the Shell Recharge EV API, with a console.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=int, default=8080, help="port, 0 picks a free one (default %(default)s)")
-    parser.add_argument("--client-id", default="sandbox-client", help="client id to accept (default %(default)s)")
-    parser.add_argument("--client-secret", default="sandbox-secret", help="its secret (default %(default)s)")
-    parser.add_argument("--speed", type=float, default=60.0, help="sandbox seconds per second (default %(default)g)")
-    parser.add_argument("--seed", type=int, default=2026, help="seed of everything random (default %(default)s)")
-    parser.add_argument("--stations", type=int, default=3000, help="generated stations (default %(default)s)")
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    add("--port", type=int, default=8080, help="port, 0 picks a free one (default %(default)s)")
+    add("--client-id", default="sandbox-client", help="client id to accept (default %(default)s)")
+    add("--client-secret", default="sandbox-secret", help="its secret (default %(default)s)")
+    add("--speed", type=float, default=60.0, help="sandbox seconds per second (default %(default)g)")
+    add("--seed", type=int, default=2026, help="seed of everything random (default %(default)s)")
+    add("--stations", type=int, default=3000, help="generated stations (default %(default)s)")
+    console = parser.add_argument_group("console")
+    add = console.add_argument
+    add("--open", action="store_true", help="open the console in the browser")
+    add("--console-port", type=int, metavar="PORT", help="port of its own for the console, 0 picks a free one")
+    add("--console-host", metavar="NAME", help="name or address by which other machines open it, with a token")
+    dialects = parser.add_argument_group("generations of the official SDKs")
+    add = dialects.add_argument
+    add("--sdk-1-1", action="store_true", help="answer /locations/v1/ev as SDKs 1.1.0 and 1.2.0 expect")
+    add(
+        "--retrieve-state-key",
+        choices=[STATE_KEY, PAGE_STATE_KEY],
+        default=STATE_KEY,
+        help="where retrieve of SDK 1.0.0 has the state (default %(default)s)",
+    )
     return parser
 
 
-async def _serve(sandbox: Sandbox) -> None:
+async def _serve(sandbox: Sandbox, *, open_browser: bool) -> None:
     leave = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -38,6 +55,11 @@ async def _serve(sandbox: Sandbox) -> None:
             f"shell_ev sandbox on {sandbox.url} client_id={sandbox.client_id} client_secret={sandbox.client_secret}",
             flush=True,
         )
+        print(f"console on {sandbox.console_url}/", flush=True)
+        if sandbox.console_token is not None:
+            print(f"console token for other machines: {sandbox.console_token}", flush=True)
+        if open_browser:
+            await asyncio.to_thread(webbrowser.open, sandbox.console_url + "/")
         await leave.wait()
 
 
@@ -55,12 +77,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         speed=options.speed,
         seed=options.seed,
         stations=options.stations,
+        retrieve_state_key=options.retrieve_state_key,
+        sdk_1_1=options.sdk_1_1,
+        console_host=options.console_host,
+        console_port=options.console_port,
     )
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_serve(sandbox))
+            asyncio.run(_serve(sandbox, open_browser=options.open))
     except (OSError, OverflowError) as error:
-        print(f"shell_ev sandbox cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+        where = f"{options.host}:{options.port}"
+        if options.console_port is not None:
+            where += f" and, for the console, on port {options.console_port}"
+        print(f"shell_ev sandbox cannot listen on {where}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -9,16 +9,19 @@ import struct
 from aiohttp import web
 from multidict import CIMultiDict
 
+from shell_ev.sandbox.control_app import ControlApp
 from shell_ev.sandbox.records import Ending, SandboxReply, SandboxRequest
 from shell_ev.sandbox.service import Service
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
-def build_server(service: Service) -> web.Server:
-    """Build the protocol factory that serves a service."""
+def build_server(service: Service, control: ControlApp | None = None) -> web.Server:
+    """Build the protocol factory that serves a service, and beside it the control API when one is given."""
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        if control is not None and control.owns(request.rel_url.raw_path):
+            return await control.serve(request)
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
@@ -38,6 +41,11 @@ def build_server(service: Service) -> web.Server:
 
     # With handler_cancellation a hanging handler ends when its client leaves.
     return web.Server(handler, handler_cancellation=True, access_log=None, lingering_time=0.0)
+
+
+def build_console_server(control: ControlApp) -> web.Server:
+    """Build the protocol factory that serves the console and the control API alone."""
+    return web.Server(control.serve, handler_cancellation=True, access_log=None, lingering_time=0.0)
 
 
 async def _send(request: web.BaseRequest, reply: SandboxReply) -> web.StreamResponse:

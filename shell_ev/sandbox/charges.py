@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import attrs
 
+from shell_ev.sandbox.named import FAILING_STOP_EVSE
 from shell_ev.sandbox.records import Dialect
 
 Clock = Callable[[], float]
@@ -28,7 +29,8 @@ class SessionState(enum.StrEnum):
 
 
 _FINAL = frozenset({SessionState.STOPPED, SessionState.FAILED_TO_START})
-_LISTED = frozenset({SessionState.START_REQUESTED, SessionState.STARTED, SessionState.STOP_REQUESTED})
+# A session that failed to stop still runs and holds its EVSE, so `active` reports it.
+_LISTED = frozenset(SessionState) - _FINAL
 
 SESSION_MESSAGES: dict[str, str] = {
     "InternalError": "The platform of the operator ran into an internal error.",
@@ -97,6 +99,8 @@ class Charge:
     stops: list[StopAttempt] = attrs.field(factory=list[StopAttempt], init=False)
     ended_at: float | None = attrs.field(default=None, init=False)
     """When the charge ended by itself (car full, plug pulled); None when it did not."""
+    next_stop_fails: bool = attrs.field(default=False, init=False)
+    """Whether the next stop of this charge ends as failed-to-stop."""
 
     @property
     def user_id(self) -> str:
@@ -138,6 +142,12 @@ class Charge:
     def bound_for(self) -> SessionState:
         """State this charge comes to if from now on nobody does anything."""
         return self._course()[-1].state
+
+    @property
+    def next_change_at(self) -> float | None:
+        """Sandbox time of the next change of state that is already decided, None when there is none."""
+        now = self.clock()
+        return next((change.at for change in self._course() if change.at > now), None)
 
     @property
     def is_listed(self) -> bool:
@@ -199,22 +209,35 @@ _STOP_FAILURE = SessionFailure("InternalError", "The charging station did not ca
 class ChargeBook:
     """Every charge ever accepted, with the look-ups the service needs."""
 
-    def __init__(self, clock: Clock, seed: int) -> None:
-        """Begin an empty book; `seed` decides the session ids."""
+    def __init__(self, clock: Clock, seed: int, changed: Callable[[str], None] = lambda session_id: None) -> None:
+        """Begin an empty book.
+
+        Args:
+            clock: Unix seconds.
+            seed: Decides the session ids.
+            changed: Called with the session id of each charge that something was done to.
+        """
+        self._clock = clock
+        self._seed = seed
+        self._changed = changed
         self.charges: list[Charge] = []
         """Every charge, in the order of the starts."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again: no charge, the delays as at first, and the session ids of the seed once more."""
+        self.charges.clear()
         self.start_delay = 20.0
         """Sandbox seconds from an accepted start to the charge (or its failure)."""
         self.stop_delay = 10.0
         """Sandbox seconds from an accepted stop to its outcome."""
         self.show_sessions_after = 0.0
         """Sandbox seconds from an accepted start until retrieve and active know the session."""
-        self._clock = clock
-        self._random = random.Random(seed)
+        self._random = random.Random(self._seed)
         self._by_id: dict[str, Charge] = {}
         self._by_card: dict[str, list[Charge]] = {}
         self._on_evse: dict[str, Charge] = {}
-        self._failing_stops: dict[str, int] = {}
+        self._failing_stops: dict[str, int] = {FAILING_STOP_EVSE: -1}
 
     def start(self, ema_id: str, evse_id: str, failure_code: str | None, dialect: Dialect, request_id: str) -> Charge:
         """Accept a start. It is bound to fail when the EVSE is known to fail or is taken."""
@@ -238,6 +261,7 @@ class ChargeBook:
         self._by_card.setdefault(ema_id, []).append(charge)
         if code is None:
             self._on_evse[evse_id] = charge
+        self._changed(charge.session_id)
         return charge
 
     def stop(self, charge: Charge) -> bool:
@@ -246,16 +270,58 @@ class ChargeBook:
         if state in _FINAL:
             return False
         if state is not SessionState.STOP_REQUESTED:
-            left = self._failing_stops.get(charge.evse_id, 0)
-            if left > 0:
-                self._failing_stops[charge.evse_id] = left - 1
-            charge.stops.append(StopAttempt(self._clock(), self.stop_delay, fails=left != 0))
+            charge.stops.append(StopAttempt(self._clock(), self.stop_delay, fails=self._stop_fails(charge)))
+            self._changed(charge.session_id)
         return True
+
+    def _stop_fails(self, charge: Charge) -> bool:
+        if charge.next_stop_fails:
+            charge.next_stop_fails = False
+            return True
+        left = self._failing_stops.get(charge.evse_id, 0)
+        if left > 0:
+            self._failing_stops[charge.evse_id] = left - 1
+        return left != 0
 
     def end(self, charge: Charge) -> None:
         """Let a charge end by itself: the car is full or the driver pulls the plug."""
         if charge.failure is None and not charge.is_over:
             charge.ended_at = self._clock()
+            self._changed(charge.session_id)
+
+    def fail(self, charge: Charge, code: str = "InternalError") -> None:
+        """Let a charge fail.
+
+        One that has not started fails to start at once, with `code`. One that is being stopped fails to stop at once.
+        One that runs fails at its next stop.
+
+        Raises:
+            ValueError: The charge is over, or the code is not documented.
+        """
+        if code not in SESSION_MESSAGES:
+            raise ValueError(f"unknown session code {code!r}; known are {', '.join(SESSION_MESSAGES)}")
+        if charge.is_over:
+            raise ValueError(f"the charge {charge.session_id} is over: {charge.state.value}")
+        now = self._clock()
+        if not charge.has_started:
+            charge.start_delay = now - charge.requested_at
+            charge.failure = SessionFailure.of(code)
+        elif charge.state is SessionState.STOP_REQUESTED:
+            last = charge.stops[-1]
+            begun = max(last.at, charge.requested_at + charge.start_delay)
+            charge.stops[-1] = attrs.evolve(last, delay=now - begun, fails=True)
+        else:
+            charge.next_stop_fails = True
+        self._changed(charge.session_id)
+
+    def forget(self, charge: Charge) -> None:
+        """Lose a charge: no look-up finds it from now on, and its EVSE is free."""
+        self.charges.remove(charge)
+        del self._by_id[charge.session_id]
+        self._by_card[charge.ema_id] = [other for other in self._by_card[charge.ema_id] if other is not charge]
+        if self._on_evse.get(charge.evse_id) is charge:
+            del self._on_evse[charge.evse_id]
+        self._changed(charge.session_id)
 
     def fail_stops(self, evse_id: str, times: int = 1) -> None:
         """Let the next `times` stops on an EVSE fail; -1 lets all of them fail, 0 none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import random
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
@@ -143,6 +143,21 @@ class _Chaos:
     operations: frozenset[str]
 
 
+@attrs.frozen
+class WaitingFault:
+    """A fault that waits for calls."""
+
+    operation: str
+    faults: tuple[Fault, ...]
+    """One fault; for chaos those it draws from."""
+    times: int | None = None
+    """Calls it is still going to hit; None for every call."""
+    after: int = 0
+    """Calls that go through unharmed first."""
+    probability: float | None = None
+    """Of chaos; None for the others."""
+
+
 class Faults:
     """The faults waiting for the calls to come.
 
@@ -151,8 +166,9 @@ class Faults:
     order; `after` is counted from the moment the entry has become the first of its queue.
     """
 
-    def __init__(self) -> None:
-        """Begin without any fault."""
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+        """Begin without any fault. `changed` is called when the faults that wait are no longer the same."""
+        self._changed = changed
         self._queues: dict[str, deque[_Queued]] = {}
         self._standing: dict[str, Fault] = {}
         self._chaos: list[_Chaos] = []
@@ -163,11 +179,13 @@ class Faults:
         if times < 1 or after < 0:
             raise ValueError("times must be at least 1 and after at least 0")
         self._queues.setdefault(operation, deque()).append(_Queued(fault, times, after))
+        self._changed()
 
     def always(self, operation: str, fault: Fault) -> None:
         """Lay a fault on every call of an operation that no queued fault takes, until `clear`."""
         _known(operation)
         self._standing[operation] = fault
+        self._changed()
 
     def chaos(
         self,
@@ -186,6 +204,7 @@ class Faults:
         for name in names:
             _known(name)
         self._chaos.append(_Chaos(random.Random(seed), probability, tuple(faults) or CHAOS_FAULTS, frozenset(names)))
+        self._changed()
 
     def clear(self, operation: str | None = None) -> None:
         """Forget the faults of one operation, or with None all of them and chaos as well."""
@@ -193,10 +212,20 @@ class Faults:
             self._queues.clear()
             self._standing.clear()
             self._chaos.clear()
-            return
-        _known(operation)
-        self._queues.pop(operation, None)
-        self._standing.pop(operation, None)
+        else:
+            _known(operation)
+            self._queues.pop(operation, None)
+            self._standing.pop(operation, None)
+        self._changed()
+
+    def waiting(self) -> tuple[WaitingFault, ...]:
+        """List what is going to hit calls, queued faults first. The operations of chaos are joined by commas."""
+        queues, standing, chaos = dict(self._queues), dict(self._standing), tuple(self._chaos)
+        return (
+            *(WaitingFault(name, (entry.fault,), entry.times, entry.skip) for name in queues for entry in queues[name]),
+            *(WaitingFault(name, (fault,)) for name, fault in standing.items()),
+            *(WaitingFault(",".join(sorted(c.operations)), c.faults, probability=c.probability) for c in chaos),
+        )
 
     def pending(self, operation: str) -> int:
         """Count the calls that queued faults of this operation are still going to hit."""
@@ -215,8 +244,10 @@ class Faults:
             entry = queue[0]
             if entry.skip:
                 entry.skip -= 1
+                self._changed()
                 continue
             entry.times -= 1
+            self._changed()
             if not entry.times:
                 queue.popleft()
             return entry.fault

@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import attrs
+
 from shell_ev.sandbox import wire
 from shell_ev.sandbox.charges import ChargeBook
-from shell_ev.sandbox.filters import Arguments, BadQuery, Filters, Query
+from shell_ev.sandbox.filters import EVSE_STATUSES, Arguments, BadQuery, Filters, Query
 from shell_ev.sandbox.location_wire import QUIET, Live, multi_marker, single_marker, station_document
 from shell_ev.sandbox.network import NAMED_EVSES, Network, load_network, unit_vector
 from shell_ev.sandbox.records import Dialect, SandboxReply
@@ -40,16 +42,54 @@ class Locations:
         self._seed = seed
         self._count = stations
         self._touched: dict[int, set[str]] = {}
+        self._set: dict[str, tuple[str, float]] = {}
 
     @property
     def network(self) -> Network:
         """The network of this seed, named stations first."""
         return load_network(self._seed, self._count)
 
+    def reset(self) -> None:
+        """Forget every status that was set, and what happened on the EVSEs."""
+        self._touched = {}
+        self._set = {}
+
     def find_evse(self, evse_id: str) -> Evse | None:
-        """Find an EVSE by its id."""
+        """Find an EVSE by its id, with the status that was set for it."""
         found = NAMED_EVSES.get(evse_id) or self.network.by_evse_id.get(evse_id)
-        return None if found is None else found[1]
+        if found is None:
+            return None
+        given = self._set.get(evse_id)
+        return found[1] if given is None else attrs.evolve(found[1], status=given[0], updated=given[1])
+
+    def set_status(self, evse_id: str, status: str | None, at: float) -> None:
+        """Set the status of an EVSE while no charge runs on it; None brings back the one of the seed.
+
+        Raises:
+            KeyError: There is no such EVSE.
+            ValueError: The status is not one of the four.
+        """
+        if status is not None and status not in EVSE_STATUSES:
+            raise ValueError(f"unknown status {status!r}; known are {', '.join(sorted(EVSE_STATUSES))}")
+        if self.find_evse(evse_id) is None:
+            raise KeyError(evse_id)
+        if status is None:
+            self._set.pop(evse_id, None)
+        else:
+            self._set[evse_id] = (status, at)
+        self.touch(evse_id)
+
+    def status(self, evse_id: str) -> str:
+        """Return the status of an EVSE at this moment. Raises KeyError for one that does not exist."""
+        evse = self.find_evse(evse_id)
+        if evse is None:
+            raise KeyError(evse_id)
+        last = self._book.last_on_evse(evse_id)
+        return "Occupied" if last is not None and last.is_running else evse.status
+
+    def live(self, station: Station) -> Live:
+        """Return what charges and set statuses change about a station."""
+        return self._live(self.network.by_number[station.number])
 
     def touch(self, evse_id: str) -> None:
         """Remember that charges happen on an EVSE, so that its station is no longer served from the cache."""
@@ -211,9 +251,12 @@ class Locations:
         statuses: dict[str, str] = {}
         updated: dict[str, float] = {}
         for evse_id in touched:
+            given = self._set.get(evse_id)
+            if given is not None:
+                statuses[evse_id], updated[evse_id] = given
             last = self._book.last_on_evse(evse_id)
             if last is not None:
-                updated[evse_id] = last.last_updated
+                updated[evse_id] = max(last.last_updated, updated.get(evse_id, 0.0))
                 if last.is_running:
                     statuses[evse_id] = "Occupied"
         return Live(statuses, updated)

@@ -41,8 +41,25 @@ class Tokens:
         self.issued = 0
         """How many tokens were ever issued."""
         self._clock = clock
+        self._seed = seed
         self._random = random.Random(f"token {seed}")
         self._expiry: dict[str, float] = {}
+
+    @property
+    def live(self) -> int:
+        """How many tokens are good at this moment."""
+        now = self._clock()
+        return sum(expiry > now for expiry in tuple(self._expiry.values()))
+
+    def known(self) -> tuple[str, ...]:
+        """Return the tokens that are good or have just expired, to mask them."""
+        return tuple(self._expiry)
+
+    def reset(self) -> None:
+        """Begin again as at first: the tokens of the seed once more, and none issued."""
+        self._expiry.clear()
+        self._random = random.Random(f"token {self._seed}")
+        self.issued = 0
 
     def alive(self, token: str) -> bool:
         """Tell whether a token was issued here, has not expired and was not revoked."""

@@ -75,23 +75,3 @@ class SandboxReply:
     delay: float = 0.0
     """Real seconds to wait before anything is sent."""
     ending: Ending = Ending.NORMAL
-
-
-@attrs.frozen
-class RecordedRequest:
-    """A request the sandbox has answered, kept for assertions."""
-
-    operation: str | None
-    """Name such as `charging.start`; None when the path belongs to no operation."""
-    dialect: Dialect | None
-    """None for the token endpoint and for unknown paths."""
-    method: str
-    path: str
-    query: tuple[tuple[str, str], ...]
-    headers: Mapping[str, str]
-    body: bytes
-    at: float
-    """Sandbox time of arrival, unix seconds."""
-    status: int
-    """Status of the reply, whether or not a fault kept it from being sent."""
-    ending: Ending

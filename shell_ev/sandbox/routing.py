@@ -35,6 +35,9 @@ class Call:
     target: str | None = None
     """Decoded last segment of the path, where the operation has one."""
     request_id: str = ""
+    """What the answer carries."""
+    request_id_is_good: bool = False
+    """Whether the request carried that very id, as a UUID."""
 
 
 _P, _V1, _V2 = Dialect.V1_PASCAL, Dialect.V1, Dialect.V2
@@ -62,8 +65,20 @@ for _root, _dialect in (("/locations/v1/ev", _P), ("/ev/v1/locations", _V1), ("/
     _TEMPLATES[_root] = Route("locations.get", "GET", _dialect)
 
 
-def find_call(request: SandboxRequest) -> Call | None:
-    """Find the operation a request is meant for, None when its path belongs to none."""
+def find_call(request: SandboxRequest, *, sdk_1_1: bool = False) -> Call | None:
+    """Find the operation a request is meant for, None when its path belongs to none.
+
+    Args:
+        request: The request.
+        sdk_1_1: Whether the paths of locations in G1.0 are asked by SDK 1.1.0 or 1.2.0, which expect G1.3 there.
+    """
+    call = _find(request)
+    if sdk_1_1 and call is not None and call.dialect is _P and call.operation.startswith("locations."):
+        call.dialect = _V1
+    return call
+
+
+def _find(request: SandboxRequest) -> Call | None:
     route = _EXACT.get(request.path)
     if route is not None:
         dialect = _P if route.shared and _speaks_pascal(route.operation, request) else route.dialect

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,11 +11,19 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from shell_ev.sandbox.app import build_server
+from shell_ev.sandbox import wire
+from shell_ev.sandbox.access import Access
+from shell_ev.sandbox.app import build_console_server, build_server
 from shell_ev.sandbox.charges import Charge
+from shell_ev.sandbox.clock import SandboxClock
+from shell_ev.sandbox.control import Control
+from shell_ev.sandbox.control_app import ControlApp
+from shell_ev.sandbox.controls import Controls
 from shell_ev.sandbox.faults import Faults
-from shell_ev.sandbox.records import RecordedRequest
+from shell_ev.sandbox.recording import RecordedRequest
+from shell_ev.sandbox.remote import RemoteSandbox
 from shell_ev.sandbox.service import Service
+from shell_ev.sandbox.serving import ServingThread
 
 _QUIET_TURNS = 4
 
@@ -25,7 +32,8 @@ class Sandbox:
     """An embedded server that speaks all three dialects of the Shell Recharge EV API.
 
     Use it as `async with Sandbox() as sandbox:`, or from blocking code as `with Sandbox() as sandbox:`, which serves
-    from a thread of its own.
+    from a thread of its own. The server has a control API under `/_sandbox/v1` and a console at `/`; `connect` drives a
+    sandbox of another process through them.
     """
 
     def __init__(
@@ -40,33 +48,80 @@ class Sandbox:
         seed: int = 2026,
         stations: int = 3000,
         token_lifetime: float = 3600,
+        retrieve_state_key: str = wire.STATE_KEY,
+        sdk_1_1: bool = False,
+        console_host: str | None = None,
+        console_port: int | None = None,
     ) -> None:
         """Prepare a sandbox; nothing listens before `start`.
 
-        `speed` is sandbox seconds per real second and drives the charges; `clock` (unix seconds) overrides it.
-        `token_lifetime` is in real seconds, or on `clock` when one is given. `stations` is the size of the generated
-        network beside the named stations. Everything random follows from `seed`.
+        Args:
+            host: Address to listen on.
+            port: Port to listen on, 0 picks a free one.
+            client_id: Client id that is accepted.
+            client_secret: Its secret.
+            speed: Sandbox seconds per real second; drives the charges.
+            clock: Unix seconds; overrides `speed`.
+            seed: Everything random follows from it.
+            stations: Size of the generated network beside the named stations.
+            token_lifetime: Real seconds, or seconds of `clock` when one is given.
+            retrieve_state_key: Where retrieve of G1.0 writes the state: `SessionState`, which its SDKs read, or
+                `Sessionstate`, as its page has it.
+            sdk_1_1: Answer `/locations/v1/ev` as SDKs 1.1.0 and 1.2.0 expect: with the envelope of G1.3.
+            console_host: Name or address by which other machines open the console, with `console_token`; `0.0.0.0`
+                stands for every address. None keeps console and control API to this machine.
+            console_port: Port of the console and the control API, 0 picks a free one; None serves them on `port`.
+
+        Raises:
+            ValueError: An option is out of its range.
         """
-        if speed <= 0:
-            raise ValueError("speed must be greater than 0")
         self.client_id = client_id
         self.client_secret = client_secret
+        self.clock = self._make_clock(clock, speed)
+        """The clock of the charges: `speed`, `pause()`, `resume()`, `step(seconds)`."""
         self.service = self._make_service(
-            clock=clock or _running_clock(speed),
+            clock=self.clock,
             token_clock=clock or time.time,
             client_id=client_id,
             client_secret=client_secret,
             seed=seed,
             stations=stations,
             token_lifetime=token_lifetime,
+            retrieve_state_key=retrieve_state_key,
+            sdk_1_1=sdk_1_1,
         )
         """The logic without sockets; `service.handle` can be driven directly."""
+        self._controls = Controls(self.service, self.clock)
+        self._access = Access(console_host)
+        self._control_app = ControlApp(Control(self._controls, self._describe), self._access)
         self._host = host
+        self._console_host = "127.0.0.1" if console_host is None else host
         self._wanted_port = port
+        self._wanted_console_port = console_port
         self._port: int | None = None
-        self._listener: asyncio.Server | None = None
+        self._console_port: int | None = None
+        self._listeners: list[asyncio.Server] = []
         self._protocols: web.Server | None = None
-        self._thread: _ServingThread | None = None
+        self._console_protocols: web.Server | None = None
+        self._thread: ServingThread | None = None
+
+    @staticmethod
+    def connect(url: str, *, token: str | None = None, timeout: float = 10.0) -> RemoteSandbox:
+        """Return a sandbox that runs in another process, with the methods of this one.
+
+        Args:
+            url: Where its console is, `http://127.0.0.1:8080` for example.
+            token: Its `console_token`, when it runs on another machine.
+            timeout: Real seconds for each call.
+
+        Raises:
+            OSError: Nothing answers there.
+            RuntimeError: What answers is no sandbox, or it refuses.
+        """
+        return RemoteSandbox(url, token=token, timeout=timeout)
+
+    def _make_clock(self, clock: Callable[[], float] | None, speed: float) -> SandboxClock:
+        return SandboxClock(speed, given=clock)
 
     def _make_service(self, **options: Any) -> Service:
         return Service(**options)
@@ -78,6 +133,36 @@ class Sandbox:
             raise RuntimeError("the sandbox has not been started")
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
+
+    @property
+    def console_url(self) -> str:
+        """Where the console is, without a slash at the end. Known once the sandbox has started."""
+        if self._console_port is None:
+            return self.url
+        host = f"[{self._console_host}]" if ":" in self._console_host else self._console_host
+        return f"http://{host}:{self._console_port}"
+
+    @property
+    def console_token(self) -> str | None:
+        """What other machines exchange for the console's cookie; None when it answers on this machine only."""
+        return self._access.token if self._access.needs_token else None
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The `SHELL_EV_*` variables that lead a client to this sandbox."""
+        return {
+            "SHELL_EV_BASE_URL": self.url,
+            "SHELL_EV_CLIENT_ID": self.client_id,
+            "SHELL_EV_CLIENT_SECRET": self.client_secret,
+        }
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "url": self.url,
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "same_port": self._console_port is None,
+        }
 
     @property
     def faults(self) -> Faults:
@@ -101,7 +186,7 @@ class Sandbox:
 
     @start_delay.setter
     def start_delay(self, seconds: float) -> None:
-        self.service.book.start_delay = seconds
+        self._controls.set("start_delay", seconds)
 
     @property
     def stop_delay(self) -> float:
@@ -110,7 +195,7 @@ class Sandbox:
 
     @stop_delay.setter
     def stop_delay(self, seconds: float) -> None:
-        self.service.book.stop_delay = seconds
+        self._controls.set("stop_delay", seconds)
 
     @property
     def show_sessions_after(self) -> float:
@@ -119,7 +204,25 @@ class Sandbox:
 
     @show_sessions_after.setter
     def show_sessions_after(self, seconds: float) -> None:
-        self.service.book.show_sessions_after = seconds
+        self._controls.set("show_sessions_after", seconds)
+
+    @property
+    def retrieve_state_key(self) -> str:
+        """Where retrieve of G1.0 writes the state: `SessionState`, or `Sessionstate` as its page has it."""
+        return self.service.retrieve_state_key
+
+    @retrieve_state_key.setter
+    def retrieve_state_key(self, key: str) -> None:
+        self._controls.set("retrieve_state_key", key)
+
+    @property
+    def sdk_1_1(self) -> bool:
+        """Whether `/locations/v1/ev` is answered as SDKs 1.1.0 and 1.2.0 expect. Default False."""
+        return self.service.sdk_1_1
+
+    @sdk_1_1.setter
+    def sdk_1_1(self, value: bool) -> None:
+        self._controls.set("sdk_1_1", value)
 
     def now(self) -> float:
         """Return the sandbox time, unix seconds."""
@@ -127,41 +230,95 @@ class Sandbox:
 
     def revoke_tokens(self) -> None:
         """Make every token issued so far worthless; calls that carry one are refused with 401."""
-        self.service.tokens.revoke_all()
+        self._controls.revoke_tokens()
+
+    def set_evse_status(self, evse_id: str, status: str | None) -> None:
+        """Set the status of an EVSE while no charge runs on it.
+
+        Args:
+            evse_id: The EVSE.
+            status: `Available`, `Occupied`, `Unavailable` or `Unknown`; None brings back the one of the seed. A start
+                on one that is occupied or unavailable is accepted and fails.
+
+        Raises:
+            KeyError: There is no such EVSE.
+            ValueError: There is no such status.
+        """
+        self._controls.set_evse_status(evse_id, status)
+
+    def evse_status(self, evse_id: str) -> str:
+        """Return the status of an EVSE at this moment. Raises KeyError for one that does not exist."""
+        return self._controls.evse_status(evse_id)
 
     def fail_stops(self, evse_id: str, times: int = 1) -> None:
         """Let the next `times` stops on an EVSE end as failed-to-stop; -1 lets all of them, 0 none."""
-        self.service.book.fail_stops(evse_id, times)
+        self._controls.fail_stops(evse_id, times)
 
     def end_charge(self, session_id: str) -> None:
-        """Let a charge end by itself, as when the car is full or the driver pulls the plug."""
-        charge = self.service.book.get(session_id)
-        if charge is None:
-            raise KeyError(session_id)
-        self.service.book.end(charge)
+        """Let a charge end by itself, as when the car is full or the driver pulls the plug. KeyError for an unknown."""
+        self._controls.end_charge(session_id)
+
+    def fail_charge(self, session_id: str, code: str = "InternalError") -> None:
+        """Let a charge fail.
+
+        One that has not started fails to start at once, with `code`. One that is being stopped fails to stop at once.
+        One that runs fails at its next stop.
+
+        Raises:
+            KeyError: There is no such charge.
+            ValueError: The charge is over, or the code is not documented.
+        """
+        self._controls.fail_charge(session_id, code)
+
+    def forget_charge(self, session_id: str) -> None:
+        """Lose a charge: no look-up finds it from now on, and its EVSE is free. KeyError for an unknown."""
+        self._controls.forget_charge(session_id)
+
+    def clear_requests(self) -> None:
+        """Empty `requests`."""
+        self._controls.clear_requests()
+
+    def reset(self) -> None:
+        """Begin again from the seed: no charge, request, token or fault; every setting and the clock as at first."""
+        self._controls.reset()
 
     async def start(self) -> None:
         """Listen. A taken port raises OSError."""
-        if self._listener is not None:
+        if self._listeners:
             raise RuntimeError("the sandbox is already running")
-        protocols = build_server(self.service)
-        loop = asyncio.get_running_loop()
-        listener = await loop.create_server(protocols, self._host, self._port or self._wanted_port, backlog=1024)
-        self._protocols, self._listener = protocols, listener
-        self._port = listener.sockets[0].getsockname()[1]
+        apart = self._wanted_console_port is not None
+        protocols = build_server(self.service, None if apart else self._control_app)
+        self._port = await self._listen(protocols, self._host, self._port or self._wanted_port)
+        self._protocols = protocols
+        if self._wanted_console_port is None:
+            return
+        console = build_console_server(self._control_app)
+        try:
+            wanted = self._console_port or self._wanted_console_port
+            self._console_port = await self._listen(console, self._console_host, wanted)
+        except BaseException:
+            await self.close()
+            raise
+        self._console_protocols = console
+
+    async def _listen(self, protocols: web.Server, host: str, port: int) -> int:
+        listener = await asyncio.get_running_loop().create_server(protocols, host, port, backlog=1024)
+        self._listeners.append(listener)
+        number: int = listener.sockets[0].getsockname()[1]
+        return number
 
     async def close(self) -> None:
         """Stop listening and end every connection, at once and whatever it is in the middle of."""
-        listener, protocols = self._listener, self._protocols
-        self._listener = self._protocols = None
-        if listener is None or protocols is None:
-            return
-        listener.close()
+        listeners, self._listeners = self._listeners, []
+        servers = [server for server in (self._protocols, self._console_protocols) if server is not None]
+        self._protocols = self._console_protocols = None
+        for listener in listeners:
+            listener.close()
         # A transport gives its socket back a turn of the loop after it was aborted, and a connection accepted just now
         # appears a turn later, hence the turns beyond the last connection seen.
-        quiet = 0
+        quiet = 0 if servers else _QUIET_TURNS
         while quiet < _QUIET_TURNS:
-            open_connections = protocols.connections
+            open_connections = [connection for server in servers for connection in server.connections]
             quiet = 0 if open_connections else quiet + 1
             for connection in open_connections:
                 if connection.transport is not None:
@@ -191,7 +348,7 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         """Start in a thread of its own, for callers without an event loop."""
-        thread = _ServingThread(self)
+        thread = ServingThread(self)
         thread.begin()
         self._thread = thread
         return self
@@ -203,56 +360,3 @@ class Sandbox:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.end()
-
-
-class _ServingThread:
-    """Runs a sandbox for blocking code."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-        self._ready = threading.Event()
-        self._failure: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._leave: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._run, name="shell-ev-sandbox", daemon=True)
-
-    def begin(self) -> None:
-        self._thread.start()
-        self._ready.wait()
-        if self._failure is not None:
-            self._thread.join()
-            raise self._failure
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that serves."""
-        if self._loop is None:
-            raise RuntimeError("the sandbox has not been started")
-        return self._loop
-
-    def end(self) -> None:
-        if self._loop is not None and self._leave is not None:
-            self._loop.call_soon_threadsafe(self._leave.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except BaseException as failure:  # handed over to the thread that waits in begin()
-            self._failure = failure
-        finally:
-            self._ready.set()
-
-    async def _serve(self) -> None:
-        self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
-        await self._sandbox.start()
-        try:
-            self._ready.set()
-            await self._leave.wait()
-        finally:
-            await self._sandbox.close()
-
-
-def _running_clock(speed: float) -> Callable[[], float]:
-    epoch, origin = time.time(), time.monotonic()
-    return lambda: epoch + (time.monotonic() - origin) * speed

@@ -14,14 +14,16 @@ import attrs
 from shell_ev.sandbox import wire
 from shell_ev.sandbox.charges import Charge, ChargeBook, Clock
 from shell_ev.sandbox.faults import Fault, FaultKind, Faults
+from shell_ev.sandbox.journal import Journal
 from shell_ev.sandbox.locations import BadQuery, Locations, NoSuchLocation
-from shell_ev.sandbox.named import FAILING_STOP_EVSE
 from shell_ev.sandbox.oauth import Tokens, oauth_error
-from shell_ev.sandbox.records import Dialect, RecordedRequest, SandboxReply, SandboxRequest
+from shell_ev.sandbox.recording import RecordedRequest
+from shell_ev.sandbox.records import Dialect, Ending, SandboxReply, SandboxRequest
 from shell_ev.sandbox.routing import Call, find_call, json_object
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _RECORDED_REQUESTS = 10_000
+_RECORDED_BODY = 16_384
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -49,18 +51,47 @@ class Service:
         seed: int = 2026,
         stations: int = 3000,
         token_lifetime: float = 3600,
+        retrieve_state_key: str = wire.STATE_KEY,
+        sdk_1_1: bool = False,
     ) -> None:
         """Build a service; nothing depends on anything but the seed, the clocks and the requests."""
         self.now = clock
         """The clock of the charges, unix seconds."""
-        self.faults = Faults()
+        self.seed = seed
+        self.journal = Journal()
+        """What has changed, for the control API."""
+        self.faults = Faults(lambda: self.journal.note("faults"))
         self.tokens = Tokens(client_id, client_secret, token_lifetime, token_clock or clock, seed)
-        self.book = ChargeBook(clock, seed)
-        self.book.fail_stops(FAILING_STOP_EVSE, -1)
+        self.book = ChargeBook(clock, seed, lambda session_id: self.journal.note("charge", session_id))
         self.locations = Locations(self.book, seed, stations)
         self.requests: deque[RecordedRequest] = deque(maxlen=_RECORDED_REQUESTS)
         """The last 10,000 requests, oldest first."""
+        self._first_choices = (checked_key(retrieve_state_key), sdk_1_1)
+        self._state_key, self.sdk_1_1 = self._first_choices
+        self.recorded = 0
+        """How many requests were ever recorded; the number of the last one."""
         self._minted = random.Random(f"request {seed}")
+
+    def reset(self) -> None:
+        """Begin again from the seed: no charge, request, token, fault or set status, and every option as at first."""
+        self.faults.clear()
+        self.tokens.reset()
+        self.book.reset()
+        self.locations.reset()
+        self.requests.clear()
+        self.recorded = 0
+        self._minted = random.Random(f"request {self.seed}")
+        self._state_key, self.sdk_1_1 = self._first_choices
+        self.journal.note("reset")
+
+    @property
+    def retrieve_state_key(self) -> str:
+        """Where retrieve of G1.0 writes the state: `SessionState`, or `Sessionstate` as the page has it."""
+        return self._state_key
+
+    @retrieve_state_key.setter
+    def retrieve_state_key(self, key: str) -> None:
+        self._state_key = checked_key(key)
 
     @property
     def charges(self) -> list[Charge]:
@@ -69,21 +100,24 @@ class Service:
 
     def handle(self, request: SandboxRequest) -> SandboxReply:
         """Answer one request. Its effect, if it has one, has happened when this returns."""
-        call = find_call(request)
+        began = time.perf_counter()
+        call = find_call(request, sdk_1_1=self.sdk_1_1)
         if call is None:
             reply = wire.gateway_not_found(request.path)
-            self._record(request, None, None, reply)
+            self._record(request, None, reply, None, began)
             return reply
-        given = request.header("RequestId")
+        given = _unquoted(request.header("RequestId"))
         # An error body has to carry a RequestId, so one is made up when the request has none worth echoing.
-        call.request_id = given if given is not None and _UUID.fullmatch(given) else self._mint_request_id()
+        call.request_id_is_good = given is not None and _UUID.fullmatch(given) is not None
+        call.request_id = given if given is not None and call.request_id_is_good else self._mint_request_id()
+        fault: Fault | None = None
         if request.method != call.method:
             reply = self._error(call, 405)
             reply = attrs.evolve(reply, headers=(*reply.headers, ("Allow", call.method)))
         else:
             fault = self.faults.take(call.operation)
             reply = self._perform(call) if fault is None else self._with_fault(call, fault)
-        self._record(request, call.operation, call.dialect, reply)
+        self._record(request, call, reply, fault, began)
         return reply
 
     async def hold_back(self, request: SandboxRequest, seconds: float) -> None:
@@ -91,12 +125,14 @@ class Service:
         await asyncio.sleep(seconds)
 
     def _record(
-        self, request: SandboxRequest, operation: str | None, dialect: Dialect | None, reply: SandboxReply
+        self, request: SandboxRequest, call: Call | None, reply: SandboxReply, fault: Fault | None, began: float
     ) -> None:
+        self.recorded += 1
+        took = time.perf_counter() - began + reply.delay
         self.requests.append(
             RecordedRequest(
-                operation,
-                dialect,
+                None if call is None else call.operation,
+                None if call is None else call.dialect,
                 request.method,
                 request.path,
                 request.query,
@@ -105,6 +141,11 @@ class Service:
                 self.now(),
                 reply.status,
                 reply.ending,
+                self.recorded,
+                "" if call is None or call.dialect is None else call.request_id,
+                fault,
+                took if reply.ending in (Ending.NORMAL, Ending.TRUNCATED) else None,
+                reply.body[:_RECORDED_BODY],
             )
         )
 
@@ -146,7 +187,7 @@ class Service:
             token = _bearer(call.request)
             if token is None or not self.tokens.alive(token):
                 raise _Refused(401)
-            if call.request.header("RequestId") != call.request_id:
+            if not call.request_id_is_good:
                 raise _Refused(400, "The header RequestId must be a UUID in the form 8-4-4-4-12.")
             if call.operation == "charging.start":
                 return self._start(call, dialect)
@@ -204,7 +245,7 @@ class Service:
         charge = self.book.visible(self._session_id(call, given, "sessionId"))
         if charge is None:
             raise _Refused(404, "Session not found")
-        return wire.retrieve_reply(dialect, call.request_id, charge)
+        return wire.retrieve_reply(dialect, call.request_id, charge, self.retrieve_state_key)
 
     def _session_id(self, call: Call, given: str | None, name: str) -> str:
         """Find the session id where the dialect puts it; in G1.0 it travels twice and both have to agree."""
@@ -237,6 +278,20 @@ class Service:
 def _merged(headers: Headers, overriding: Headers) -> Headers:
     names = {name.lower() for name, _ in overriding}
     return (*((name, value) for name, value in headers if name.lower() not in names), *overriding)
+
+
+def _unquoted(request_id: str | None) -> str | None:
+    # Java 2.x sends the id in double quotes, and its callers cannot avoid them.
+    if request_id is not None and len(request_id) > 1 and request_id[0] == request_id[-1] == '"':
+        return request_id[1:-1]
+    return request_id
+
+
+def checked_key(key: object) -> str:
+    """Return a key for the state of a session in G1.0. Raises ValueError for any but the two that are known."""
+    if not isinstance(key, str) or key not in (wire.STATE_KEY, wire.PAGE_STATE_KEY):
+        raise ValueError(f"retrieve_state_key must be {wire.STATE_KEY} or {wire.PAGE_STATE_KEY}, not {key!r}")
+    return key
 
 
 def _bearer(request: SandboxRequest) -> str | None:

@@ -9,6 +9,11 @@ from typing import Any
 from shell_ev.sandbox.charges import Charge, SessionState
 from shell_ev.sandbox.records import Dialect, SandboxReply
 
+STATE_KEY = "SessionState"
+"""Where the official SDKs of G1.0 look for the state of a session."""
+PAGE_STATE_KEY = "Sessionstate"
+"""Where the page of G1.0 writes the state in its example of retrieve."""
+
 JSON_HEADERS: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
 
 _TITLES = {
@@ -64,7 +69,7 @@ def error_reply(
     """Build the error body that the dialect documents for an operation."""
     code = error_code(dialect, operation, status)
     title = _TITLES.get(status, "Error")
-    text = detail or _DETAILS.get(status, title)
+    text = detail or _detail(dialect, operation, status) or title
     if dialect is Dialect.V1_PASCAL:
         if operation.startswith("locations."):
             return json_reply(status, {"code": code, "message": " ".join((text, *problems))})
@@ -76,6 +81,12 @@ def error_reply(
     # Only 500 carries its details beside the errors and not inside them.
     (envelope if status == 500 else item)["details"] = list(problems)
     return json_reply(status, envelope)
+
+
+def _detail(dialect: Dialect, operation: str, status: int) -> str | None:
+    if status == 404 and dialect is Dialect.V1_PASCAL and operation == "charging.start":
+        return "Invalid charge token with given EmaId was not found."
+    return _DETAILS.get(status)
 
 
 def gateway_not_found(path: str) -> SandboxReply:
@@ -107,9 +118,10 @@ def stopped_reply(dialect: Dialect, request_id: str) -> SandboxReply:
     return json_reply(202, envelope(dialect, request_id))
 
 
-def retrieve_reply(dialect: Dialect, request_id: str, charge: Charge) -> SandboxReply:
-    """Answer retrieve."""
-    return json_reply(200, envelope(dialect, request_id, [session_document(dialect, charge, listed=False)]))
+def retrieve_reply(dialect: Dialect, request_id: str, charge: Charge, state_key: str) -> SandboxReply:
+    """Answer retrieve. `state_key` is where G1.0 writes the state."""
+    document = session_document(dialect, charge, listed=False, state_key=state_key)
+    return json_reply(200, envelope(dialect, request_id, [document]))
 
 
 def active_reply(dialect: Dialect, request_id: str, charges: list[Charge]) -> SandboxReply:
@@ -118,14 +130,14 @@ def active_reply(dialect: Dialect, request_id: str, charges: list[Charge]) -> Sa
     return json_reply(200, envelope(dialect, request_id, items))
 
 
-def session_document(dialect: Dialect, charge: Charge, *, listed: bool) -> dict[str, Any]:
+def session_document(dialect: Dialect, charge: Charge, *, listed: bool, state_key: str = STATE_KEY) -> dict[str, Any]:
     """Describe one session as retrieve does, or with `listed` as active does: their keys differ."""
     started, stopped, error, state = charge.started_at, charge.stopped_at, charge.error, charge.state
     if dialect is Dialect.V1_PASCAL:
         document: dict[str, Any] = {"EmaId": charge.ema_id, "EvseId": charge.evse_id, "Id": charge.session_id}
         if started is not None:
             document["StartedAt"] = timestamp(started, "milliseconds")
-        document["SessionState" if listed else "Sessionstate"] = state.value
+        document[STATE_KEY if listed else state_key] = state.value
         if not listed:
             document["StoppedAt"] = None if stopped is None else timestamp(stopped, "milliseconds")
         document["SessionCode"] = None if error is None else error.code

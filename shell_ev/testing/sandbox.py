@@ -20,7 +20,16 @@ from multidict import CIMultiDict
 from ..client import AsyncShellEV
 from ..core.call import Sender
 from ..core.runtime import ambient
-from ..sandbox import Charge, RecordedRequest, Sandbox, SandboxReply, SandboxRequest, Service, SessionState
+from ..sandbox import (
+    Charge,
+    RecordedRequest,
+    Sandbox,
+    SandboxClock,
+    SandboxReply,
+    SandboxRequest,
+    Service,
+    SessionState,
+)
 from ..sandbox.faults import OPERATIONS
 from ..sync import ShellEV
 from .clock import ControlledTime
@@ -91,6 +100,9 @@ class ControlledSandbox(Sandbox):
         self._client_options = client_options or ClientOptions()
         self._open = contextlib.ExitStack()
         self._problems: list[BaseException] = []
+
+    def _make_clock(self, clock: Callable[[], float] | None, speed: float) -> SandboxClock:
+        return SandboxClock(given=self.time.now, step=self.time.advance)
 
     def _make_service(self, **options: Any) -> Service:
         return _ControlledService(self.time, **options)

@@ -1,16 +1,14 @@
-"""Building frozen models fast: fill an open draft, then seal it.
+"""Functions generated from source lines, and frozen models built fast: the one place that compiles code.
 
-attrs sets each field of a frozen class through ``object.__setattr__``, 80 ns a field and a third of the cost of a large
-page. A *draft* is a subclass with the same slots and nothing frozen: its fields are set with plain statements (4 ns
-each), then its ``__class__`` becomes the model's. Eight fields: 1,030 ns through ``__init__``, 480 ns through the
-descriptors of the slots, 150 ns as a draft (CPython 3.11). What comes out is an instance of the model like any other,
-frozen, equal and hashable alike.
+attrs sets each field of a frozen class through ``object.__setattr__``, a third of the time of a large page. A *draft*
+is a subclass with the same slots that is not frozen: plain statements set its fields, then its ``__class__`` becomes
+that of the model.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -18,7 +16,7 @@ import attrs
 
 @functools.cache
 def draft(cls: type) -> type | None:
-    """The open twin of a frozen model; None if the class does more on construction than to set its slots."""
+    """The draft of a frozen model; None if the class does more on construction than to set its slots."""
     plain = (
         "__slots__" in vars(cls)
         and not any(hasattr(cls, name) for name in ("__attrs_pre_init__", "__attrs_post_init__"))
@@ -33,7 +31,7 @@ def draft(cls: type) -> type | None:
             "__slots__": (),
             "__module__": cls.__module__,
             "__init__": object.__init__,
-            # Both: they share one slot of the type, and only object's own pair makes plain setting fast.
+            # Both: they share one slot of the type, and only object's own pair makes setting fast.
             "__setattr__": object.__setattr__,
             "__delattr__": object.__delattr__,
         },
@@ -41,31 +39,46 @@ def draft(cls: type) -> type | None:
     try:
         probe = opened()
         probe.__class__ = cls
-    except TypeError:  # an interpreter that lays the two out differently
+    except TypeError:  # an interpreter with another layout of the two
         return None
     return opened
 
 
-def sealing(cls: type, values: Mapping[str, str], names: dict[str, Any]) -> list[str]:
-    """Source lines that return an instance of ``cls`` from the named expressions; what they use goes to ``names``."""
-    names["cls"] = cls
-    opened = draft(cls)
-    if opened is None:
-        return [f"return cls({', '.join(f'{name}={value}' for name, value in values.items())})"]
-    names["draft"] = opened
-    return ["m = draft()", *(f"m.{name} = {value}" for name, value in values.items()), "m.__class__ = cls", "return m"]
+class FunctionBuilder:
+    """Builds one function from source lines. All text in them is ours: field names of models and names of variables."""
 
+    def __init__(self, label: str, parameters: str) -> None:
+        self._label = label
+        self._parameters = parameters
+        self._lines: list[str] = []
+        self._objects: dict[str, Any] = {}
 
-def maker(cls: type) -> Callable[..., Any]:
-    """What ``cls(...)`` does with every field given by name, in a third of the time."""
-    fields = [field.name for field in attrs.fields(cls)]
-    names: dict[str, Any] = {}
-    return define(cls, f"*, {', '.join(fields)}", sealing(cls, {name: name for name in fields}, names), names)
+    def use(self, obj: Any, hint: str = "x") -> str:
+        """Make an object available to the lines.
 
+        Returns:
+            The name of its variable.
+        """
+        name = f"_{hint}{len(self._objects)}"
+        self._objects[name] = obj
+        return name
 
-def define(cls: type, head: str, body: Sequence[str], names: dict[str, Any]) -> Callable[..., Any]:
-    """A function out of source lines. Nothing in them comes from outside this package: they are our own field names."""
-    source = "\n".join([f"def structure({head}):", *(f"    {line}" for line in body)])
-    exec(compile(source, f"<shell_ev {cls.__name__}>", "exec"), names)  # noqa: S102 - see above
-    function: Callable[..., Any] = names["structure"]
-    return function
+    def add(self, *lines: str, indent: int = 0) -> None:
+        """Append lines to the body."""
+        self._lines += [f"{'    ' * (indent + 1)}{line}" for line in lines]
+
+    def return_model(self, cls: type, values: Mapping[str, str]) -> None:
+        """Append the lines that return an instance of a model; ``values`` are expressions by field."""
+        model, opened = self.use(cls, "cls"), draft(cls)
+        if opened is None:
+            self.add(f"return {model}({', '.join(f'{name}={value}' for name, value in values.items())})")
+            return
+        self.add(f"m = {self.use(opened, 'draft')}()", *(f"m.{name} = {value}" for name, value in values.items()))
+        self.add(f"m.__class__ = {model}", "return m")
+
+    def build(self) -> Callable[..., Any]:
+        """Compile the function."""
+        source = "\n".join([f"def function({self._parameters}):", *self._lines])
+        exec(compile(source, f"<shell_ev {self._label}>", "exec"), self._objects)  # noqa: S102 - see the class
+        function: Callable[..., Any] = self._objects["function"]
+        return function

@@ -141,7 +141,7 @@ def _operation(name: str, method: str, cells: Mapping[ApiVersion, _Cell], *, rep
             method,
             (dialect.charging_path if charging else dialect.locations_path) + path,
             (
-                *_arguments("path", in_path, spell),
+                *_arguments("path", in_path, str),
                 *_arguments("body", body, spell),
                 *_arguments("query", query, spell),
             ),
@@ -164,7 +164,7 @@ STOP = _operation(
     "POST",
     {
         # Three s: the service spells it so.
-        _V1_PASCAL: _cell("/stop/{uuid}", in_path="session_id=uuid", body="session_id=SesssionId"),
+        _V1_PASCAL: _cell("/stop/{uuid}", in_path="uuid", body="session_id=SesssionId"),
         _V1: _cell("/stop", query="session_id"),
         _V2: _cell("/stop", query="session_id"),
     },
@@ -174,7 +174,7 @@ RETRIEVE = _operation(
     "charging.retrieve",
     "GET",
     {
-        _V1_PASCAL: _cell("/retrieve/{uuid}", in_path="session_id=uuid", query="session_id"),
+        _V1_PASCAL: _cell("/retrieve/{uuid}", in_path="uuid", query="session_id"),
         _V1: _cell("/retrieve", query="session_id"),
         _V2: _cell("/retrieve", query="session_id"),
     },

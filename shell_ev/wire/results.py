@@ -1,4 +1,4 @@
-"""What an operation answers with, and what is decoded of it."""
+"""What an operation answers with, and a decoded answer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import attrs
 from ..models.charging import ChargeSession, StartedSession
 from ..models.enums import EnvelopeStatus
 
-#: The verdict that makes an answer a failure. By name once: a member of an enum is looked up in 0.2 us.
+#: The status of an envelope that makes an answer a failure.
 FAILED: Final = EnvelopeStatus.FAILED
 
 
 class Undecodable(ValueError):
-    """A body that holds nothing of what was asked for; ``problems`` say where."""
+    """A body that does not hold what was asked for. ``problems`` say where, as JSON paths."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = tuple(problems)
@@ -30,12 +30,12 @@ class Result:
     of_locations: bool = False
     """Whether it comes without an envelope where the dialect says so of locations."""
     repeated: frozenset[type] = frozenset()
-    """Models in it without an id of their own, whose JSON comes word for word the same over and over."""
+    """Models in it without an id, whose JSON repeats word for word in one answer."""
 
 
 @attrs.define
 class Decoded:
-    """A body, read. Not frozen: made for every answer, and freezing it would cost 0.3 us each time."""
+    """A decoded answer."""
 
     data: Any
     request_id: str | None

@@ -1,8 +1,7 @@
-"""From JSON objects to models: one straight-line function per class, and a tolerant reading for when that fails.
+"""The cattrs decoder: JSON objects to models by one generated function per class, with a tolerant reading behind it.
 
-Good data takes the generated function alone. Anything odd raises :class:`Unreadable` there and is read again field by
-field, so that whatever is intact survives and every problem gets its JSON path. Knows models and spellings; nothing
-of envelopes or operations.
+The generated function reads documented data. Anything else raises there and is read again field by field, so that one
+bad value never loses the others and every problem has its JSON path. cattrs is the registry of the functions.
 """
 
 from __future__ import annotations
@@ -10,17 +9,18 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
 
 import attrs
+import cattrs
 
 from ..models.enums import OpenEnum
-from .codegen import define, sealing
+from .codegen import FunctionBuilder
 from .values import (
     DATETIME,
     Unreadable,
-    datetime_lines,
+    add_datetime,
     enum_reader,
     is_list,
     is_object,
@@ -32,9 +32,6 @@ from .values import (
     read_text,
 )
 
-if TYPE_CHECKING:
-    import cattrs
-
 _LEAVES: dict[type, Callable[..., Any]] = {
     str: read_text,
     float: read_float,
@@ -45,19 +42,18 @@ _LEAVES: dict[type, Callable[..., Any]] = {
 
 _EXACT: Final = 2**53
 _MOST_SPELLINGS: Final = 256
-#: What a reader raises at a value that is not as promised; the tolerant reading takes over.
-UNEXPECTED = (Unreadable, TypeError, ValueError, KeyError, AttributeError)
+#: What a reader raises for a value that is not as documented.
+_UNEXPECTED = (Unreadable, TypeError, ValueError, KeyError, AttributeError)
 
+Reader = Callable[..., Any]
+"""Reads one value. It is called with the value alone."""
 Respell = Callable[[dict[str, Any]], dict[str, Any]]
 Choose = Callable[[dict[str, Any]], type]
 
 
 @functools.lru_cache(maxsize=1024)
 def fold(key: str) -> str:
-    """A key without regard to case and separators, as the service itself seems to see keys.
-
-    Remembered: the same few keys come again and again (120 ns worked out, 60 ns remembered).
-    """
+    """A key without case and separators. Cached: answers repeat the same few keys."""
     return key.replace("_", "").replace("-", "").casefold()
 
 
@@ -72,29 +68,18 @@ class Field(NamedTuple):
     required: bool
 
 
-class Inside(NamedTuple):
-    """Fields that the wire keeps in an object of their own: under one of ``keys``, the model's names to the wire's.
-
-    For the straight way only, and worth 1 us a session; anything else about such an object is for ``prepare``.
-    """
-
-    keys: tuple[str, ...]
-    fields: Mapping[str, str]
-
-
 class Shape(NamedTuple):
     """How one model is read in one dialect."""
 
     cls: type
     fields: tuple[Field, ...]
     prepare: Respell | None
-    """Flattens a shape that differs from the model's; gets and returns an object."""
-    inside: Inside | None
+    """Changes an object into the shape of the model."""
     keys: frozenset[str]
     by_folded: Mapping[str, str]
 
     def spelled(self, value: Any) -> dict[str, Any]:
-        """The object with the dialect's own keys, whatever case they came in. Raises Unreadable if it has none."""
+        """The object with the keys of the dialect, in whatever case it was sent. Raises Unreadable without any."""
         if not is_object(value):
             raise Unreadable("expected an object")
         raw = value if self.prepare is None else self.prepare(value)
@@ -107,74 +92,58 @@ class Shape(NamedTuple):
                 if proper is not None and respelled.get(proper) is None:
                     respelled[proper] = raw[key]
         if self.keys.isdisjoint(respelled):
-            # Somebody else's object: a model of Nones made from it would be a statement nobody made.
+            # An object of another kind. A model of Nones would claim what was not sent.
             raise Unreadable("an object with none of the expected keys")
         return respelled
 
+    def refuse_empty(self, raw: Mapping[str, Any]) -> None:
+        """Raise Unreadable for an object in which no field has a value: a model of Nones is no item."""
+        if all(raw.get(key) is None for key in self.keys):
+            raise Unreadable("an object without a value")
 
-def load() -> None:
-    """Import what a converter takes (7 ms): before the first request that may leave a charge behind."""
-    import cattrs as _  # noqa: F401
 
+class _Hooks(dict[Any, Reader]):
+    """The reader of each type, made when it is first needed."""
 
-class _Hooks(dict[Any, Callable[..., Any]]):
-    """What reads a type, worked out when it is first asked for."""
-
-    def __init__(self, resolve: Callable[[Any], Callable[..., Any]]) -> None:
+    def __init__(self, resolve: Callable[[Any], Reader]) -> None:
         super().__init__()
         self._resolve = resolve
 
-    def __missing__(self, target: Any) -> Callable[..., Any]:
+    def __missing__(self, target: Any) -> Reader:
         hook = self[target] = self._resolve(target)
         return hook
 
 
 class Structurer:
-    """One cattrs converter with this library's hooks: lenient leaves, generated classes, tolerant second reading."""
+    """One cattrs converter: lenient leaves, a generated function for each class, and a tolerant second reading."""
 
-    def __init__(
-        self,
-        spell: Callable[[type, str], str],
-        *,
-        prepare: Mapping[type, Respell] | None = None,
-        inside: Mapping[type, Inside] | None = None,
-    ) -> None:
+    def __init__(self, spell: Callable[[type, str], str], prepare: Mapping[type, Respell]) -> None:
         self._spell = spell
-        self._prepare = prepare or {}
-        self._inside = inside or {}
+        self._prepare = prepare
         self._unions: dict[Any, Choose] = {}
         self._shapes: dict[type, Shape] = {}
-        #: cattrs' hook for a type, resolved once. Every hook here is called with the value alone.
-        self.hooks = _Hooks(self._resolve)
-
-    @functools.cached_property
-    def converter(self) -> cattrs.Converter:
-        """Built when it is first asked for a hook: where ``speed`` reads all there is, nobody asks."""
-        import cattrs
-
-        converter = cattrs.Converter(detailed_validation=False)
+        self._converter = cattrs.Converter(detailed_validation=False)
         for leaf, reader in _LEAVES.items():
-            converter.register_structure_hook(leaf, reader)
-        converter.register_structure_hook_factory(attrs.has, self._compile)
-        return converter
+            self._converter.register_structure_hook(leaf, reader)
+        self._converter.register_structure_hook_factory(attrs.has, self._compile)
+        #: The reader of each type.
+        self.hooks = _Hooks(self._resolve)
+        #: The reader of each type as an item of the answer, which must have a value: ``{}`` is no session.
+        self._item_hooks = _Hooks(self._resolve_item)
 
-    def read(self, cls: Any, value: Any, path: str, problems: list[str]) -> Any:
-        """``value`` as ``cls``. What cannot be read is noted in ``problems``; raises Unreadable if nothing can."""
-        try:
-            return self.hooks[cls](value)
-        except UNEXPECTED:
-            return self._tolerant(cls, value, path, problems)
-
-    def _resolve(self, target: Any) -> Callable[..., Any]:
+    def _resolve(self, target: Any) -> Reader:
         if vocabulary := open_enum(target):
-            # cattrs would resolve a text enum as text before it asks any factory: name each class.
-            self.converter.register_structure_hook(vocabulary, enum_reader(vocabulary))
+            # cattrs would read a text enum as text before it asks any factory.
+            self._converter.register_structure_hook(vocabulary, enum_reader(vocabulary))
         elif _is_union(target):
-            choose = self._unions[target] = _told_apart(target)
-            self.converter.register_structure_hook(target, self._union_hook(choose))
-        return cast("Callable[..., Any]", self.converter.get_structure_hook(target))
+            choose = self._unions[target] = _by_tag(target)
+            self._converter.register_structure_hook(target, self._union_hook(choose))
+        return cast("Reader", self._converter.get_structure_hook(target))
 
-    def _union_hook(self, choose: Choose) -> Callable[..., Any]:
+    def _resolve_item(self, target: Any) -> Reader:
+        return self._compile(target, is_item=True) if attrs.has(target) else self.hooks[target]
+
+    def _union_hook(self, choose: Choose) -> Reader:
         def structure_union(value: Any, _: Any = None) -> Any:
             if not is_object(value):
                 raise Unreadable("expected an object")
@@ -183,7 +152,7 @@ class Structurer:
         return structure_union
 
     def shape(self, cls: type) -> Shape:
-        """How ``cls`` is read here; worked out once."""
+        """How a class is read in this dialect."""
         known = self._shapes.get(cls)
         if known is None:
             hints = typing.get_type_hints(cls)
@@ -193,7 +162,6 @@ class Structurer:
                 cls=cls,
                 fields=fields,
                 prepare=self._prepare.get(cls),
-                inside=self._inside.get(cls),
                 keys=frozenset(keys),
                 by_folded={fold(key): key for key in keys},
             )
@@ -211,28 +179,32 @@ class Structurer:
             target = DATETIME[0]
         return Field(attribute.name, self._spell(cls, attribute.name), target, many, attribute.default is attrs.NOTHING)
 
-    def _compile(self, cls: type) -> Callable[[Any, Any], Any]:
-        """The straight-line function for one class: no dispatch per value, and a call only where a value is odd."""
+    def _compile(self, cls: type, *, is_item: bool = False) -> Reader:
+        """The straight-line function for one class: no dispatch per value, a call only for an unexpected one."""
         shape = self.shape(cls)
         if fallback := _raw_class(shape):
             return fallback
-        names: dict[str, Any] = {
-            "spelled": shape.spelled,
-            "known": shape.keys.issuperset,
-            "Unreadable": Unreadable,
-        }
-        lines = _opening(shape, names)
-        for index, field in enumerate(shape.fields):
-            value = f"v{index}"
-            if shape.inside is None or field.name not in shape.inside.fields:
-                lines.append(f"{value} = get({field.key!r})")
+        builder = FunctionBuilder(cls.__name__, "o, _=None")
+        spelled, unreadable = builder.use(shape.spelled, "spelled"), builder.use(Unreadable, "Unreadable")
+        if shape.prepare is not None:
+            builder.add(f"o = {spelled}(o)")
+        else:
+            builder.add(f"if type(o) is not dict or not {builder.use(shape.keys)}.issuperset(o): o = {spelled}(o)")
+        builder.add("get = o.get")
+        if is_item:
+            builder.add(f"if get({shape.fields[0].key!r}) is None: {builder.use(shape.refuse_empty)}(o)")
+        values = {field.name: f"v{index}" for index, field in enumerate(shape.fields)}
+        for field in shape.fields:
+            value = values[field.name]
+            builder.add(f"{value} = get({field.key!r})")
             if field.required:
-                lines.append(f"if {value} is None: raise Unreadable({field.key!r})")
-            lines += _reading(field, value, self.hooks[field.target], names, index)
-        lines += sealing(cls, {field.name: f"v{index}" for index, field in enumerate(shape.fields)}, names)
-        return define(cls, "o, _=None", lines, names)
+                builder.add(f"if {value} is None: raise {unreadable}({field.key!r})")
+            _add_reading(builder, field, value, self.hooks[field.target])
+        builder.return_model(cls, values)
+        return builder.build()
 
-    def _tolerant(self, cls: Any, value: Any, path: str, problems: list[str]) -> Any:
+    def _tolerant(self, cls: Any, value: Any, path: str, problems: list[str], *, is_item: bool = False) -> Any:
+        """Read an object field by field. Raises Unreadable if nothing in it can be read."""
         if cls in self._unions and is_object(value):
             cls = self._unions[cls](value)
         if not attrs.has(cls):
@@ -241,6 +213,8 @@ class Structurer:
         if fallback := _raw_class(shape):
             return fallback(value)
         raw = shape.spelled(value)
+        if is_item:
+            shape.refuse_empty(raw)
         arguments: dict[str, Any] = {}
         for field in shape.fields:
             found, where = raw.get(field.key), f"{path}.{field.key}"
@@ -250,46 +224,57 @@ class Structurer:
                 arguments[field.name] = self.read_many(field.target, found, where, problems)
                 continue
             try:
-                arguments[field.name] = self.read(field.target, found, where, problems)
+                arguments[field.name] = self._read(field.target, found, where, problems)
             except (Unreadable, TypeError, ValueError) as reason:
                 if field.required:
                     raise Unreadable(f"{field.key}: {reason}") from None
                 problems.append(f"{where}: {reason}")
         return cls(**arguments)
 
-    def read_many(self, cls: Any, value: Any, path: str, problems: list[str]) -> tuple[Any, ...]:
-        """Every readable item of a list; a single value stands for a list of one; a bad item is noted and left out."""
-        if is_list(value):
-            return self.read_each(cls, value, path, problems)
+    def _read(self, cls: Any, value: Any, path: str, problems: list[str]) -> Any:
         try:
-            return (self.hooks[cls](value),)
-        except UNEXPECTED:
-            return self._second_reading(cls, value, path, problems)
+            return self.hooks[cls](value)
+        except _UNEXPECTED:
+            return self._tolerant(cls, value, path, problems)
 
-    def read_each(self, cls: Any, items: Iterable[Any], path: str, problems: list[str]) -> tuple[Any, ...]:
-        """As :meth:`read_many`, for items that may come one by one."""
+    def read_items(self, cls: Any, value: Any, path: str, problems: list[str]) -> tuple[Any, ...]:
+        """The items of an answer, as :meth:`read_many`. An item without any value is a problem."""
+        return self.read_many(cls, value, path, problems, is_item=True)
+
+    def read_many(
+        self, cls: Any, value: Any, path: str, problems: list[str], *, is_item: bool = False
+    ) -> tuple[Any, ...]:
+        """Every readable item of a list. A bad item is noted and left out; a single value is a list of one.
+
+        Args:
+            cls: Type of an item.
+            value: The list.
+            path: JSON path of the list.
+            problems: What could not be read is appended here.
+            is_item: Whether these are the items of the answer itself.
+
+        Returns:
+            The items that could be read.
+        """
+        hook = (self._item_hooks if is_item else self.hooks)[cls]
         kept: list[Any] = []
-        hook = self.hooks[cls]
+        items: Sequence[Any] = value if is_list(value) else (value,)
         for index, item in enumerate(items):
             try:
                 kept.append(hook(item))
-            except UNEXPECTED:
-                kept += self._second_reading(cls, item, f"{path}[{index}]", problems)
+            except _UNEXPECTED:
+                where = f"{path}[{index}]" if items is value else path
+                try:
+                    kept.append(self._tolerant(cls, item, where, problems, is_item=is_item))
+                except (Unreadable, TypeError, ValueError) as reason:
+                    problems.append(f"{where}: {reason}")
         return tuple(kept)
-
-    def _second_reading(self, cls: Any, value: Any, path: str, problems: list[str]) -> tuple[Any, ...]:
-        try:
-            return (self._tolerant(cls, value, path, problems),)
-        except (Unreadable, TypeError, ValueError) as reason:
-            problems.append(f"{path}: {reason}")
-            return ()
 
 
 class Spellings(dict[Any, OpenEnum]):
-    """The members of a vocabulary by every spelling met so far: working another one out costs 3 us, this 30 ns.
+    """The members of a vocabulary by every spelling so far: the service writes ``Started`` for ``started``.
 
-    The service writes ``Started`` where its contract says ``started``. Only members the contract knows are remembered,
-    and no more than :data:`_MOST_SPELLINGS`.
+    Working out a spelling takes 100 times as long as a look-up. Only known members are kept, 256 spellings at most.
     """
 
     def __init__(self, vocabulary: type[OpenEnum]) -> None:
@@ -315,10 +300,10 @@ def _is_union(target: Any) -> bool:
     return typing.get_origin(target) in (typing.Union, types.UnionType)
 
 
-def _told_apart(union: Any) -> Choose:
-    """How the models of a union are told apart: by the tag that stands first in each, whose default is its own name.
+def _by_tag(union: Any) -> Choose:
+    """Chooses the model of a union: by its first field, the tag, whose default is the model's name on the wire.
 
-    The one without a name of its own takes whatever the others do not.
+    The model without such a default takes all other objects.
     """
     tags = {cls: attrs.fields(cls)[0] for cls in typing.get_args(union)}
     named: dict[str, type] = {fold(tag.default): cls for cls, tag in tags.items() if tag.default is not None}
@@ -332,62 +317,39 @@ def _told_apart(union: Any) -> Choose:
     return choose
 
 
-def _opening(shape: Shape, names: dict[str, Any]) -> list[str]:
-    """Source lines that make sure of the object's keys, and take out of it what stands in an object of its own."""
-    if shape.inside is None:
-        spelled = (
-            "o = spelled(o)" if shape.prepare is not None else "if type(o) is not dict or not known(o): o = spelled(o)"
-        )
-        return [spelled, "get = o.get"]
-    inner = {f"v{index}": field for index, field in enumerate(shape.fields) if field.name in shape.inside.fields}
-    names["beside"] = (shape.keys - {field.key for field in inner.values()}).union(shape.inside.keys).issuperset
-    names["within"] = frozenset(shape.inside.fields.values()).issuperset
-    return [
-        "p = None",
-        "if type(o) is dict and beside(o):",
-        *(f"    if (q := o.get({key!r})) is not None: p = q if p is None else o" for key in shape.inside.keys),
-        "if type(p) is dict and within(p):",
-        *(f"    {value} = p.get({shape.inside.fields[field.name]!r})" for value, field in inner.items()),
-        "    get = o.get",
-        "else:",
-        "    o = spelled(o)",
-        "    get = o.get",
-        *(f"    {value} = get({field.key!r})" for value, field in inner.items()),
-    ]
-
-
-def _reading(field: Field, value: str, hook: Callable[..., Any], names: dict[str, Any], index: int) -> list[str]:
-    """Source lines that turn the raw value, None or not, into the field's."""
-    reader = f"read{index}"
-    names[reader] = hook
+def _add_reading(builder: FunctionBuilder, field: Field, value: str, hook: Reader) -> None:
+    """Append the lines that turn the raw value, which may be None, into the field's."""
+    if field.target in DATETIME and not field.many:
+        builder.add(f"if {value} is not None:")
+        add_datetime(builder, value, indent=1)
+        return
+    reader = builder.use(quick_datetime if field.target in DATETIME else hook, "read")
     one, many = f"{reader}({value})", f"map({reader}, {value})"
-    if field.target in DATETIME:
-        names[reader] = quick_datetime
-        if not field.many:
-            return [f"if {value} is not None:", *(f"    {line}" for line in datetime_lines(value, names))]
-    elif vocabulary := open_enum(field.target):
-        # A look-up in place, 30 ns.
-        known = f"known{index}"
-        names[known] = spellings(vocabulary)
+    if vocabulary := open_enum(field.target):
+        # A look-up in place of a call.
+        known = builder.use(spellings(vocabulary), "known")
         one, many = f"{known}[{value}]", f"[{known}[i] for i in {value}]"
     if field.many:
-        return [
+        builder.add(
             f"if {value} is None: {value} = ()",
             f"elif type({value}) is list: {value} = tuple({many})",
             f"else: {value} = ({one},)",
-        ]
-    if field.target in _LEAVES and field.target not in DATETIME:
-        leaf = f"leaf{index}"
-        names[leaf] = field.target
-        # A number without a fraction is an int in JSON; 2**53 and below is the same number as a float.
-        whole = [f"if type({value}) is int and -{_EXACT} <= {value} <= {_EXACT}: {value} = float({value})"]
-        odd = f"if type({value}) is not {leaf} and {value} is not None: {value} = {one}"
-        return [*whole, f"el{odd}"] if field.target is float else [odd]
-    return [f"if {value} is not None: {value} = {one}"]
+        )
+    elif field.target is float:
+        # An int has no fraction in JSON, and up to 2**53 is the same number. ``1e999`` is infinite: its own difference
+        # is not zero.
+        builder.add(
+            f"if type({value}) is int and -{_EXACT} <= {value} <= {_EXACT}: {value} = float({value})",
+            f"elif {value} is not None and (type({value}) is not float or {value} - {value} != 0): {value} = {one}",
+        )
+    elif field.target in _LEAVES:
+        builder.add(f"if type({value}) is not {builder.use(field.target)} and {value} is not None: {value} = {one}")
+    else:
+        builder.add(f"if {value} is not None: {value} = {one}")
 
 
-def _raw_class(shape: Shape) -> Callable[..., Any] | None:
-    """A model that keeps the whole object, for shapes the library does not know; told by its ``raw`` field."""
+def _raw_class(shape: Shape) -> Reader | None:
+    """The reader of a model that keeps the whole object in its field ``raw``."""
     if "raw" not in {field.name for field in shape.fields}:
         return None
     tag = next(field for field in shape.fields if field.name != "raw")

@@ -35,6 +35,7 @@ def check(figures: dict[str, Any]) -> None:
     assert figures["cancelled"] > figures["charges"] / 20
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_promise_holds_against_an_adversary(seed: int) -> None:
     figures = run(150, seed)

@@ -131,7 +131,8 @@ def test_the_sandbox_prints_an_env_file(process: Start, bare: Cli, tmp_path: Pat
 def test_the_sandbox_prints_json_and_refuses_a_port_in_use(process: Start, bare: Cli) -> None:
     running = process("sandbox", "--port", "0", "--json", env=NO_SERVICE)
     printed = json.loads(running.until("url"))
-    assert list(printed) == ["url", "client_id", "client_secret"]
+    assert list(printed) == ["url", "client_id", "client_secret", "console"]
+    assert printed["console"] == printed["url"] + "/"
     port = printed["url"].rsplit(":", 1)[1]
     done = bare("sandbox", "--port", port)
     assert done.code == ExitCode.CONFIGURATION

@@ -15,7 +15,7 @@ def test_the_shell_blocks_are_those_that_ci_runs() -> None:
     # .ci/run takes them out of README and runs them as they stand.
     assert "readme_command" in (ROOT / ".ci" / "run").read_text()
     assert shell[0].endswith("-m shell_ev.demo")
-    assert shell[1].endswith("-m pytest")
+    assert shell[1].endswith("-m pytest -n auto")
 
 
 def test_there_is_no_block_that_nobody_runs() -> None:

@@ -19,6 +19,8 @@ import shell_ev
 pytest.importorskip("sphinx")
 from sphinx.util.inventory import InventoryFile
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,6 +18,8 @@ from shell_ev.sandbox import EXAMPLE_EVSE, Fault, Sandbox
 
 pytest.importorskip("celery", reason="the extra examples is not installed")
 
+pytestmark = pytest.mark.servers
+
 NAME = "celery_tasks.py"
 
 

@@ -14,6 +14,8 @@ pytest.importorskip("django", reason="the extra examples is not installed")
 pytest.importorskip("gunicorn", reason="the extra examples is not installed")
 pytest.importorskip("uvicorn", reason="the extra examples is not installed")
 
+pytestmark = pytest.mark.servers
+
 Serve = Callable[..., Running]
 
 

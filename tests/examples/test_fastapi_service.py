@@ -15,6 +15,8 @@ from shell_ev.sandbox import EXAMPLE_EVSE, FAILING_EVSES, FAILING_STOP_EVSE, Cha
 pytest.importorskip("fastapi", reason="the extra examples is not installed")
 pytest.importorskip("uvicorn", reason="the extra examples is not installed")
 
+pytestmark = pytest.mark.servers
+
 Serve = Callable[..., Running]
 NAME = "fastapi_service.py"
 

@@ -17,6 +17,8 @@ from shell_ev.sandbox import EXAMPLE_EVSE, FAILING_EVSES, Charge, Fault, Sandbox
 pytest.importorskip("flask", reason="the extra examples is not installed")
 pytest.importorskip("gunicorn", reason="the extra examples is not installed")
 
+pytestmark = pytest.mark.servers
+
 Serve = Callable[..., Running]
 
 

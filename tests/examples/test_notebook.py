@@ -16,6 +16,8 @@ pytest.importorskip("ipykernel", reason="the extra examples is not installed")
 nbformat = pytest.importorskip("nbformat", reason="the extra examples is not installed")
 nbclient = pytest.importorskip("nbclient", reason="the extra examples is not installed")
 
+pytestmark = pytest.mark.servers
+
 NOTEBOOK = EXAMPLES / "charge.ipynb"
 
 

@@ -7,10 +7,13 @@ import contextlib
 import tracemalloc
 from collections import Counter
 
+import pytest
 from harness import World
 from virtual_time import virtual_time
 
 from shell_ev import SessionState
+
+pytestmark = pytest.mark.servers
 
 COUNT = 1_000
 HOUR = 3_600.0

@@ -22,6 +22,8 @@ from shell_ev.core import notify as telling
 from shell_ev.observing import CallInfo, CallObserver, Observer
 from shell_ev.otel import OpenTelemetry
 
+pytestmark = pytest.mark.servers
+
 ROOMS = {str(room.__file__) for room in (observing, logs, telling)}
 
 

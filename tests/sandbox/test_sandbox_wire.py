@@ -49,8 +49,8 @@ def test_pascal_bodies(caller: Any, clock: Any) -> None:
     assert (stopped.status, load(stopped)) == (202, {"RequestId": caller.request_id, "Status": "SUCCESS"})
     clock.advance(10)
     (item,) = load(caller.ask(caller.retrieve_call(pascal, session_id)))["Data"]
-    assert item["Sessionstate"] == "stopped"
-    assert "SessionState" not in item
+    assert item["SessionState"] == "stopped"
+    assert "Sessionstate" not in item
     assert MILLISECONDS.fullmatch(item["StoppedAt"])
 
 
@@ -58,7 +58,7 @@ def test_pascal_failure_is_told_in_code_and_message(caller: Any, clock: Any) -> 
     session_id = caller.start(Dialect.V1_PASCAL, evse_id="NL*TNM*E02003462*1")
     clock.advance(20)
     (item,) = load(caller.ask(caller.retrieve_call(Dialect.V1_PASCAL, session_id)))["Data"]
-    assert item["Sessionstate"] == "failed-to-start"
+    assert item["SessionState"] == "failed-to-start"
     assert item["SessionCode"] == "EvNotConnectedToEvse"
     assert item["SessionMessage"]
     assert item["StoppedAt"] is None

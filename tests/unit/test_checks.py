@@ -1,4 +1,4 @@
-"""Arguments the contract refuses: found before anything is sent, all of them in one error."""
+"""Invalid arguments are refused before anything is sent, all of them in one error."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ BAD_UUIDS = [
     HUGE,
     Unprintable(),
 ]
+#: What no session id can be; the ids are the service's own.
+BAD_SESSION_IDS = [None, 7, "", " x", "x ", "x\n", "a\tb", ".", "..", "x" * 256, "\ud800", SESSION.encode(), EVSE, HUGE]
 
 #: operation, bad arguments, what the one error names
 BAD_ARGUMENTS: list[tuple[str, tuple[Any, ...], list[str]]] = [
@@ -47,8 +49,8 @@ BAD_ARGUMENTS: list[tuple[str, tuple[Any, ...], list[str]]] = [
     ("start", (CARD, "x" * 17), ["evse_id must be 18 to 36 characters, it has 17"]),
     ("start", (CARD, "x" * 37), ["evse_id must be 18 to 36 characters, it has 37"]),
     ("start", ("", ""), ["ev_charge_number", "evse_id"]),
-    *(("stop", (bad,), ["session_id"]) for bad in BAD_UUIDS),
-    *(("retrieve", (bad,), ["session_id"]) for bad in BAD_UUIDS),
+    *(("stop", (bad,), ["session_id"]) for bad in [*BAD_SESSION_IDS, Unprintable()]),
+    ("retrieve", (" x",), ["session_id"]),
     *(("active", (bad,), ["ema_id"]) for bad in BAD_TEXTS),
     ("active", ("x" * 13,), ["ema_id must be 14 to 19 characters, it has 13"]),
     ("active", ("x" * 20,), ["ema_id must be 14 to 19 characters, it has 20"]),
@@ -96,13 +98,59 @@ async def test_a_bad_argument_is_named(operation: str, arguments: tuple[Any, ...
         assert words in str(error)
 
 
-@pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize(("options", "named"), BAD_OPTIONS)
 @virtual_time
-async def test_a_bad_option_is_named_on_every_call(operation: str, options: dict[str, Any], named: list[str]) -> None:
-    error = await refused(operation, CALLS[operation], **options)
+async def test_a_bad_option_is_named(options: dict[str, Any], named: list[str]) -> None:
+    error = await refused("start", CALLS["start"], **options)
     assert len(error.faults) == len(named)
     assert all(words in fault for words, fault in zip(named, error.faults, strict=True))
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@virtual_time
+async def test_every_call_checks_its_options(operation: str) -> None:
+    error = await refused(
+        operation, CALLS[operation], request_id="x", timeout=-1, max_retries=-1, headers={"Host": "x"}
+    )
+    assert len(error.faults) == 4
+
+
+OTHER = "78b5d7a3-bdba-43d7-9851-1c84fcddb782"
+
+
+@pytest.mark.parametrize("operation", ["stop", "retrieve"])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@virtual_time
+async def test_an_id_in_the_path_is_refused_where_there_is_none(operation: str, version: str) -> None:
+    sender = FakeSender()
+    async with client_over(sender, api_version=version) as ev:
+        with pytest.raises(ValidationError) as caught:
+            await getattr(ev.charging, operation)(SESSION, uuid=OTHER)
+    assert caught.value.faults == (f"uuid does not exist in {version}; v1-pascal has it",)
+    assert not sender.requests
+
+
+@pytest.mark.parametrize(("operation", "key"), [("stop", '{"SesssionId":"%s"}'), ("retrieve", "?SessionId=%s")])
+@pytest.mark.parametrize("other", [None, OTHER, uuid.UUID(OTHER)])
+@virtual_time
+async def test_in_v1_pascal_the_id_in_the_path_may_be_another(operation: str, key: str, other: Any) -> None:
+    sender = FakeSender(good(operation))
+    async with client_over(sender, api_version="v1-pascal") as ev:
+        await getattr(ev.charging, operation)(SESSION, uuid=other)
+    (request,) = sender.requests
+    path, mark, query = request.url.partition("?")
+    assert path.endswith(f"/charge-session/{operation}/{other or SESSION}")
+    assert (mark + query or (request.body or b"").decode()) == key % SESSION
+
+
+@virtual_time
+async def test_an_id_in_the_path_is_checked() -> None:
+    sender = FakeSender()
+    async with client_over(sender, api_version="v1-pascal") as ev:
+        with pytest.raises(ValidationError) as caught:
+            await ev.charging.stop(SESSION, uuid="")
+    assert len(caught.value.faults) == 1
+    assert caught.value.faults[0].startswith("uuid must")
 
 
 @virtual_time
@@ -134,6 +182,11 @@ async def test_the_value_of_a_header_is_never_repeated() -> None:
         ("stop", (SESSION,)),
         ("stop", (SESSION.upper(),)),
         ("stop", (uuid.UUID(SESSION),)),
+        ("stop", ("{" + SESSION + "}",)),
+        ("stop", (SESSION.replace("-", ""),)),
+        ("stop", ("x" * 255,)),
+        ("stop", ("../etc",)),
+        ("retrieve", ("7",)),
         ("retrieve", (uuid.UUID(SESSION),)),
         ("active", ("x" * 14,)),
         ("active", ("x" * 19,)),

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shell_ev import ApiVersion, ChargeSession, SessionError, SessionErrorCode, SessionState, StartedSession
+from shell_ev.endpoints.locations import LOCATION, LOCATIONS, MARKERS
 from shell_ev.models.enums import EnvelopeStatus
 from shell_ev.wire.codec import Codec, parse_json
-from shell_ev.wire.location_results import LOCATION, LOCATIONS, MARKERS
 from shell_ev.wire.results import NOTHING, SESSION, SESSIONS, STARTED, Decoded, Result, Undecodable
 
 VERSIONS = list(ApiVersion)

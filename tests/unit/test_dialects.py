@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
+import json
 from pathlib import Path
+from typing import Any, cast
 
 import attrs
 import pytest
 
 import shell_ev
-from shell_ev import ApiVersion
+from shell_ev import ApiVersion, ChargeSession, SessionError, SessionErrorCode, SessionState
 from shell_ev.dialects import DIALECTS, Dialect, camel, pascal
 from shell_ev.models import charging, locations, markers, tariffs
+from shell_ev.wire.codec import Codec
 from shell_ev.wire.operations import OPERATIONS
+from shell_ev.wire.results import SESSION
 
 ROOT = Path(inspect.getfile(shell_ev)).parent
 MODELS = {
@@ -53,3 +58,32 @@ def test_no_other_module_of_wire_and_endpoints_names_a_single_version() -> None:
                 named.append(path.name)
     # The columns of the table; and the default of a client.
     assert set(named) <= {"operations.py", "options.py"}
+
+
+@pytest.mark.parametrize("engine", ["cattrs", "auto"])
+def test_one_line_changes_the_wire_name_of_one_field_in_one_dialect(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    v1 = DIALECTS[ApiVersion.V1]
+    names = {
+        "ChargeSession.state": "chargingState.now",
+        "ChargeSession.error": "chargingState.fault",
+        "SessionError.code": "reason",
+        "ChargeSession.ema_id": "card",
+    }
+    monkeypatch.setitem(
+        cast("dict[ApiVersion, Dialect]", DIALECTS),
+        ApiVersion.V1,
+        attrs.evolve(v1, wire_names={**v1.wire_names, **names}),
+    )
+    session = {
+        "id": "x",
+        "card": "c",
+        "chargingState": {"now": "failed-to-start", "fault": {"reason": "EvseInUse", "message": "m"}},
+    }
+    body = json.dumps({"requestId": "r", "status": "SUCCESS", "data": [session]}).encode()
+    got: Any = Codec(ApiVersion.V1, engine).decode(SESSION, body)
+    if engine == "auto" and importlib.util.find_spec("msgspec"):
+        assert Codec(ApiVersion.V1, engine)._fast[SESSION](body) is not None  # type: ignore[index]
+    error = SessionError(code=SessionErrorCode.EVSE_IN_USE, message="m")
+    assert got.data == ChargeSession(id="x", ema_id="c", state=SessionState.FAILED_TO_START, error=error)

@@ -8,16 +8,17 @@ import json
 from typing import Any
 
 import pytest
+from every_field import every_field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shell_ev.dialects import ApiVersion
+from shell_ev.endpoints.locations import LOCATION, LOCATIONS, MARKERS
 from shell_ev.errors import ConfigurationError
 from shell_ev.sandbox.location_wire import QUIET, multi_marker, single_marker, station_document
 from shell_ev.sandbox.network import load_network
 from shell_ev.sandbox.records import Dialect
 from shell_ev.wire.codec import Codec, Engine, engine
-from shell_ev.wire.location_results import LOCATION, LOCATIONS, MARKERS
 from shell_ev.wire.results import NOTHING, SESSION, SESSIONS, STARTED, Result, Undecodable
 
 _DIALECTS = {
@@ -98,8 +99,8 @@ def _read(codec: Codec, result: Result, body: bytes) -> Any:
         decoded = codec.decode(result, body)
     except Undecodable as refusal:
         return refusal.problems
-    # repr as well: 0 equals 0.0, and a text equals a member of our enums.
-    return decoded, repr(decoded)
+    # Field by field as well: 0 equals 0.0, and a text equals a member of our enums.
+    return decoded, every_field(decoded)
 
 
 def _assert_alike(version: ApiVersion, result: Result, body: bytes) -> None:

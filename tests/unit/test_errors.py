@@ -262,7 +262,13 @@ def test_errors_that_differ_are_not_equal() -> None:
 
 def test_the_tree_is_the_designs() -> None:
     def bases(cls: type) -> set[str]:
-        return {base.__name__ for base in cls.__mro__} - {cls.__name__, "object", "BaseException", "Exception"}
+        return {base.__name__ for base in cls.__mro__} - {
+            cls.__name__,
+            "object",
+            "BaseException",
+            "Exception",
+            "Exported",
+        }
 
     assert bases(RequestTimeoutError) == {"TransportError", "CallError", "ShellEVError", "TimeoutError", "OSError"}
     assert bases(OutcomeUnknownError) == bases(ConnectError) == {"TransportError", "CallError", "ShellEVError"}

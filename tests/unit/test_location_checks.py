@@ -432,7 +432,7 @@ def test_every_number_has_its_unit(room: types.ModuleType) -> None:
             continue
         for field in attrs.fields(cls):
             if str(field.type).startswith(("float", "int")):
-                body = source.split(f"class {name}:")[1]
+                body = source.split(f"class {name}(")[1]
                 match = re.search(rf'\n    {field.name}: [^\n]*\n    """(.*?)"""', body, re.DOTALL)
                 assert match, (name, field.name)
                 assert UNITS[field.name] in match.group(1), (name, field.name)

@@ -51,13 +51,20 @@ def test_every_operation_speaks_every_dialect_and_has_a_name_of_its_own() -> Non
         (
             STOP,
             "v1-pascal",
-            {"session_id": "a*/b"},
+            {"session_id": "a*/b", "uuid": "a*/b"},
             "POST",
             "/ev/v1/charge-session/stop/a%2A%2Fb",
             b'{"SesssionId":"a*/b"}',
         ),
         (STOP, "v2", {"session_id": "a*/b"}, "POST", "/ev/v2/charge-session/stop?sessionId=a%2A%2Fb", None),
-        (RETRIEVE, "v1-pascal", {"session_id": "x"}, "GET", "/ev/v1/charge-session/retrieve/x?SessionId=x", None),
+        (
+            RETRIEVE,
+            "v1-pascal",
+            {"session_id": "x", "uuid": "y"},
+            "GET",
+            "/ev/v1/charge-session/retrieve/y?SessionId=x",
+            None,
+        ),
         (ACTIVE, "v1", {"ema_id": "a b+c&d"}, "GET", "/ev/v1/charge-session/active?emaId=a%20b%2Bc%26d", None),
         (
             START,
