@@ -76,14 +76,12 @@ def _build_readers(version: ApiVersion) -> None:
 
 def _models() -> list[type]:
     """The classes that the service's JSON is read as."""
-    rooms = [module for name, module in sys.modules.items() if name.startswith("shell_ev.models.")]
+    rooms = [sys.modules[f"shell_ev.models.{name}"] for name in ("charging", "locations", "markers", "tariffs")]
     return [
         value
         for room in rooms
         for value in vars(room).values()
-        if isinstance(value, type)
-        and value.__module__ == room.__name__ != "shell_ev.models.response"
-        and attrs.has(value)
+        if isinstance(value, type) and value.__module__ == room.__name__ and attrs.has(value)
     ]
 
 

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 from ..models.enums import OpenEnum
 from .codegen import FunctionBuilder
@@ -73,6 +73,10 @@ def read_bool(value: Any, _: Any = None) -> bool:
 _AMERICAN = re.compile(r"(\d{2})/(\d{2})/(\d{4})[ T](.+)", re.ASCII)
 _FINER = re.compile(r"[.,]\d{6}(\d)", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}.*", re.ASCII | re.IGNORECASE)
+
+
+#: The class of times. In a tuple, and found among the bases: freezegun replaces it by its own in every module.
+DATETIME: Final = (next(base for base in datetime.__mro__ if base.__module__ == "datetime"),)
 
 
 def read_datetime(value: Any, _: Any = None) -> datetime:
