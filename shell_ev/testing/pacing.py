@@ -9,9 +9,12 @@ import contextlib
 import heapq
 import itertools
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable
+from types import BuiltinFunctionType
+from typing import Any
 
 import attrs
 
@@ -22,6 +25,21 @@ _QUIET_TURNS = 20
 #: A loop that has not turned for this long, in real seconds, is held up by something that is none of our business.
 _HELD_UP = 0.25
 _OVER = "the test that this client was made in is over, and its clock with it; make clients in the test or in a fixture"
+
+
+def _clock_is_replaced() -> bool:
+    """Whether freezegun or the like stands in for the clock, which asyncio's timers then run on."""
+    return not isinstance(time.monotonic, BuiltinFunctionType)
+
+
+def _real_time() -> float:
+    """Seconds on the machine's own clock."""
+    if not _clock_is_replaced():
+        return time.monotonic()
+    freezegun: Any = sys.modules.get("freezegun.api")
+    if freezegun is not None:
+        return float(freezegun.real_monotonic())
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 @attrs.define(eq=False)
@@ -143,7 +161,9 @@ class Pacer:
         while quiet < 2 * _QUIET_TURNS:
             # A request takes real time; whoever was woken takes turns of the loop.
             busy = bool(self._under_way - self._parked or self._settling_elsewhere())
-            await asyncio.sleep(0.0005 if busy else 0)
+            if busy and _clock_is_replaced():
+                time.sleep(0.0005)  # noqa: ASYNC251 - a timer of this loop may never fire
+            await asyncio.sleep(0.0005 if busy and not _clock_is_replaced() else 0)
             quiet = 0 if busy else quiet + 1
 
     def check(self) -> None:
@@ -209,7 +229,7 @@ class Pacer:
         if not (self._driving or self._parked):
             return
         loop.turns_left = _QUIET_TURNS
-        loop.turned_at = time.monotonic()
+        loop.turned_at = _real_time()
         if loop not in self._settling:
             self._settling.add(loop)
             try:
@@ -219,7 +239,7 @@ class Pacer:
 
     def _turn(self, loop: _Loop) -> None:
         with self._lock:
-            loop.turned_at = time.monotonic()
+            loop.turned_at = _real_time()
             if loop.turns_left:
                 loop.turns_left -= 1
                 loop.loop.call_soon(self._turn, loop)
@@ -234,7 +254,11 @@ class Pacer:
                 return
             if any(map(_is_turning, self._settling)):
                 # Usually it is that loop which goes on from here; but it may stop in the middle of it.
-                loop.loop.call_later(0.001, self._go_on, loop)
+                if _clock_is_replaced():  # a timer of that loop may never fire
+                    time.sleep(0.001)
+                    loop.loop.call_soon(self._go_on, loop)
+                else:
+                    loop.loop.call_later(0.001, self._go_on, loop)
                 return
             while self._timers and not self._timers[0][2].live:
                 heapq.heappop(self._timers)
@@ -264,4 +288,4 @@ class Pacer:
 
 
 def _is_turning(loop: _Loop) -> bool:
-    return loop.loop.is_running() and time.monotonic() - loop.turned_at < _HELD_UP
+    return loop.loop.is_running() and _real_time() - loop.turned_at < _HELD_UP
