@@ -17,45 +17,31 @@ raises an error.
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from typing import Literal, NotRequired, Protocol, TypeAlias, TypedDict, cast
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import Protocol, TypeAlias
 
 from .export import Json
-from .models.enums import EvseStatus
-from .models.locations import Address, Connector, Coordinates, Evse, Location
-from .models.markers import LocationMarker, MultiLocationMarker, SingleLocationMarker
-from .models.tariffs import ElementTariff, FlatTariff, Tariff
+from .models.features import Feature, FeatureCollection, Point, feature, feature_collection
+from .models.locations import Location
+from .models.markers import LocationMarker
+
+__all__ = [
+    "Feature",
+    "FeatureCollection",
+    "Item",
+    "Json",
+    "Point",
+    "TextSink",
+    "astream",
+    "dumps",
+    "feature",
+    "feature_collection",
+    "stream",
+    "write",
+]
 
 Item: TypeAlias = Location | LocationMarker
 """An item that a feature is made of."""
-
-
-class Point(TypedDict):
-    """A GeoJSON geometry: one position."""
-
-    type: Literal["Point"]
-    coordinates: list[float]
-    """Longitude, then latitude, in degrees."""
-
-
-class Feature(TypedDict):
-    """A GeoJSON feature."""
-
-    type: Literal["Feature"]
-    id: NotRequired[str]
-    """The uid of a location, the location's uid of a single marker, the key of a multi marker; absent if unknown."""
-    geometry: Point | None
-    """Position; None if it is unknown."""
-    properties: dict[str, Json]
-    """Properties. The keys of a kind are always the same, null is unknown."""
-
-
-class FeatureCollection(TypedDict):
-    """A GeoJSON feature collection."""
-
-    type: Literal["FeatureCollection"]
-    features: list[Feature]
 
 
 class TextSink(Protocol):
@@ -69,55 +55,6 @@ class TextSink(Protocol):
 _HEAD = '{"type":"FeatureCollection","features":['
 _TAIL = "]}"
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
-
-
-def feature(item: Item) -> Feature:
-    """Make a GeoJSON feature of one location or marker.
-
-    Properties of a location (``kind`` is ``location``): ``uid``, ``external_id``, ``operator_name``, ``operator_id``,
-    ``address`` (one line), ``street_and_number``, ``postal_code``, ``city``, ``country``, ``location_type``, ``status``
-    (``Available`` if any EVSE is; the common status if all are equal; ``Unknown`` if one is; else ``Occupied``),
-    ``evse_count`` and ``available_count`` (without removed ones; None if no EVSE is listed, or no status known),
-    ``max_power_kw``, ``connector_types`` and ``authorization_methods`` (sorted), ``accessibility``,
-    ``open_twenty_four_seven``, ``is_free`` (True if every connector's tariffs are, False if one is not) and
-    ``tariffs`` (the distinct ones, sorted, each with the field names of its model).
-
-    Properties of a marker (``kind`` is ``single_location``, ``multi_location`` or ``unknown_marker``): ``marker_type``;
-    of known markers also ``unique_key``, ``geo_hash``, ``operator_name``, ``location_count``, ``evse_count`` and
-    ``max_power_kw``; of a single one also ``uid``, ``operator_id``, ``status`` and ``authorization_methods``.
-
-    Args:
-        item: The location or marker.
-
-    Returns:
-        The feature.
-    """
-    properties: dict[str, Json]
-    if isinstance(item, Location):
-        identity, point, properties = item.uid, _point(item.coordinates), _of_location(item)
-    elif isinstance(item, SingleLocationMarker):
-        identity, point, properties = item.location_uid, _point(item.coordinates), _of_single(item)
-    elif isinstance(item, MultiLocationMarker):
-        identity, point, properties = item.unique_key, _point(item.coordinates), _of_multi(item)
-    else:
-        identity, point = None, _point(_raw_coordinates(item.raw))
-        properties = {"kind": "unknown_marker", "marker_type": _text(item.marker_type)}
-    identity = _text(identity)
-    if identity:
-        return {"type": "Feature", "id": identity, "geometry": point, "properties": properties}
-    return {"type": "Feature", "geometry": point, "properties": properties}
-
-
-def feature_collection(items: Iterable[Item]) -> FeatureCollection:
-    """Make a GeoJSON feature collection.
-
-    Args:
-        items: Locations and markers, which may be mixed.
-
-    Returns:
-        The collection.
-    """
-    return {"type": "FeatureCollection", "features": [feature(item) for item in items]}
 
 
 def dumps(items: Iterable[Item]) -> str:
@@ -187,172 +124,3 @@ async def astream(items: AsyncIterable[Item]) -> AsyncIterator[str]:
 
 def _piece(item: Item, count: int) -> str:
     return ("," if count else "") + _encode(feature(item))
-
-
-def _of_location(location: Location) -> dict[str, Json]:
-    evses = [evse for evse in location.evses if not evse.is_deleted]
-    connectors = [connector for evse in evses for connector in evse.connectors if not connector.is_deleted]
-    address = location.address or Address()
-    return {
-        "kind": "location",
-        "uid": _text(location.uid),
-        "external_id": _text(location.external_id),
-        "operator_name": _text(location.operator_name),
-        "operator_id": _text(location.operator_id),
-        "address": _one_line(address),
-        "street_and_number": _text(address.street_and_number),
-        "postal_code": _text(address.postal_code),
-        "city": _text(address.city),
-        "country": _text(address.country),
-        "location_type": _text(location.location_type),
-        "status": _status(evses),
-        "evse_count": len(evses) if location.evses else None,
-        "available_count": _available(evses),
-        "max_power_kw": _number(location.max_power_kw),
-        "connector_types": _words(connector.connector_type for connector in connectors),
-        "authorization_methods": _words(method for evse in evses for method in evse.authorization_methods),
-        "accessibility": _text(location.accessibility.status) if location.accessibility else None,
-        "open_twenty_four_seven": location.open_twenty_four_seven,
-        "is_free": _is_free(connectors),
-        "tariffs": _tariffs(connectors),
-    }
-
-
-def _of_single(marker: SingleLocationMarker) -> dict[str, Json]:
-    return {
-        "kind": "single_location",
-        "marker_type": _text(marker.marker_type),
-        "uid": _text(marker.location_uid),
-        "unique_key": _text(marker.unique_key),
-        "geo_hash": _text(marker.geo_hash),
-        "operator_name": _text(marker.operator_name),
-        "operator_id": _text(marker.operator_id),
-        "status": _text(marker.status),
-        "location_count": _number(marker.location_count),
-        "evse_count": _number(marker.evse_count),
-        "max_power_kw": _number(marker.max_power),
-        "authorization_methods": _words(marker.authorization_methods),
-    }
-
-
-def _of_multi(marker: MultiLocationMarker) -> dict[str, Json]:
-    return {
-        "kind": "multi_location",
-        "marker_type": _text(marker.marker_type),
-        "unique_key": _text(marker.unique_key),
-        "geo_hash": _text(marker.geo_hash),
-        "operator_name": _text(marker.operator_name),
-        "location_count": _number(marker.location_count),
-        "evse_count": _number(marker.evse_count),
-        "max_power_kw": _number(marker.max_power),
-    }
-
-
-def _point(coordinates: Coordinates | None) -> Point | None:
-    position = None if coordinates is None else coordinates.lon_lat
-    return None if position is None else {"type": "Point", "coordinates": list(position)}
-
-
-def _raw_coordinates(raw: Mapping[str, object]) -> Coordinates | None:
-    # A marker of an unknown kind may still have a position.
-    value = raw.get("coordinates")
-    if not isinstance(value, Mapping):
-        return None
-    found = cast("Mapping[str, object]", value)
-    return Coordinates(latitude=_degrees(found.get("latitude")), longitude=_degrees(found.get("longitude")))
-
-
-def _degrees(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _status(evses: list[Evse]) -> str | None:
-    statuses = {evse.status for evse in evses}
-    if EvseStatus.AVAILABLE in statuses:
-        return EvseStatus.AVAILABLE.value
-    if len(statuses) <= 1:
-        return _text(next(iter(statuses), None))
-    # Different statuses, none available: only occupied and unavailable together are certain.
-    certain = statuses <= {EvseStatus.OCCUPIED, EvseStatus.UNAVAILABLE}
-    return EvseStatus.OCCUPIED.value if certain else EvseStatus.UNKNOWN.value
-
-
-def _available(evses: list[Evse]) -> int | None:
-    known = [evse.status for evse in evses if evse.status not in (None, EvseStatus.UNKNOWN)]
-    return known.count(EvseStatus.AVAILABLE) if known else None
-
-
-def _tariffs_of(connector: Connector) -> tuple[Tariff, ...]:
-    flat = () if connector.tariff is None else (connector.tariff,)
-    return (*flat, *connector.tariffs)
-
-
-def _is_free(connectors: list[Connector]) -> bool | None:
-    verdicts: set[bool | None] = set()
-    for connector in connectors:
-        verdicts.update([tariff.is_free for tariff in _tariffs_of(connector)] or [None])
-    if False in verdicts:
-        return False
-    return True if verdicts == {True} else None
-
-
-def _tariffs(connectors: list[Connector]) -> list[Json]:
-    # Keyed by their own text: no duplicates, and an order that does not depend on that of the connectors.
-    shown = [_tariff(tariff) for connector in connectors for tariff in _tariffs_of(connector)]
-    by_text = {_encode(tariff): tariff for tariff in shown}
-    return [by_text[text] for text in sorted(by_text)]
-
-
-def _tariff(tariff: Tariff) -> Json:
-    if isinstance(tariff, FlatTariff):
-        return {
-            "currency": _text(tariff.currency),
-            "start_fee": _number(tariff.start_fee),
-            "per_minute": _number(tariff.per_minute),
-            "per_kwh": _number(tariff.per_kwh),
-        }
-    return _element_tariff(tariff)
-
-
-def _element_tariff(tariff: ElementTariff) -> Json:
-    return {
-        "tariff_id": _text(tariff.tariff_id),
-        "tariff_type": _text(tariff.tariff_type),
-        "currency": _text(tariff.currency),
-        "min_price": _number(tariff.min_price),
-        "max_price": _number(tariff.max_price),
-        "elements": [
-            {
-                "restricted": element.restrictions is not None,
-                "price_components": [
-                    {
-                        "type": _text(component.type),
-                        "price": _number(component.price),
-                        "vat": _number(component.vat),
-                        "step_size": _number(component.step_size),
-                    }
-                    for component in element.price_components
-                ],
-            }
-            for element in tariff.elements
-        ],
-    }
-
-
-def _one_line(address: Address) -> str | None:
-    town = " ".join(filter(None, (address.postal_code, address.city)))
-    return _text(", ".join(filter(None, (address.street_and_number, town, address.country)))) or None
-
-
-def _words(values: Iterable[str | None]) -> list[Json]:
-    return list[Json](sorted({text for text in map(_text, values) if text is not None}))
-
-
-def _text(value: str | None) -> str | None:
-    # A plain str, also for an enum. A lone surrogate is legal in Python and breaks other readers.
-    return None if value is None else str(value).encode("utf-8", "replace").decode()
-
-
-def _number(value: float | None) -> float | None:
-    # NaN fails the comparison. Other readers would take an integer beyond a float's range for infinity.
-    return value if value is not None and abs(value) <= sys.float_info.max else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import ClassVar
 
 import attrs
 
@@ -63,7 +64,18 @@ class ChargeSession(Exported):
         if self.started_at is not None:
             yield f"since {brief(self.started_at)}"
 
-    def _repr_html_(self) -> str:
-        from .tables import table_of
+    _columns: ClassVar[tuple[str, ...]] = ("session id", "state", "EVSE id", "started", "stopped", "error")
 
-        return table_of((self,)) or ""
+    def _row(self) -> tuple[str, ...]:
+        error = self.error
+        return (
+            self.id or "",
+            self.state.value if self.state is not None else "",
+            self.evse_id or "",
+            "" if self.started_at is None else brief(self.started_at),
+            "" if self.stopped_at is None else brief(self.stopped_at),
+            ": ".join(filter(None, (error.code, error.message))) if error is not None else "",
+        )
+
+    def _repr_html_(self) -> str:
+        return self._table((self,))

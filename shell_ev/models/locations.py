@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import attrs
 
@@ -17,7 +17,7 @@ from ..errors import ValidationError
 from ..export import Exported, first_of
 from ..identifiers import EvseId
 from ._hours import open_at
-from ._shown import free_of_total, kw, plugs
+from ._shown import all_connectors, free_of_total, kw, plugs
 from ._times import moment_of
 from .connector_names import connector_type_of
 from .enums import (
@@ -29,10 +29,8 @@ from .enums import (
     UpdatedBy,
     WeekDay,
 )
+from .features import Feature, feature, in_range
 from .tariffs import ElementTariff, FlatTariff
-
-if TYPE_CHECKING:
-    from ..geojson import Feature
 
 _EARTH_RADIUS_KM = 6371.0088  # the mean radius R1 of the IUGG
 
@@ -48,12 +46,8 @@ class Coordinates(Exported):
 
     @property
     def lon_lat(self) -> tuple[float, float] | None:
-        """Longitude and latitude, in the order of GeoJSON; None unless both are known and in range."""
-        longitude, latitude = self.longitude, self.latitude
-        if longitude is None or latitude is None:
-            return None
-        # NaN fails both comparisons.
-        return (longitude, latitude) if -180 <= longitude <= 180 and -90 <= latitude <= 90 else None
+        """Longitude, then latitude, the order of GeoJSON; None unless both are known and in range."""
+        return in_range(self.longitude, self.latitude)
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -197,10 +191,19 @@ class Evse(Exported):
         yield "deleted" if self.is_deleted else self.status.value if self.status is not None else "status unknown"
         yield plugs(self.connectors) or "no plugs"
 
-    def _repr_html_(self) -> str:
-        from .tables import table_of
+    _columns: ClassVar[tuple[str, ...]] = ("EVSE id", "status", "plugs", "max. kW", "reference")
 
-        return table_of((self,)) or ""
+    def _row(self) -> tuple[str, ...]:
+        return (
+            self.evse_id or "",
+            self.status.value if self.status is not None else "",
+            plugs(self.connectors),
+            "" if self.max_power_kw is None else f"{self.max_power_kw:g}",
+            self.physical_reference or "",
+        )
+
+    def _repr_html_(self) -> str:
+        return self._table((self,))
 
     @property
     def is_deleted(self) -> bool:
@@ -284,16 +287,28 @@ class Location(Exported):
         yield f"{free} free" if free else "no EVSEs"
         yield kw(self.max_power_kw)
 
-    def _repr_html_(self) -> str:
-        from .tables import location_page
+    _columns: ClassVar[tuple[str, ...]] = ("uid", "operator", "address", "city", "free", "plugs", "max. kW")
 
-        return location_page(self)
+    def _row(self) -> tuple[str, ...]:
+        address = self.address
+        return (
+            self.uid or "",
+            self.operator_name or self.operator_id or "",
+            (address.street_and_number if address is not None else None) or "",
+            (address.city if address is not None else None) or "",
+            free_of_total(self.evses),
+            plugs(all_connectors(self.evses)),
+            "" if self.max_power_kw is None else f"{self.max_power_kw:g}",
+        )
+
+    def _repr_html_(self) -> str:
+        return self._table((self,)) + self._table(tuple(evse for evse in self.evses if not evse.is_deleted))
+
+    _feature_kind: ClassVar[str] = "location"
 
     @property
     def __geo_interface__(self) -> Feature:
         """The location as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
-        from ..geojson import feature
-
         return feature(self)
 
     @property

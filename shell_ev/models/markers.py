@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import attrs
 
 from ..export import Exported
 from .enums import AuthorizationMethod, EvseStatus
+from .features import Feature, feature
 from .locations import Coordinates
-
-if TYPE_CHECKING:
-    from ..geojson import Feature
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -44,11 +42,11 @@ class SingleLocationMarker(Exported):
     operator_name: str | None = None
     """Name of the operator (V2)."""
 
+    _feature_kind: ClassVar[str] = "single"
+
     @property
     def __geo_interface__(self) -> Feature:
         """The marker as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
-        from ..geojson import feature
-
         return feature(self)
 
 
@@ -73,11 +71,11 @@ class MultiLocationMarker(Exported):
     operator_name: str | None = None
     """Name of the operator (V2)."""
 
+    _feature_kind: ClassVar[str] = "multi"
+
     @property
     def __geo_interface__(self) -> Feature:
         """The marker as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
-        from ..geojson import feature
-
         return feature(self)
 
 
@@ -90,11 +88,11 @@ class UnknownLocationMarker(Exported):
     raw: Mapping[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
     """The whole marker as decoded from JSON, with its wire names. Do not change it."""
 
+    _feature_kind: ClassVar[str] = "unknown"
+
     @property
     def __geo_interface__(self) -> Feature:
         """The marker as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
-        from ..geojson import feature
-
         return feature(self)
 
 

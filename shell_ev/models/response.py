@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
-from ..export import Exported, brief, counted
+from ..export import Exported, brief, counted, html_paragraph
 from .enums import EnvelopeStatus
 
 if TYPE_CHECKING:
-    from ..geojson import FeatureCollection, Item
+    from .features import FeatureCollection, Item
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -118,16 +118,14 @@ class ApiResponse(Exported, Generic[T]):
             yield f"{len(self.problems)} problems"
 
     def _repr_html_(self) -> str:
-        from .tables import table_of, with_caption
-
-        return with_caption(repr(self), table_of(self._items()) or "")
+        return html_paragraph(repr(self)) + self._table(self._items())
 
     @property
     def __geo_interface__(self) -> FeatureCollection:
         """Locations or markers as a GeoJSON feature collection, for GeoPandas and other tools of maps."""
-        from ..geojson import Item, feature_collection
+        from .features import feature_collection, is_item  # here, since it takes time that a program may not need
 
         items = self._items()
-        if not all(isinstance(item, Item) for item in items):
+        if not all(map(is_item, items)):
             raise AttributeError("this answer holds no locations and no markers", name="__geo_interface__", obj=self)
         return feature_collection(cast("tuple[Item, ...]", items))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 import attrs
@@ -19,10 +18,11 @@ from ..models.enums import EnvelopeStatus, SessionErrorCode, SessionState
 from .codegen import FunctionBuilder
 from .results import FAILED, Decoded, Result
 from .structuring import Field, Shape, open_enum, spellings
-from .values import is_list, quick_datetime
+from .values import DATETIME, is_list, quick_datetime
 
 #: A time with its zone, which msgspec reads itself.
-_ZONED = Annotated[datetime, msgspec.Meta(tz=True)]
+_ANNOTATED: Any = Annotated
+_ZONED = _ANNOTATED[DATETIME[0], msgspec.Meta(tz=True)]
 _LEAVES = (str, float, int, bool)
 
 Shared = dict[bytes, Any]
@@ -172,7 +172,7 @@ class _Structs:
                 f"if type({value}) is not tuple: {value} = () if {value} is None else ({value},)",
             )
             return tuple.__class_getitem__((target, ...)) | target, value
-        if target is datetime:
+        if target in DATETIME:
             return self._moment, self._moment_of(builder, source)
         if target not in _LEAVES and open_enum(target) is None:
             raise Unsupported(f"{target}")
