@@ -53,7 +53,7 @@ class SecretBytes(bytes):
     __str__ = __repr__
 
     def __getitem__(self, key: Any) -> Any:
-        part = bytes.__getitem__(self, key)
+        part: int | bytes = bytes.__getitem__(self, key)
         return SecretBytes(part) if isinstance(part, bytes) else part
 
 
