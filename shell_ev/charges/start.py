@@ -237,6 +237,7 @@ class Starter:
                 # It has what was seen; a start that was looked up keeps its reasons.
                 raise
             if not own.sent or (isinstance(error, ShellEVError) and not error.outcome_unknown):
+                own.void()
                 return
             sent = self._sent(own)
             raise OutcomeUnknownError(

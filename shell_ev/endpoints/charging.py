@@ -85,7 +85,7 @@ class AsyncCharging:
             TypeError: An option does not exist.
             ValidationError: Lists every invalid argument. Nothing was sent.
             OutcomeUnknownError: The request was sent and no answer came. The charge may run.
-            ApiError: The service answered with a failure; its subclass tells the status. The charge may run if
+            ApiError: The service answered with a failure; the class says which status. The charge may run if
                 ``outcome_unknown`` is True.
             ResponseDecodeError: The answer cannot be read. The charge may run.
             AuthenticationError: There is no access token. Nothing was sent.
@@ -139,7 +139,7 @@ class AsyncCharging:
             TypeError: An option does not exist.
             ValidationError: Lists every invalid argument. Nothing was sent.
             NotFoundError: There is no such session.
-            ApiError: The service answered with another failure; its subclass tells the status.
+            ApiError: The service answered with another failure; the class says which status.
             ResponseDecodeError: The answer cannot be read.
             AuthenticationError: There is no access token.
             ConnectError: No connection could be made.

@@ -1,4 +1,4 @@
-"""The sandbox of a test: on the test's clock, with clients at hand, and with the questions that a test has for it.
+"""The sandbox of a test: on the test's clock, with clients and with assertions.
 
 Knows no test framework.
 """
@@ -34,7 +34,7 @@ from ..sandbox.faults import OPERATIONS
 from ..sync import ShellEV
 from .clock import ControlledTime
 from .options import ClientOptions
-from .records import told
+from .records import story_of
 from .sending import TRY_HEADER
 
 R = TypeVar("R")
@@ -65,7 +65,7 @@ class _ControlledService(Service):
     async def hold_back(self, request: SandboxRequest, seconds: float) -> None:
         """Wait on the test's clock before the reply is sent."""
         number = request.header(TRY_HEADER)
-        await self._time.pacer.park(None if number is None else int(number), seconds)
+        await self._time.pacer.request_held(None if number is None else int(number), seconds)
 
 
 class ControlledSandbox(Sandbox):
@@ -238,7 +238,7 @@ class ControlledSandbox(Sandbox):
 
     def story(self) -> str:
         """What happened, to be read: each request with its answer, and each charge with its states."""
-        return told(tuple(self.requests), tuple(self.charges), since=self.time.now() - self.time.elapsed)
+        return story_of(tuple(self.requests), tuple(self.charges), since=self.time.now() - self.time.elapsed)
 
     def __enter__(self) -> Self:
         """Start, in a thread of its own."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 import attrs
@@ -19,10 +18,11 @@ from ..models.enums import EnvelopeStatus, SessionErrorCode, SessionState
 from .codegen import FunctionBuilder
 from .results import FAILED, Decoded, Result
 from .structuring import Field, Shape, open_enum, spellings
-from .values import is_list, quick_datetime
+from .values import DATETIME, is_list, quick_datetime
 
 #: A time with its zone, which msgspec reads itself.
-_ZONED = Annotated[datetime, msgspec.Meta(tz=True)]
+_ANNOTATED: Any = Annotated
+_ZONED = _ANNOTATED[DATETIME[0], msgspec.Meta(tz=True)]
 _LEAVES = (str, float, int, bool)
 
 Shared = dict[bytes, Any]
@@ -101,7 +101,7 @@ class _Structs:
             return self._session()
         if isinstance(model, type):
             return self._structure(model, is_item=True)
-        # A union, told apart by a tag. The last model is that of unknown tags.
+        # A union with a tag. The last model is that of unknown tags.
         copies: dict[type, Copy] = dict(self._structure(cls, tagged=True) for cls in typing.get_args(model)[:-1])
         union: Any = typing.Union[tuple(copies)]  # noqa: UP007 - made at run time
         return union, lambda item, shared: copies[type(item)](item, shared)
@@ -145,7 +145,7 @@ class _Structs:
         return known
 
     def _field(self, builder: FunctionBuilder, field: Field, value: str) -> tuple[Any, str]:
-        """The type of one field, and the expression of its value, whose lines are appended."""
+        """The type of one field and the expression of its value. Lines that it needs are appended."""
         target, source = field.target, f"s.{field.name}"
         if isinstance(target, type) and attrs.has(target):
             if target in self._repeated:
@@ -172,7 +172,7 @@ class _Structs:
                 f"if type({value}) is not tuple: {value} = () if {value} is None else ({value},)",
             )
             return tuple.__class_getitem__((target, ...)) | target, value
-        if target is datetime:
+        if target in DATETIME:
             return self._moment, self._moment_of(builder, source)
         if target not in _LEAVES and open_enum(target) is None:
             raise Unsupported(f"{target}")
@@ -182,7 +182,7 @@ class _Structs:
         return target, source
 
     def _add_read_once(self, builder: FunctionBuilder, field: Field, value: str) -> None:
-        """Append the lines for a field whose JSON is read unless the same bytes were read before in this body."""
+        """Append the lines for a field that is read once for equal bytes in one body."""
         target, copy = self._structure(field.target)
         decode = _decoder((list.__class_getitem__(target) if field.many else target) | None)
 

@@ -30,7 +30,7 @@ class Result:
     of_locations: bool = False
     """Whether it comes without an envelope where the dialect says so of locations."""
     repeated: frozenset[type] = frozenset()
-    """Models in it without an id, whose JSON repeats word for word in one answer."""
+    """Models in it without an id. Their JSON repeats word for word in one answer."""
 
 
 @attrs.define

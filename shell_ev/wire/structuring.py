@@ -10,7 +10,6 @@ import functools
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
 
 import attrs
@@ -19,6 +18,7 @@ import cattrs
 from ..models.enums import OpenEnum
 from .codegen import FunctionBuilder
 from .values import (
+    DATETIME,
     Unreadable,
     add_datetime,
     enum_reader,
@@ -37,7 +37,7 @@ _LEAVES: dict[type, Callable[..., Any]] = {
     float: read_float,
     int: read_int,
     bool: read_bool,
-    datetime: read_datetime,
+    DATETIME[0]: read_datetime,
 }
 
 _EXACT: Final = 2**53
@@ -79,7 +79,7 @@ class Shape(NamedTuple):
     by_folded: Mapping[str, str]
 
     def spelled(self, value: Any) -> dict[str, Any]:
-        """The object with the keys of the dialect, in whatever case it was sent. Raises Unreadable without any."""
+        """The object with the keys of the dialect, which may be sent in any case. Raises Unreadable without any."""
         if not is_object(value):
             raise Unreadable("expected an object")
         raw = value if self.prepare is None else self.prepare(value)
@@ -175,6 +175,8 @@ class Structurer:
                 target = inner[0]
         if typing.get_origin(target) is tuple:
             many, target = True, typing.get_args(target)[0]
+        if isinstance(target, type) and issubclass(target, DATETIME):
+            target = DATETIME[0]
         return Field(attribute.name, self._spell(cls, attribute.name), target, many, attribute.default is attrs.NOTHING)
 
     def _compile(self, cls: type, *, is_item: bool = False) -> Reader:
@@ -299,7 +301,7 @@ def _is_union(target: Any) -> bool:
 
 
 def _by_tag(union: Any) -> Choose:
-    """Chooses the model of a union: by its first field, the tag, whose default is the model's name on the wire.
+    """Chooses the model of a union by its first field, the tag. The default of the tag is the model's name on the wire.
 
     The model without such a default takes all other objects.
     """
@@ -317,11 +319,11 @@ def _by_tag(union: Any) -> Choose:
 
 def _add_reading(builder: FunctionBuilder, field: Field, value: str, hook: Reader) -> None:
     """Append the lines that turn the raw value, which may be None, into the field's."""
-    if field.target is datetime and not field.many:
+    if field.target in DATETIME and not field.many:
         builder.add(f"if {value} is not None:")
         add_datetime(builder, value, indent=1)
         return
-    reader = builder.use(quick_datetime if field.target is datetime else hook, "read")
+    reader = builder.use(quick_datetime if field.target in DATETIME else hook, "read")
     one, many = f"{reader}({value})", f"map({reader}, {value})"
     if vocabulary := open_enum(field.target):
         # A look-up in place of a call.

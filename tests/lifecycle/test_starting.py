@@ -295,7 +295,7 @@ class TestWhatIsChecked:
 
         run()
 
-    @pytest.mark.parametrize("bad", [{"session_id": "x"}, {"start_timeout": 0}, {"stop_timeout": None}], ids=str)
+    @pytest.mark.parametrize("bad", [{"session_id": ""}, {"start_timeout": 0}, {"stop_timeout": None}], ids=str)
     async def test_attach_checks_too(self, bad: dict[str, Any]) -> None:
         async with AsyncShellEV("id", "secret") as ev:
             with pytest.raises(ValidationError, match=next(iter(bad))):

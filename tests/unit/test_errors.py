@@ -127,7 +127,13 @@ def check_manners(error: ShellEVError) -> None:
 async def test_every_status_has_its_error_on_every_operation_whatever_the_body(
     version: ApiVersion, operation: str, status: int
 ) -> None:
-    for body in BODIES.values():
+    # A 404 of "active" in the service's own envelope is an empty list.
+    bodies = [
+        body
+        for name, body in BODIES.items()
+        if (status, operation) != (404, "active") or name not in ("camel", "pascal")
+    ]
+    for body in bodies:
         sender = FakeSender(always=reply(status, body, Content_Type="text/plain", Location="https://elsewhere/x"))
         async with client_over(sender, api_version=version, max_retries=0) as ev:
             with pytest.raises(ApiError) as caught:

@@ -391,6 +391,25 @@ class TestAnswersThatAreNoHttp:
 
 
 class TestASessionOfTheCaller:
+    @pytest.mark.parametrize("jar", ["aiohttp's own", "DummyCookieJar"])
+    async def test_its_cookie_jar_decides_about_cookies(self, jar: str) -> None:
+        """As docs/configuration.md says. A jar takes no cookies of an IP address, so the host has a name."""
+        cookies: list[str | None] = []
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            cookies.append(request.headers.get("Cookie"))
+            return web.json_response(OK, headers={"Set-Cookie": "id=1; Path=/"})
+
+        given = aiohttp.DummyCookieJar() if jar == "DummyCookieJar" else None
+        async with (
+            serving(handler, host="localhost") as url,
+            aiohttp.ClientSession(cookie_jar=given) as session,
+            AsyncShellEV(token_source=TOKEN, base_url=url, http_session=session) as ev,
+        ):
+            for _ in range(2):
+                await ev.charging.active(CARD)
+        assert cookies == [None, None if jar == "DummyCookieJar" else "id=1"]
+
     async def test_it_is_used_and_not_closed(self) -> None:
         async with serving(answering(json.dumps(OK).encode())) as url, aiohttp.ClientSession() as session:
             async with AsyncShellEV(token_source=TOKEN, base_url=url, http_session=session) as ev:
@@ -852,7 +871,6 @@ async def test_a_call_that_is_thrown_away_closes_quietly_in_whatever_context() -
     async with serving(silent) as url, AsyncShellEV(token_source=TOKEN, base_url=url) as ev:
         coroutine = ev.charging.active(CARD)
         waiting_for = coroutine.send(None)
-        await asyncio.sleep(0)
         contextvars.copy_context().run(coroutine.close)
         del waiting_for
     assert complaints == []
