@@ -1,16 +1,17 @@
 """Data out: models, answers and errors as JSON-ready dicts, JSON text and one-line representations.
 
-The mechanism is here alone. A class names its fields; names are those of the models, whatever dialect they came from.
+The mechanism is here alone. A class names its fields; names are those of the models, in every dialect.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from html import escape
 from typing import ClassVar, Final, TypeAlias, cast
 
 import attrs
@@ -28,6 +29,8 @@ REDACTED: Final = "***"
 #: A shorter text occurs in others by chance.
 _SHORTEST_MASKED = 4
 _LONGEST_SHOWN = 60
+#: A longer table is cut: a notebook keeps what it shows.
+LONGEST_TABLE: Final = 100
 
 
 class Exported:
@@ -37,6 +40,12 @@ class Exported:
 
     #: Properties that are given out beside the fields.
     _derived: ClassVar[tuple[str, ...]] = ()
+    #: Heads of the columns of a table of such items; empty for what has none.
+    _columns: ClassVar[tuple[str, ...]] = ()
+
+    def _row(self) -> tuple[str, ...]:
+        """The cells of this item in a table."""
+        return ()
 
     def _exported(self) -> Iterable[tuple[str, object]]:
         """Names and values to give out."""
@@ -93,6 +102,19 @@ class Exported:
         for name, value in self._exported():
             if value is not None and value != () and name not in self._derived:
                 yield name, value
+
+    @staticmethod
+    def _table(items: Sequence[object]) -> str:
+        """Items of one kind as an HTML table, every text escaped; empty for none, and for what has no columns."""
+        kinds = {type(item) for item in items}
+        rows = [item for item in items if isinstance(item, Exported)]
+        if len(kinds) != 1 or not rows or not rows[0]._columns:
+            return ""
+        heads = "".join(f"<th>{escape(head)}</th>" for head in rows[0]._columns)
+        lines = ["".join(f"<td>{_cell(text)}</td>" for text in item._row()) for item in rows[:LONGEST_TABLE]]
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        return table if len(rows) <= LONGEST_TABLE else f"{table}<p>{len(rows) - LONGEST_TABLE} more</p>"
 
 
 def jsonable(value: object) -> Json:
@@ -187,3 +209,12 @@ def _text_of(value: object) -> str:
 def first_of(*texts: str | None) -> str:
     """The first text that is not empty, as Python shows it; ``?`` without one."""
     return brief(next((text for text in texts if text), None)) if any(texts) else "?"
+
+
+def html_paragraph(text: str) -> str:
+    """A text as an HTML paragraph."""
+    return f"<p>{_cell(text)}</p>"
+
+
+def _cell(text: str) -> str:
+    return escape(" ".join("".join(c if c.isprintable() else " " for c in text).split()))

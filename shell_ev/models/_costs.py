@@ -6,14 +6,16 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 from fractions import Fraction
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
 from ._restrictions import holds, number
 from ._segments import Segment
 from .enums import PriceComponentType
-from .tariffs import ElementTariff, PriceComponent
+
+if TYPE_CHECKING:
+    from .tariffs import ElementTariff, PriceComponent
 
 FLAT, ENERGY = PriceComponentType.FLAT, PriceComponentType.ENERGY
 TIME, PARKING = PriceComponentType.TIME, PriceComponentType.PARKING_TIME

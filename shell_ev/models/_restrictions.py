@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import attrs
 
 from .enums import DayOfWeek
-from .tariffs import TariffRestrictions
+
+if TYPE_CHECKING:
+    from .tariffs import TariffRestrictions
 
 _CLOCK = re.compile(r"\s*([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?\s*", re.ASCII)
 _DAY = 24 * 60 * 60

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import attrs
 
 from ._restrictions import Moment, names_times, number, wall_at, wall_changes
-from .tariffs import ElementTariff, TariffRestrictions
+
+if TYPE_CHECKING:
+    from .tariffs import ElementTariff, TariffRestrictions
 
 
 @attrs.frozen(kw_only=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -19,7 +20,9 @@ from ._costs import Bill, Line, bill
 from ._restrictions import names_times, number
 from ._segments import Stretch, cut
 from .enums import PriceComponentType
-from .tariffs import ElementTariff, FlatTariff, Tariff
+
+if TYPE_CHECKING:
+    from .tariffs import ElementTariff, FlatTariff, Tariff, TariffElement
 
 _LONGEST = timedelta(days=366)
 _EXACT = Context(prec=28)
@@ -169,15 +172,17 @@ def estimate_phases(
     _check_start(tariff, started_at, found)
     if found:
         raise ValidationError(found)
-    if isinstance(tariff, FlatTariff):
-        return _flat(tariff, stretches)
+    either: Any = tariff
+    if not hasattr(either, "elements"):
+        return _flat(either, stretches)
+    elements: ElementTariff = either
     try:
-        segments = cut(tariff, stretches, started_at)
+        segments = cut(elements, stretches, started_at)
     except OverflowError:
         raise ValidationError(
             [f"started_at must leave room in the calendar for the charge, not {started_at}"]
         ) from None
-    return _result(bill(tariff, segments, started_at), tariff.currency)
+    return _result(bill(elements, segments, started_at), tariff.currency)
 
 
 def _stretch(phase: Phase, faults: list[str]) -> Stretch:
@@ -210,7 +215,7 @@ def _amount(name: str, value: object, faults: list[str]) -> Fraction | None:
 
 def _check_start(tariff: Tariff, started_at: object, faults: list[str]) -> None:
     if started_at is None:
-        elements = tariff.elements if isinstance(tariff, ElementTariff) else ()
+        elements: tuple[TariffElement, ...] = getattr(tariff, "elements", ())
         if any(element.restrictions is not None and names_times(element.restrictions) for element in elements):
             faults.append("started_at is needed: prices of this tariff depend on the time or the day")
     elif not isinstance(started_at, datetime) or started_at.utcoffset() is None:

@@ -136,6 +136,7 @@ class TestWhatIsAsserted:
             "       0.0 s  charging.start     202, but the connection was closed instead",
             "       0.0 s  charging.active    200",
             "       0.0 s  charging.retrieve  200  (11 times until 20.0 s)",
+            "      20.0 s  charging.active    200",
             "      20.0 s  GET /nowhere       404",
             "charges:",
             f"  {charge.session_id} on {FAILING_EVSES['EvNotConnectedToEvse']} for {CARD}",

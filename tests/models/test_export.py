@@ -47,8 +47,7 @@ from shell_ev import (
     UnknownLocationMarker,
     ValidationError,
 )
-from shell_ev.export import Exported, jsonable
-from shell_ev.models.tables import LONGEST_TABLE
+from shell_ev.export import LONGEST_TABLE, Exported, jsonable
 
 MODELS = [
     cls
