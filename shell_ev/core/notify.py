@@ -120,7 +120,7 @@ class CallNotifier:
                 logger.debug("observer %s raised again: %s", which, type(error).__name__)
             else:
                 logger.warning(
-                    "observer %s raised and the call goes on; later failures of this hook are logged at DEBUG",
+                    "observer %s raised and the call continues; later failures of this hook are logged at DEBUG",
                     which,
                     exc_info=error,
                 )
@@ -175,7 +175,7 @@ class CallLog(CallObserver):
         """One line at DEBUG."""
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
-                "%s: try %d: %s after %.3f s (request %s)",
+                "%s: attempt %d: %s after %.3f s (request %s)",
                 self._operation,
                 event.attempt,
                 event.reason,
