@@ -35,8 +35,6 @@ def with_absolute_links(text: str, repository: str, documentation: str, root: Pa
 
     def absolute(link: re.Match[str]) -> str:
         path, part = link["path"], link["part"] or ""
-        if not (root / path).exists():
-            raise ValueError(f"README.md links to {path}, which does not exist")
         if link["picture"]:
             target = f"{repository}/raw/main/{path}"
         elif path.startswith("docs/") and path.endswith(".md"):

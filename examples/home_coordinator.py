@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -54,7 +54,7 @@ class Charging:
 
     @property
     def is_running(self) -> bool:
-        """Whether there is something to look at often, and to stop."""
+        """Whether to poll often, and whether there is a charge to stop."""
         return self.session is not None and self.session.state not in OVER
 
 
@@ -97,25 +97,34 @@ class ShellEVCoordinator(DataUpdateCoordinator[Charging]):
         return (await self.ev.charging.retrieve(self._session.id)).data
 
     async def async_start(self, evse_id: str) -> None:
-        """Start a charge, for a button. Raises HomeAssistantError with what the user should read."""
+        """Start a charge, for a button. Raises HomeAssistantError with the text for the user."""
         try:
             charge = await self.ev.start_charge(self._card, evse_id)
             self._session = await charge.wait_started(timeout=60)
         except ShellEVError as error:
-            raise HomeAssistantError(str(error)) from error
-        finally:
             await self.async_request_refresh()
+            raise HomeAssistantError(str(error)) from error
+        await self._show()
 
     async def async_stop(self) -> None:
-        """Stop the charge, for a button. Raises HomeAssistantError with what the user should read."""
+        """Stop the charge, for a button. Raises HomeAssistantError with the text for the user."""
         if self._session is None or self._session.id is None:
             raise HomeAssistantError("nothing is charging")
         try:
             self._session = await self.ev.attach(self._session.id).stop()
         except ShellEVError as error:
-            raise HomeAssistantError(str(error)) from error
-        finally:
             await self.async_request_refresh()
+            raise HomeAssistantError(str(error)) from error
+        await self._show()
+
+    async def _show(self) -> None:
+        """Show the session as it is now. A requested refresh is debounced: entities would show the old one for 10 s."""
+        if self.data is None:
+            await self.async_refresh()
+            return
+        charging = replace(self.data, session=self._session)
+        self.update_interval = WHEN_CHARGING if charging.is_running else WHEN_IDLE
+        self.async_set_updated_data(charging)
 
     async def async_shutdown(self) -> None:
         """When the entry is unloaded. The aiohttp session is the host's and stays open; a charge goes on."""

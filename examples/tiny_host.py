@@ -1,7 +1,7 @@
 """As much of Home Assistant as the coordinator beside it needs, under the same names and with the same signatures.
 
 Home Assistant is far too large to install for an example. On it, this file is not needed: the comments name the modules
-that hold the real things. It knows nothing of charging.
+that hold the real things.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class HomeAssistantError(Exception):
-    """What a user is told went wrong (homeassistant.exceptions)."""
+    """An error whose text the user reads (homeassistant.exceptions)."""
 
 
 class ConfigEntryNotReady(HomeAssistantError):
@@ -50,13 +50,13 @@ class ConfigEntry:
 
 
 class HomeAssistant:
-    """The host: one event loop and one aiohttp session for everybody (homeassistant.core)."""
+    """The host: one event loop and one aiohttp session for all integrations (homeassistant.core)."""
 
     def __init__(self) -> None:
         self.session = aiohttp.ClientSession()
 
     async def async_stop(self) -> None:
-        """The end of the host, who alone closes the session."""
+        """The end of the host, which alone closes the session."""
         await self.session.close()
 
 
@@ -66,9 +66,10 @@ def async_get_clientsession(hass: HomeAssistant) -> aiohttp.ClientSession:
 
 
 class DataUpdateCoordinator(Generic[T]):
-    """Fetches data every ``update_interval`` while somebody listens (homeassistant.helpers.update_coordinator)."""
+    """Fetches data every ``update_interval`` while there is a listener (homeassistant.helpers.update_coordinator)."""
 
-    data: T
+    #: Seconds in which several requests for a refresh are answered by one, as in the real one.
+    REQUEST_REFRESH_COOLDOWN = 10.0
 
     def __init__(
         self,
@@ -84,8 +85,11 @@ class DataUpdateCoordinator(Generic[T]):
         self.config_entry = config_entry
         self.name = name
         self.update_interval = update_interval
+        self.data: T = None  # type: ignore[assignment]  # as in the real one, until the first refresh
         self.last_update_success = True
         self.last_exception: Exception | None = None
+        self._debounced: asyncio.TimerHandle | None = None
+        self._cooling_until = 0.0
         self._listeners: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._refreshing: asyncio.Task[None] | None = None
@@ -103,11 +107,25 @@ class DataUpdateCoordinator(Generic[T]):
         """An update now; what fails is kept in ``last_exception``."""
         await self._refresh()
 
-    #: The real one waits a little, to answer several requests with one update.
-    async_request_refresh = async_refresh
+    async def async_request_refresh(self) -> None:
+        """An update soon: at once if the last request is ten seconds ago, else when they are over."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._cooling_until:
+            self._cooling_until = now + self.REQUEST_REFRESH_COOLDOWN
+            await self.async_refresh()
+        elif self._debounced is None:
+            self._debounced = asyncio.get_running_loop().call_at(self._cooling_until, self._due)
+
+    def async_set_updated_data(self, data: T) -> None:
+        """New data without an update: listeners are called and the interval begins anew."""
+        self._unschedule()
+        self.data, self.last_update_success, self.last_exception = data, True, None
+        if self._listeners:
+            self._schedule(self.update_interval.total_seconds())
+        self._call_listeners()
 
     def async_add_listener(self, update_callback: Callable[[], None]) -> Callable[[], None]:
-        """Be called after each update; the first listener starts the polling, the last to leave ends it."""
+        """Be called after each update; the first listener starts the polling, removing the last one ends it."""
         self._listeners.append(update_callback)
         if len(self._listeners) == 1:
             self._schedule(self.update_interval.total_seconds())
@@ -144,8 +162,11 @@ class DataUpdateCoordinator(Generic[T]):
             self.last_update_success, self.last_exception = True, None
         if self._listeners and pause is not None:
             self._schedule(pause)
-        for tell in list(self._listeners):
-            tell()
+        self._call_listeners()
+
+    def _call_listeners(self) -> None:
+        for update_callback in list(self._listeners):
+            update_callback()
 
     def _failed(self, error: Exception) -> None:
         if self.last_update_success:
@@ -156,9 +177,10 @@ class DataUpdateCoordinator(Generic[T]):
         self._timer = asyncio.get_running_loop().call_later(seconds, self._due)
 
     def _unschedule(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._debounced):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._debounced = None
 
     def _due(self) -> None:
         self._refreshing = asyncio.get_running_loop().create_task(self.async_refresh())

@@ -1,4 +1,4 @@
-"""The asynchronous client: wires configuration, session manager and endpoint groups together."""
+"""The asynchronous client."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ from .wire.operations import START
 
 if TYPE_CHECKING:
     from .endpoints.locations import AsyncLocations
+    from .models.locations import Evse
 
 _CONSTRUCTOR = option_names(AsyncClientOptions)
 
@@ -51,7 +52,19 @@ _CONSTRUCTOR = option_names(AsyncClientOptions)
 def token_source_of(
     client_id: str | None, client_secret: str | None, token_source: TokenSource | ClientCredentials | None
 ) -> TokenSource | ClientCredentials:
-    """The one source of tokens out of what the constructor was given; raises ConfigurationError if that is unclear."""
+    """The source of the access tokens.
+
+    Args:
+        client_id: OAuth client id.
+        client_secret: OAuth client secret.
+        token_source: A source in place of these two.
+
+    Returns:
+        The source.
+
+    Raises:
+        ConfigurationError: Both ways are given or neither, or ``token_source`` is none.
+    """
     if token_source is not None:
         if client_id is not None or client_secret is not None:
             raise ConfigurationError("give client_id and client_secret, or token_source, not both")
@@ -139,21 +152,21 @@ class AsyncShellEV:
 
     @classmethod
     def _over(cls, manager: SessionManager) -> Self:
-        """A client over a given session manager: how tests bring their own transport and clock."""
+        """A client over a given session manager. Tests use it for a transport and a clock of their own."""
         client = cls.__new__(cls)
         client._wire(manager, owner=True)
         return client
 
     @functools.cached_property
     def locations(self) -> AsyncLocations:
-        """The location operations. Their models, twenty classes, are built when this is first used."""
+        """The location operations. Their models are imported at the first use, which takes some 10 ms."""
         from .endpoints.locations import AsyncLocations
 
         return AsyncLocations(self._manager)
 
     @property
     def config(self) -> ClientConfig:
-        """The options in force; no credentials among them."""
+        """The options of this client, without its credentials."""
         return self._manager.config
 
     def with_options(self, **options: Unpack[CopyOptions]) -> Self:
@@ -181,7 +194,7 @@ class AsyncShellEV:
     def charge(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId,
+        evse_id: str | EvseId | Evse,
         *,
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
@@ -195,23 +208,39 @@ class AsyncShellEV:
         timeout: float | Timeout | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncChargeBlock:
-        """A charge for a block: started on entry, stopped and seen stopped on the way out.
+        """A charge for a block. It starts on entry and stops on exit; both wait until the session shows it.
 
-        Enter it with ``async with``, that of :class:`~shell_ev.ShellEV` with ``with``.
+        Enter it with ``async with``, the one of :class:`~shell_ev.ShellEV` with ``with``. A cancelled start or block
+        stops its charge all the same, within ``stop_timeout``, or twice that if the start has no answer yet.
 
-        ``start_timeout`` seconds to be seen started, ``stop_timeout`` seconds to be seen stopped. ``ema_id`` is the
-        card's EMA-ID when ``ev_charge_number`` is not one; it is needed to find a start whose answer was lost.
-        ``keep_running`` leaves the charge running on purpose. ``on_problem(session_id, error)`` is told of every
-        error that is ridden out. ``request_id``, ``timeout`` and ``headers`` are for the start request.
+        Args:
+            ev_charge_number: Number of the charge card, 1 to 50 characters. Commonly an EMA-ID.
+            evse_id: Id of the EVSE, 18 to 36 characters.
+            start_timeout: Seconds within which the session must show the start.
+            stop_timeout: Seconds within which the session must show the stop.
+            ema_id: EMA-ID of the card if ``ev_charge_number`` is not one. Needed to find a start without an answer.
+            keep_running: Whether the charge runs on after the block.
+            baseline: Whether the active sessions of the card are listed before the start. None of them is taken for
+                the session of a start without an answer.
+            key: Key of the charge in the store of the client. The same key with the same card and EVSE is one charge
+                in all processes; ``charge.is_new`` is True for the one that started it.
+            polling: How often the session is retrieved.
+            on_problem: Called with session id and error for each error that polling tolerates.
+            request_id: RequestId of the start, a UUID. A random one by default.
+            timeout: Seconds for the start request, or its limits.
+            headers: Further headers of the start request.
 
-        ``key`` needs a store: the same key with the same card and EVSE is the same charge, whoever asks, in whatever
-        process; ``charge.is_new`` says who started it.
+        Returns:
+            The block. Entering it gives the charge.
 
-        Entering raises ValidationError before anything is sent, ChargeFailedError, ChargePendingError (nothing is
-        stopped: it may start yet), OutcomeUnknownError when a lost start cannot be found, and what
-        ``charging.start`` raises. Leaving raises ChargeNotStoppedError, unless the block itself raised: then that
-        stays the error, with a note. A cancelled start or block still stops its charge, within ``stop_timeout``
-        (twice that if the start itself is still open).
+        Raises:
+            ValidationError: Lists every invalid argument. Nothing was sent.
+            ChargeFailedError: On entry: the session says that the charge did not start.
+            ChargePendingError: On entry: the session did not show the start in time. The charge may start later.
+            OutcomeUnknownError: On entry: the start has no answer, and no session of it was found.
+            ChargeNotStoppedError: On exit: the session did not show the stop. If the block itself raised, its error
+                gets a note instead.
+            ShellEVError: On entry: as ``charging.start``.
         """
         return AsyncChargeBlock(
             self._starter(
@@ -231,7 +260,7 @@ class AsyncShellEV:
     async def start_charge(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId,
+        evse_id: str | EvseId | Evse,
         *,
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
@@ -244,10 +273,31 @@ class AsyncShellEV:
         timeout: float | Timeout | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncCharge:
-        """Start a charge and keep it: accepted, not yet seen started. It runs until somebody stops it.
+        """Start a charge that runs until it is stopped. It is accepted, and need not have started yet.
 
-        A start whose answer was lost is looked for, up to ``start_timeout`` seconds. Arguments and errors as in
-        :meth:`charge`.
+        Args:
+            ev_charge_number: Number of the charge card, 1 to 50 characters. Commonly an EMA-ID.
+            evse_id: Id of the EVSE, 18 to 36 characters.
+            start_timeout: Seconds to look for a start without an answer, and for ``charge.wait_started()``.
+            stop_timeout: Seconds for ``charge.stop()``.
+            ema_id: EMA-ID of the card if ``ev_charge_number`` is not one. Needed to find a start without an answer.
+            baseline: Whether the active sessions of the card are listed before the start. None of them is taken for
+                the session of a start without an answer.
+            key: Key of the charge in the store of the client. The same key with the same card and EVSE is one charge
+                in all processes; ``charge.is_new`` is True for the one that started it.
+            polling: How often the session is retrieved.
+            on_problem: Called with session id and error for each error that polling tolerates.
+            request_id: RequestId of the start, a UUID. A random one by default.
+            timeout: Seconds for the start request, or its limits.
+            headers: Further headers of the start request.
+
+        Returns:
+            The charge.
+
+        Raises:
+            ValidationError: Lists every invalid argument. Nothing was sent.
+            OutcomeUnknownError: The start has no answer, and no session of it was found.
+            ShellEVError: As ``charging.start``.
         """
         options = self._charge_options(
             start_timeout, stop_timeout, ema_id, True, polling, on_problem, baseline=baseline
@@ -258,7 +308,7 @@ class AsyncShellEV:
     def _starter(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId,
+        evse_id: str | EvseId | Evse,
         options: ChargeOptions,
         request_id: str | UUID | None,
         timeout: float | Timeout | None,
@@ -303,7 +353,7 @@ class AsyncShellEV:
     def validate_start(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId,
+        evse_id: str | EvseId | Evse,
         *,
         ema_id: str | EmaId | None = None,
     ) -> None:
@@ -311,7 +361,7 @@ class AsyncShellEV:
 
         Args:
             ev_charge_number: Number of the charge card, 1 to 50 characters.
-            evse_id: Id of the EVSE, 18 to 36 characters.
+            evse_id: EVSE, or its id of 18 to 36 characters.
             ema_id: EMA-ID of the card if ``ev_charge_number`` is not one, 14 to 19 characters in V1 and V2.
 
         Raises:
@@ -332,7 +382,21 @@ class AsyncShellEV:
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
     ) -> AsyncCharge:
-        """The charge of a session that is known by its UUID. Nothing is sent. Raises ValidationError."""
+        """The charge of a session that runs already. Nothing is sent.
+
+        Args:
+            session_id: Id of the session.
+            start_timeout: Seconds for ``charge.wait_started()``.
+            stop_timeout: Seconds for ``charge.stop()``.
+            polling: How often the session is retrieved.
+            on_problem: Called with session id and error for each error that polling tolerates.
+
+        Returns:
+            The charge.
+
+        Raises:
+            ValidationError: The id is invalid.
+        """
         checks = Checks("attach")
         checked = checks.session_id("session_id", session_id)
         checks.raise_if_any()
@@ -350,11 +414,25 @@ class AsyncShellEV:
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
     ) -> AsyncCharge:
-        """Find out what came of a ``charging.start`` or ``charging.stop`` whose error says ``outcome_unknown``.
+        """Find the charge of a ``charging.start`` or ``charging.stop`` whose error has ``outcome_unknown``.
 
-        A start is looked for among the card's active sessions for up to ``start_timeout`` seconds and adopted;
-        nothing is ever started. A stop's session is looked up. Raises OutcomeUnknownError, with what was looked at,
-        when no session shows; ValidationError for an error that leaves nothing open.
+        The session of a start is looked for among the active sessions of the card, that of a stop is retrieved.
+        Nothing is ever started.
+
+        Args:
+            error: The error. It may come from another process.
+            ema_id: EMA-ID of the card if its number is not one.
+            start_timeout: Seconds to look for the session.
+            stop_timeout: Seconds for ``charge.stop()``.
+            polling: How often the sessions are listed.
+            on_problem: Called with session id and error for each error that polling tolerates.
+
+        Returns:
+            The charge.
+
+        Raises:
+            OutcomeUnknownError: No session was found. It has the sessions that were looked at.
+            ValidationError: The outcome of the error is known, or an argument is invalid.
         """
         options = self._charge_options(start_timeout, stop_timeout, ema_id, True, polling, on_problem)
         return await reconcile(self._manager, error, options)
@@ -431,17 +509,27 @@ class AsyncShellEV:
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
     ) -> AsyncIterator[tuple[str, ChargeSession]]:
-        """Follow many charges: session id and session, for each new state of any of them, until all are over.
+        """Follow many charges until all of them are over.
 
-        ``budget`` is requests per second for all of them together; when it is short the longest overdue look goes
-        first. A charge that was never looked at is first shown as it is. Errors of single looks go to ``on_problem``
-        or the log; a refused token or a closed client is raised. Raises ValidationError at once.
+        Args:
+            charges: The charges, or their session ids.
+            budget: Requests per second for all charges together. If it is short, the longest overdue charge is first.
+            polling: How often each session is retrieved.
+            on_problem: Called with session id and error for each error of one request; the log gets it if left out.
+
+        Yields:
+            Session id and session, for each charge as it is first and then for each new state.
+
+        Raises:
+            ValidationError: An id is invalid. Raised at the call.
+            AuthenticationError: The credentials were refused.
+            ConfigurationError: The client is closed.
         """
         polling = Polling() if polling is None else polling
         return follow(self._manager, charges, budget=budget, polling=polling, on_problem=on_problem)
 
     async def aclose(self) -> None:
-        """Close connections and forget the token. May be called twice; a copy's does nothing."""
+        """Close the connections and drop the token. Idempotent. On a copy it does nothing."""
         if self._recovering is not None:
             self._recovering.cancel()
             await asyncio.wait([self._recovering])

@@ -42,7 +42,7 @@ _CHARGING_MODELS = "shell_ev.models.charging"
 #: Wire names that follow no rule, in every dialect.
 _WIRE_NAMES = {"FlatTariff.per_kwh": "perKWh"}
 _NUMERIC_IDS = frozenset({"uid", "location_uid"})
-#: A session whose state is an object that also holds the error.
+#: The state of a session is an object that also holds its error.
 _NESTED_STATE = {"ChargeSession.state": "sessionState.status", "ChargeSession.error": "sessionState.error"}
 
 

@@ -50,7 +50,7 @@ def shown(value: object, limit: int = 60) -> str:
 
 @attrs.frozen(kw_only=True, repr=False)
 class ErrorDetail(Exported):
-    """One entry of an error body's ``errors``, in either dialect (contract section 6)."""
+    """One entry of an error body's ``errors``, in any dialect."""
 
     code: str | None = None
     """Machine-readable code such as ``E0001``. The same code means different things in G1.0 and later: go by status."""
@@ -408,7 +408,7 @@ class ChargeError(ShellEVError):
     ) -> None:
         super().__init__(message, outcome_unknown)
         self.session_id = session_id  #: Id of the session; empty when the error was made from its text alone.
-        self.session = session  #: The session as it was last seen; None before the first look-up.
+        self.session = session  #: The session as it was last seen; None when the error was made from its text alone.
 
 
 class ChargeFailedError(ChargeError):

@@ -1,7 +1,7 @@
 """Locations and markers as GeoJSON (RFC 7946), for maps and GIS tools.
 
-``feature`` and ``feature_collection`` give plain dicts, ``dumps`` a text, ``write``, ``stream`` and ``astream`` the
-same text piece by piece, holding one item at a time::
+``feature`` and ``feature_collection`` return dicts, ``dumps`` a text. ``write``, ``stream`` and ``astream`` give that
+text in pieces, with one item at a time in memory::
 
     with open("chargers.geojson", "w") as file:
         geojson.write(found.data, file)
@@ -9,9 +9,9 @@ same text piece by piece, holding one item at a time::
     async for piece in geojson.astream(ev.locations.iterate()):
         await response.write(piece.encode())
 
-What comes out depends on the items alone: the same items give the same text, in the order given. The text is ASCII, so
-any encoding of a file will do. Positions are longitude first, WGS 84. An item without a position, or with one out of
-range, keeps its place with a null geometry. Numbers that JSON cannot hold become null. Nothing here raises on an item.
+The same items give the same text, in their order. The text is ASCII, for files of any encoding. Positions are WGS 84,
+longitude first. An item without a position in range has a null geometry. Numbers outside JSON become null. No item
+raises an error.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ __all__ = [
 ]
 
 Item: TypeAlias = Location | LocationMarker
-"""What becomes a feature."""
+"""An item that a feature is made of."""
 
 
 class TextSink(Protocol):
-    """A file open for text, or anything else with ``write``."""
+    """A text file, or another object with ``write``."""
 
     def write(self, text: str, /) -> object:
-        """Take a piece of text."""
+        """Write a piece of text."""
         ...
 
 
@@ -58,14 +58,28 @@ _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 def dumps(items: Iterable[Item]) -> str:
-    """The feature collection as a GeoJSON text."""
+    """Make the GeoJSON text of a feature collection.
+
+    Args:
+        items: Locations and markers, which may be mixed.
+
+    Returns:
+        The text.
+    """
     return "".join(stream(items))
 
 
 def write(items: Iterable[Item], file: TextSink) -> int:
-    """Write the feature collection to a file open for text, one feature at a time; returns how many there were.
+    """Write a feature collection to a text file, one feature at a time.
 
-    If ``items`` fails on the way the text written so far is no whole GeoJSON text.
+    If ``items`` raises, the text written so far is incomplete.
+
+    Args:
+        items: Locations and markers, which may be mixed.
+        file: The file.
+
+    Returns:
+        The number of features.
     """
     count = 0
     file.write(_HEAD)
@@ -77,7 +91,14 @@ def write(items: Iterable[Item], file: TextSink) -> int:
 
 
 def stream(items: Iterable[Item]) -> Iterator[str]:
-    """The GeoJSON text in pieces, one per feature, in constant memory. Joined they are what ``dumps`` gives."""
+    """Make the GeoJSON text of a feature collection in pieces, one for each feature.
+
+    Args:
+        items: Locations and markers, which may be mixed.
+
+    Yields:
+        The pieces. Joined they are the text of ``dumps``.
+    """
     yield _HEAD
     for count, item in enumerate(items):
         yield _piece(item, count)
@@ -85,7 +106,14 @@ def stream(items: Iterable[Item]) -> Iterator[str]:
 
 
 async def astream(items: AsyncIterable[Item]) -> AsyncIterator[str]:
-    """``stream`` for items that arrive asynchronously, such as those of ``ev.locations.iterate()``."""
+    """Make the GeoJSON text of a feature collection in pieces, as :func:`stream`, from an async iterable.
+
+    Args:
+        items: Locations and markers, such as those of ``ev.locations.iterate()``.
+
+    Yields:
+        The pieces.
+    """
     yield _HEAD
     count = 0
     async for item in items:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+import typing
 from contextlib import suppress
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import yarl
@@ -17,6 +18,7 @@ from .dialects import DIALECTS, ApiVersion
 from .errors import ConfigurationError
 from .wire.codec import Codec, Engine, engine, structurer
 from .wire.results import Result, Undecodable
+from .wire.structuring import Structurer
 
 #: Modules that are imported late otherwise: each is absent for a program that does not use it.
 _LATE: Final = (
@@ -60,9 +62,9 @@ def _import_all() -> None:
 
 def _build_readers(version: ApiVersion) -> None:
     """The generated readers of each model in one dialect, for each engine that can be chosen."""
-    hooks = structurer(DIALECTS[version]).hooks
-    for model in _models():
-        hooks[model]
+    done: set[Any] = {None, type(None)}
+    for result in _results():
+        _build(structurer(DIALECTS[version]), result.model, done)
     for wanted in (Engine.CATTRS, Engine.MSGSPEC):
         with suppress(ConfigurationError):  # msgspec is an extra
             codec = Codec(version, wanted)
@@ -74,15 +76,17 @@ def _build_readers(version: ApiVersion) -> None:
         engine()
 
 
-def _models() -> list[type]:
-    """The classes that the service's JSON is read as."""
-    rooms = [sys.modules[f"shell_ev.models.{name}"] for name in ("charging", "locations", "markers", "tariffs")]
-    return [
-        value
-        for room in rooms
-        for value in vars(room).values()
-        if isinstance(value, type) and value.__module__ == room.__name__ and attrs.has(value)
-    ]
+def _build(structures: Structurer, target: Any, done: set[Any]) -> None:
+    """The reader of a model or a union, and of every model inside it: members of unions are built late otherwise."""
+    if target in done:
+        return
+    done.add(target)
+    structures.hooks[target]
+    if attrs.has(target):
+        for field in structures.shape(target).fields:
+            _build(structures, field.target, done)
+    for member in typing.get_args(target):
+        _build(structures, member, done)
 
 
 def _results() -> list[Result]:

@@ -1,1 +1,1 @@
-"""The operations as coroutines: arguments in, checked before anything is sent, :class:`ApiResponse` out."""
+"""The operations as coroutines. Arguments are checked before anything is sent."""

@@ -51,7 +51,7 @@ class AsyncLocations:
             ValidationError: Lists every invalid argument, and those that the API version does not have. Nothing was
                 sent.
             AuthenticationError: There is no access token.
-            ApiError: The service answered with a failure; its subclass tells the status.
+            ApiError: The service answered with a failure; the class says which status.
             ResponseDecodeError: The answer cannot be read.
             ConnectError: No connection could be made.
             RequestTimeoutError: No answer came in time.

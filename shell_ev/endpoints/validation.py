@@ -1,4 +1,4 @@
-"""Checks of arguments against the contract, before anything is sent."""
+"""Checks of arguments, before anything is sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from .._option_values import retries_faults
 from ..core.call import NO_OPTIONS, CallOptions
 from ..dialects import DIALECTS, ApiVersion
 from ..errors import ConfigurationError, ValidationError, shown
-from ..identifiers import EmaId, EvseId
+from ..export import Exported
+from ..identifiers import EVSE_ID_LENGTHS, EmaId, EvseId
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus, OpenEnum
 from ..options import RequestOptions, Timeout, check_names, option_names
 from ..wire.operations import Operation, versions_with
@@ -52,7 +53,7 @@ def mark_coroutine(function: _Method) -> _Method:
     return function
 
 
-#: UUID1 of the contract. Its pattern allows braces, its length of 36 does not.
+#: A UUID of 36 characters. The documented pattern allows braces, the documented length does not.
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*", re.ASCII)
@@ -73,7 +74,7 @@ _OURS = frozenset(
 
 @functools.lru_cache(maxsize=1024)
 def _is_uuid(text: str) -> bool:
-    """Remembered: a session that is followed is asked for again and again (0.35 us worked out)."""
+    """Whether a text is a UUID. Cached: a poll repeats the same ids."""
     return _UUID.fullmatch(text) is not None
 
 
@@ -98,7 +99,7 @@ def is_session_id(text: str) -> bool:
 
 
 class Checks:
-    """Collects the faults of one call; :meth:`options` ends the collecting and raises if there are any."""
+    """Collects the faults of one call. :meth:`options` raises if there are any."""
 
     __slots__ = ("_operation", "faults")
 
@@ -107,7 +108,7 @@ class Checks:
         self.faults: list[str] = []
 
     def text(self, name: str, value: object, shortest: int, longest: int | None) -> str:
-        """A text of a contract's length, from a text or a mobility id."""
+        """A text of a documented length, or an id."""
         text = str(value) if isinstance(value, (EmaId, EvseId)) else value
         if not isinstance(text, str):
             self.faults.append(f"{name} must be text, not {type(value).__name__}")
@@ -120,8 +121,18 @@ class Checks:
                     f"{name} must be {shortest} to {longest} characters, it has {len(text)}: {shown(text)}"
                 )
         elif not _encodable(text):
-            self.faults.append(f"{name} holds half a surrogate pair, which no encoding can carry")
+            self.faults.append(f"{name} holds half a surrogate pair, which cannot be encoded")
         return text
+
+    def evse(self, name: str, value: object) -> str:
+        """The id of an EVSE, from a text, a mobility id or an :class:`~shell_ev.Evse`."""
+        # By what it has: importing the model would load those of locations for a program that has none.
+        if isinstance(value, Exported) and hasattr(value, "connectors"):
+            value = getattr(value, "evse_id", None)
+            if not value:
+                self.faults.append(f"{name}: this Evse has no evse_id, so no charge can be started on it")
+                return ""
+        return self.text(name, value, *EVSE_ID_LENGTHS)
 
     def uuid(self, name: str, value: object) -> str:
         """A UUID in its form of 36 characters."""
@@ -190,9 +201,9 @@ class Checks:
             self.faults.append(f"headers must be a mapping, not {type(headers).__name__}")
             return
         for name, value in headers.items():
-            # A value is never repeated: it may be a secret of the caller's gateway.
+            # A value is never repeated: it may be a secret.
             if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-                self.faults.append(f"headers: {shown(name)} is no header name")
+                self.faults.append(f"headers: {shown(name)} is not a header name")
             elif name.lower() in _OURS:
                 self.faults.append(f"headers: {name} is set by the library")
             elif not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
@@ -219,12 +230,12 @@ _ENUMS: dict[str, type[OpenEnum]] = {
 _REQUEST_OPTIONS: frozenset[str] = option_names(RequestOptions)
 _ALPHA_3 = re.compile(r"[A-Za-z]{3}", re.ASCII)
 _ZOOMS = frozenset(str(level) for level in range(1, 21))
-#: What the service itself has beside the locations' uids.
+#: Names of the service beside the uids of locations.
 _SIBLINGS = frozenset({"nearby", "markers"})
 
 
 class LocationChecks(Checks):
-    """Collects the faults of one location call."""
+    """Collects the faults of one call for locations."""
 
     def __init__(self, operation: Operation, version: ApiVersion) -> None:
         super().__init__(operation.name)
@@ -270,7 +281,7 @@ class LocationChecks(Checks):
             self.faults.append(f"{name} must be a text or a sequence of texts, not {type(value).__name__}")
             return ()
         items = cast("Sequence[object]", value)
-        # A set has no order of its own; the same call should make the same request.
+        # A set has no order. The same call makes the same request.
         ordered: Sequence[object] = sorted(items, key=str) if isinstance(items, (set, frozenset)) else tuple(items)
         if not ordered:
             self.faults.append(f"{name} is an empty sequence; leave it out to not filter by it")
@@ -298,7 +309,7 @@ class LocationChecks(Checks):
     def _time(self, name: str, value: object) -> object:
         if isinstance(value, datetime):
             if value.utcoffset() is None:
-                self.faults.append(f"{name} must be an aware datetime: without a zone it names no moment")
+                self.faults.append(f"{name} must be an aware datetime: without a zone the moment is not known")
             return value
         if not isinstance(value, str):
             self.faults.append(f"{name} must be an aware datetime or text, not {type(value).__name__}")
@@ -306,7 +317,7 @@ class LocationChecks(Checks):
         return self.text(name, value, 0, None)
 
     def _plain(self, name: str, value: object) -> str:
-        # No length in the contract, and an empty text is a value: only what cannot travel is refused.
+        # No length is documented, and an empty text is a value.
         return self.text(name, str(value) if isinstance(value, EvseId) else value, 0, None)
 
     def _number(
@@ -314,7 +325,7 @@ class LocationChecks(Checks):
     ) -> None:
         fine = isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value)
         if fine and cast("float", value) >= low and (high is None or cast("float", value) <= high):
-            # Plain numbers from here on: numpy's, which are floats too, print as np.float64(52.1).
+            # As plain numbers: those of numpy print as np.float64(52.1).
             arguments[name] = float(value) if isinstance(value, float) else int(cast("int", value))
             return
         wanted = f"from {low:g} to {high:g}" if high is not None else f"of at least {low:g}"
@@ -325,7 +336,7 @@ class LocationChecks(Checks):
         self._number(arguments, name, value, -bound, bound, "degrees")
 
     def whole_number(self, arguments: dict[str, Any], name: str, value: object, low: int, high: int | None) -> None:
-        """A whole number within bounds; None is left out."""
+        """A whole number within bounds. None is left out."""
         if value is None:
             return
         if type(value) is int and value >= low and (high is None or value <= high):
@@ -335,13 +346,13 @@ class LocationChecks(Checks):
         self.faults.append(f"{name} must be a whole number {wanted}, not {shown(value)}")
 
     def south_of(self, arguments: dict[str, Any]) -> None:
-        """The bounds of a view must not be upside down."""
+        """The southern bound of a view is not north of the northern one."""
         south, north = arguments.get("south"), arguments.get("north")
         if south is not None and north is not None and south > north:
             self.faults.append(f"south ({south:g}) lies north of north ({north:g})")
 
     def zoom(self, arguments: dict[str, Any], value: object) -> None:
-        """A zoom level; travels as text."""
+        """A zoom level. It is sent as text."""
         text = str(value) if type(value) is int else value
         if isinstance(text, str) and text in _ZOOMS:
             arguments["zoom"] = text
@@ -349,9 +360,9 @@ class LocationChecks(Checks):
         self.faults.append(f"zoom must be a whole number from 1 (world) to 20 (buildings), not {shown(value)}")
 
     def path_segment(self, name: str, value: object) -> str:
-        """A text that becomes one segment of the path: not empty, and none that leads to something else.
+        """A text that becomes one segment of the path, and does not name another resource.
 
-        A dot segment would climb out of the path; ``nearby`` and ``markers`` are operations of their own.
+        A dot segment leads out of the path; ``nearby`` and ``markers`` are other operations.
         """
         text = self.text(name, value, 1, None)
         if text in (".", "..") or text in _SIBLINGS:

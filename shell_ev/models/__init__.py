@@ -1,1 +1,1 @@
-"""Models of what the service answers: immutable attrs classes by subject. They know nothing of the wire."""
+"""Models of what the service answers: immutable attrs classes by subject."""

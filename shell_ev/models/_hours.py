@@ -1,4 +1,4 @@
-"""Reading opening hours: pure rules over the texts of the wire, for :meth:`Location.is_open`."""
+"""The rules of opening hours, for :meth:`Location.is_open`."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ _DAYS = {day: index for index, day in enumerate(WeekDay)}  # Monday is 0, as in 
 
 
 class Period(Protocol):
-    """What an opening period must tell."""
+    """An opening period."""
 
     @property
     def week_day(self) -> WeekDay | None:
-        """Day it begins on."""
+        """Day of the beginning."""
         ...
 
     @property
     def start_time(self) -> str | None:
-        """Local time it begins at."""
+        """Local time of the beginning."""
         ...
 
     @property
     def end_time(self) -> str | None:
-        """Local time it ends at; not later than the start means the next day."""
+        """Local time of the end. Unless it is later than the beginning, it is on the next day."""
         ...
 
 
 def open_at(periods: Iterable[Period], at: datetime) -> bool | None:
-    """Whether any period covers the wall clock of ``at``; None if one that cannot be read might."""
+    """Whether a period covers the wall clock of ``at``; None if only one that cannot be read may cover it."""
     second = at.hour * 3600 + at.minute * 60 + at.second
     verdict: bool | None = False
     for period in periods:
@@ -48,7 +48,7 @@ def open_at(periods: Iterable[Period], at: datetime) -> bool | None:
 
 def _covers(period: Period, today: int, second: int) -> bool | None:
     day = None if period.week_day is None else _DAYS.get(period.week_day)
-    # A period reaches into the day after its own at most, so only today's and yesterday's matter.
+    # A period ends on the next day at the latest: those of today and yesterday matter.
     if day is not None and (today - day) % 7 > 1:
         return False
     start, end = _seconds(period.start_time), _seconds(period.end_time)

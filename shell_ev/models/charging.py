@@ -1,4 +1,4 @@
-"""What the charging operations answer (contract section 4), one set of classes for all API versions."""
+"""Charge sessions, one set of classes for all API versions."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from .enums import SessionErrorCode, SessionState
 
 @attrs.frozen(kw_only=True, repr=False)
 class SessionError(Exported):
-    """Why a session failed, as the service tells it."""
+    """Reason why a session failed."""
 
     code: SessionErrorCode | None = None
-    """Machine-readable reason; an unlisted one survives as itself."""
+    """Machine-readable reason. An undocumented one is kept as it is."""
     message: str | None = None
-    """The service's own words."""
+    """Message of the service."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class StartedSession(Exported):
-    """An accepted start. Accepted is not charging: follow the session until its state says so."""
+    """An accepted start. The charge runs once the state of its session says so."""
 
     session_id: str
-    """UUID of the new charge session, to retrieve or stop it by."""
+    """Id of the new charge session."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class ChargeSession(Exported):
-    """One charge session. Missing and null are None; zero, False and the empty text stay what they are."""
+    """One charge session. Missing and null are None; zero, False and the empty text are kept."""
 
     id: str | None = None
-    """UUID of the session."""
+    """Id of the session."""
     user_id: str | None = None
-    """UUID of the account the card belongs to."""
+    """Id of the account of the card."""
     ema_id: str | None = None
     """EMA-ID of the card."""
     evse_id: str | None = None
-    """EVSE the session runs on."""
+    """Id of the EVSE."""
     state: SessionState | None = None
-    """Where the session stands."""
+    """State of the session."""
     error: SessionError | None = None
-    """Why it failed, when it did."""
+    """Reason why it failed."""
     started_at: datetime | None = None
-    """When charging began; timezone-aware, a wire time without a zone is read as UTC."""
+    """Start of charging; timezone-aware. A time without a zone on the wire is UTC."""
     stopped_at: datetime | None = None
-    """When charging ended. The service's own examples end before they start: the order is not checked."""
+    """End of charging. It is not checked to be after the start: the service's own examples are not."""
     last_updated: datetime | None = None
-    """When the service last touched the session (V1 and V2)."""
+    """Last change of the session by the service (V1 and V2)."""
 
     def _summary(self) -> Iterable[str]:
         # Without card and account: what is printed ends up in logs.

@@ -1,4 +1,4 @@
-"""The vocabularies of the contract, as open enums: a word the contract does not know survives as itself."""
+"""The vocabularies of the service, as open enums: an unknown word is kept as it is."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def _fold(text: str) -> str:
 
 
 class OpenEnum(StrEnum):
-    """A text enum that is matched without regard to case or separators and never refuses a text.
+    """A text enum that ignores case and separators and accepts every text.
 
-    ``SessionState("Started") is SessionState.STARTED``; ``SessionState("paused")`` is a value of the enum whose
-    ``value`` is ``"paused"`` and whose ``is_known`` is False. Members compare, hash, print and pickle as their text.
+    ``SessionState("Started") is SessionState.STARTED``. ``SessionState("paused")`` is a member with the ``value``
+    ``"paused"`` and a false ``is_known``. Members compare, hash, print and pickle as their text.
     """
 
     if TYPE_CHECKING:
-        # Any text: type checkers would otherwise take the listed ones for all there can be.
+        # Any text: type checkers would take the listed ones for all possible values.
         @property
         def value(self) -> str: ...
 
@@ -33,15 +33,15 @@ class OpenEnum(StrEnum):
         for member in cls:
             if _fold(member.value) == folded:
                 return member
-        # Not registered with the class: a server could otherwise make it grow without end.
-        stranger = str.__new__(cls, value)
-        stranger._name_ = value
-        stranger._value_ = value
-        return stranger
+        # Not registered with the class, which a server could make grow without end.
+        unknown_member = str.__new__(cls, value)
+        unknown_member._name_ = value
+        unknown_member._value_ = value
+        return unknown_member
 
     @property
     def is_known(self) -> bool:
-        """False when the text is not one the contract lists."""
+        """Whether the text is a documented one."""
         return self._value_ in type(self)._value2member_map_
 
     def __repr__(self) -> str:
@@ -60,7 +60,7 @@ class OpenEnum(StrEnum):
 
 
 class SessionState(OpenEnum):
-    """Where a charge session stands (contract section 4)."""
+    """State of a charge session."""
 
     START_REQUESTED = "start-requested"
     STARTED = "started"
@@ -71,7 +71,7 @@ class SessionState(OpenEnum):
 
 
 class SessionErrorCode(OpenEnum):
-    """Why a charge session failed (contract section 4, ``SessionCode``)."""
+    """Reason why a charge session failed."""
 
     INTERNAL_ERROR = "InternalError"
     SERVICE_UNAVAILABLE = "ServiceUnavailable"
@@ -85,7 +85,7 @@ class SessionErrorCode(OpenEnum):
 
 
 class EnvelopeStatus(OpenEnum):
-    """The verdict in an answer's envelope."""
+    """Status in the envelope of an answer."""
 
     SUCCESS = "SUCCESS"
     PARTIAL_SUCCESS = "PARTIAL_SUCCESS"
@@ -102,7 +102,7 @@ class EvseStatus(OpenEnum):
 
 
 class ConnectorType(OpenEnum):
-    """The plug or socket of a connector, spelled as the contract spells it."""
+    """Plug or socket of a connector."""
 
     AVCON = "Avcon"
     DOMESTIC = "Domestic"
@@ -133,7 +133,7 @@ class AuthorizationMethod(OpenEnum):
 
 
 class PowerType(OpenEnum):
-    """Kind of current a connector delivers."""
+    """Kind of current of a connector."""
 
     AC_1_PHASE = "AC1Phase"
     AC_3_PHASE = "AC3Phase"
@@ -150,7 +150,7 @@ class AccessibilityStatus(OpenEnum):
 
 
 class WeekDay(OpenEnum):
-    """Days as opening hours spell them."""
+    """Day of opening hours."""
 
     MON = "Mon"
     TUE = "Tue"
@@ -162,7 +162,7 @@ class WeekDay(OpenEnum):
 
 
 class DayOfWeek(OpenEnum):
-    """Days as tariff restrictions spell them."""
+    """Day of tariff restrictions."""
 
     MONDAY = "MONDAY"
     TUESDAY = "TUESDAY"
@@ -174,7 +174,7 @@ class DayOfWeek(OpenEnum):
 
 
 class UpdatedBy(OpenEnum):
-    """Where a value of a G1 connector or tariff came from."""
+    """Origin of a value of a V1_PASCAL or V1 connector or tariff."""
 
     FEED = "Feed"
     ADMIN = "Admin"
@@ -183,7 +183,7 @@ class UpdatedBy(OpenEnum):
 
 
 class TariffType(OpenEnum):
-    """Whom a G2 tariff is for."""
+    """Whom a V2 tariff is for."""
 
     DRIVER = "DRIVER"
     ROAMING = "ROAMING"
@@ -192,7 +192,7 @@ class TariffType(OpenEnum):
 
 
 class PriceComponentType(OpenEnum):
-    """What a price component of a G2 tariff is charged for."""
+    """What a price component of a V2 tariff is charged for."""
 
     TIME = "TIME"
     ENERGY = "ENERGY"

@@ -1,6 +1,6 @@
-"""Where charging happens: locations, their EVSEs and connectors (contract section 5), for all API versions.
+"""Locations, their EVSEs and connectors, one set of classes for all API versions.
 
-Missing and null are None, an absent list is empty; zero, False and the empty text stay what they are.
+Missing and null are None, a missing list is empty; zero, False and the empty text are kept.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Address(Exported):
     city: str | None = None
     """Town."""
     country: str | None = None
-    """ISO 3166-1 country code: the contract says alpha-2 and shows alpha-3 (``NLD``), so expect either."""
+    """ISO 3166-1 country code, alpha-2 or alpha-3: the service documents the one and shows the other."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -79,16 +79,16 @@ class OpeningHours(Exported):
     """One period of one day of the week. A day may have several, or none."""
 
     week_day: WeekDay | None = None
-    """The day the period starts on."""
+    """Day of the opening."""
     start_time: str | None = None
     """Local time of opening as sent, such as ``08:00``."""
     end_time: str | None = None
-    """Local time of closing as sent, such as ``18:00``; not later than the opening means the next day's."""
+    """Local time of closing as sent, such as ``18:00``. Unless it is later than the opening, it is on the next day."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class ElectricalProperties(Exported):
-    """What a connector delivers."""
+    """Electrical properties of a connector."""
 
     power_type: PowerType | None = None
     """Kind of current."""
@@ -97,7 +97,7 @@ class ElectricalProperties(Exported):
     amperage: float | None = None
     """Current, in A."""
     max_electric_power: float | None = None
-    """Highest power, in kW. The contract names no unit here; see :attr:`Connector.max_power_kw`."""
+    """Highest power, in kW. The service documents no unit; see :attr:`Connector.max_power_kw`."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -111,19 +111,19 @@ class Connector(Exported):
     connector_type: ConnectorType | None = None
     """Kind of plug or socket."""
     electrical_properties: ElectricalProperties | None = None
-    """What it delivers."""
+    """Its electrical properties."""
     fixed_cable: bool | None = None
-    """Whether a cable is attached; False means bring your own (V1_PASCAL and V1)."""
+    """Whether a cable is attached (V1_PASCAL and V1)."""
     tariff: FlatTariff | None = None
     """What charging costs (V1_PASCAL and V1)."""
     tariffs: tuple[ElementTariff, ...] = ()
-    """What charging costs (V2, a location asked for by its uid with ``provider_id``)."""
+    """What charging costs (V2, from ``locations.get`` with ``provider_id``)."""
     updated: str | None = None
-    """When the connector last changed: opaque text, the service's format varies (V1_PASCAL and V1)."""
+    """Time of the last change: text as sent, in varying formats (V1_PASCAL and V1)."""
     updated_by: UpdatedBy | None = None
-    """Where the last change came from (V1_PASCAL and V1)."""
+    """Origin of the last change (V1_PASCAL and V1)."""
     deleted: str | None = None
-    """When the connector was taken away: opaque text; None is still there (V1_PASCAL and V1)."""
+    """Time of the removal: text as sent; None if it was not removed (V1_PASCAL and V1)."""
 
     _derived: ClassVar[tuple[str, ...]] = ("updated_at",)
 
@@ -141,16 +141,16 @@ class Connector(Exported):
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the connector was taken away: ``deleted`` holds any text."""
+        """Whether the connector was removed: ``deleted`` is a text that is not empty."""
         return bool(self.deleted)
 
     @property
     def max_power_kw(self) -> float | None:
-        """Highest power in kW: ``electrical_properties.max_electric_power`` as sent, None when unknown.
+        """Highest power in kW: ``electrical_properties.max_electric_power`` as sent, None if it is unknown.
 
-        The contract names no unit on that field. It is read as kW: that is the unit of the ``connector_min_power``
-        filter, and Shell's public map shows 150 for a 400 V, 375 A connector. Where it is missing nothing is worked out
-        from voltage and amperage: whether the voltage is that of a phase or between phases is not said.
+        The service documents no unit. The filter ``connector_min_power`` is in kW, and Shell's public map shows 150 for
+        a connector of 400 V and 375 A. It is not computed from voltage and amperage: whether the voltage is that of a
+        phase or between phases is not documented.
         """
         properties = self.electrical_properties
         return None if properties is None else _finite(properties.max_electric_power)
@@ -158,26 +158,26 @@ class Connector(Exported):
 
 @attrs.frozen(kw_only=True, repr=False)
 class Evse(Exported):
-    """One charging point, which charges one vehicle at a time through one of its connectors."""
+    """One charging point. It charges one vehicle at a time, through one of its connectors."""
 
     uid: str | None = None
     """The service's id of the EVSE; a number on the wire of V1_PASCAL and V1."""
     external_id: str | None = None
     """The operator's id of the EVSE."""
     evse_id: str | None = None
-    """EVSE id as printed on the charger, such as ``NL*TNM*E02003451*0``: what a start takes."""
+    """EVSE id as printed on the charger, such as ``NL*TNM*E02003451*0``. The argument of a start."""
     status: EvseStatus | None = None
     """Whether it can be used now."""
     connectors: tuple[Connector, ...] = ()
     """Its plugs and sockets."""
     authorization_methods: tuple[AuthorizationMethod, ...] = ()
-    """How a driver can identify; V1_PASCAL and V1 send one at most."""
+    """How a driver can identify. V1_PASCAL and V1 send one at most."""
     updated: str | None = None
-    """When the EVSE last changed: opaque text, the service's format varies."""
+    """Time of the last change: text as sent, in varying formats."""
     deleted: str | None = None
-    """When the EVSE was taken away: opaque text; None is still there (V1_PASCAL and V1)."""
+    """Time of the removal: text as sent; None if it was not removed (V1_PASCAL and V1)."""
     physical_reference: str | None = None
-    """What is written on the charger to tell it from its neighbours."""
+    """Label on the charger that distinguishes it from others."""
 
     _derived: ClassVar[tuple[str, ...]] = ("updated_at",)
 
@@ -207,18 +207,29 @@ class Evse(Exported):
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the EVSE was taken away: ``deleted`` holds any text."""
+        """Whether the EVSE was removed: ``deleted`` is a text that is not empty."""
         return bool(self.deleted)
 
     @property
     def max_power_kw(self) -> float | None:
-        """Highest power of its connectors in kW, deleted ones left out; None when none is known."""
+        """Highest power of its connectors in kW, without removed ones; None if none is known."""
         return _highest(connector.max_power_kw for connector in self.connectors if not connector.is_deleted)
 
     def has_connector(
         self, connector_type: ConnectorType | str | None = None, min_power_kw: float | None = None
     ) -> bool:
-        """Whether one connector, not deleted, meets every condition given; an unknown power meets no minimum."""
+        """Whether one connector that was not removed meets every condition.
+
+        Args:
+            connector_type: The type: a member, or its text in any case.
+            min_power_kw: Least power, in kW. An unknown power meets no minimum.
+
+        Returns:
+            Whether there is one.
+
+        Raises:
+            ValidationError: The power is NaN.
+        """
         _check_power(min_power_kw)
         wanted = None if connector_type is None else connector_type_of(connector_type)
         for connector in self.connectors:
@@ -235,13 +246,13 @@ class Location(Exported):
     """A place with one EVSE or more."""
 
     uid: str | None = None
-    """The service's id of the location, to get it by; a number on the wire of V1_PASCAL and V1."""
+    """The service's id of the location, the argument of ``locations.get``; a number on the wire of V1_PASCAL and V1."""
     external_id: str | None = None
     """The operator's id of the location."""
     coordinates: Coordinates | None = None
     """Where it is."""
     operator_name: str | None = None
-    """Name of the operator; sent only when asked for with ``with_operator_name``."""
+    """Name of the operator; sent with the filter ``with_operator_name`` only."""
     operator_id: str | None = None
     """Id of the operator (V2)."""
     address: Address | None = None
@@ -255,11 +266,11 @@ class Location(Exported):
     open_twenty_four_seven: bool | None = None
     """Whether it is open day and night (V2)."""
     updated: str | None = None
-    """When the location last changed: opaque text, the service's format varies."""
+    """Time of the last change: text as sent, in varying formats."""
     operator_comment: str | None = None
     """A note of the operator (V1_PASCAL and V1)."""
     location_type: str | None = None
-    """Kind of place, as the service names it."""
+    """Kind of place, as sent."""
 
     _derived: ClassVar[tuple[str, ...]] = ("updated_at",)
 
@@ -302,13 +313,17 @@ class Location(Exported):
 
     @property
     def max_power_kw(self) -> float | None:
-        """Highest power of its connectors in kW, deleted EVSEs and connectors left out; None when none is known."""
+        """Highest power of its connectors in kW, without removed EVSEs and connectors; None if none is known."""
         return _highest(evse.max_power_kw for evse in self.evses if not evse.is_deleted)
 
     def evse(self, evse_id: str | EvseId) -> Evse | None:
-        """The EVSE of that EVSE id, None if there is none. Case and the separator ``*`` do not matter.
+        """Find an EVSE.
 
-        Of several, one that is not deleted comes first, then one spelled exactly so.
+        Args:
+            evse_id: Id of the EVSE. Case and the separator ``*`` do not matter.
+
+        Returns:
+            The EVSE, or None. Of several, one that was not removed is preferred, then one of the exact spelling.
         """
         exact = str(evse_id)
         wanted = _fold_evse_id(exact)
@@ -318,10 +333,17 @@ class Location(Exported):
     def available_evses(
         self, connector_type: ConnectorType | str | None = None, min_power_kw: float | None = None
     ) -> tuple[Evse, ...]:
-        """The EVSEs that can be used now, in the service's order; deleted ones are left out.
+        """The EVSEs that can be used now, in the order of the service, without removed ones.
 
-        ``connector_type`` (a member or its text, in any case) and ``min_power_kw`` must hold on one and the same
-        connector. A connector of unknown power meets no minimum, not even zero. A NaN is a ValidationError.
+        Args:
+            connector_type: The type of a connector: a member, or its text in any case.
+            min_power_kw: Least power of the same connector, in kW. An unknown power meets no minimum, not even zero.
+
+        Returns:
+            The EVSEs.
+
+        Raises:
+            ValidationError: The power is NaN.
         """
         _check_power(min_power_kw)
         anything = connector_type is None and min_power_kw is None
@@ -334,10 +356,17 @@ class Location(Exported):
         )
 
     def distance_km(self, latitude: float, longitude: float) -> float | None:
-        """Great-circle distance to a position in km, on a sphere of the mean earth radius (off by 0.6 % at most).
+        """Great-circle distance to a position, on a sphere of the mean earth radius (0.6 % error at most).
 
-        None when the location has no coordinates, or ones out of range. Raises ValidationError when the position given
-        is not one: latitude -90 to 90, longitude -180 to 180.
+        Args:
+            latitude: Latitude in WGS 84 degrees, -90 to 90.
+            longitude: Longitude in WGS 84 degrees, -180 to 180.
+
+        Returns:
+            The distance in km; None if the location has no coordinates in range.
+
+        Raises:
+            ValidationError: The position is out of range.
         """
         faults: list[str] = []
         if not -90 <= latitude <= 90:
@@ -349,7 +378,7 @@ class Location(Exported):
         here = None if self.coordinates is None else self.coordinates.lon_lat
         if here is None:
             return None
-        # Haversine: exact for near points too; rounding must not push antipodes past 1.
+        # Haversine: exact for close points. Rounding must not push antipodes past 1.
         lon_1, lat_1, lon_2, lat_2 = map(math.radians, (*here, longitude, latitude))
         chord = (
             math.sin((lat_2 - lat_1) / 2) ** 2 + math.cos(lat_1) * math.cos(lat_2) * math.sin((lon_2 - lon_1) / 2) ** 2
@@ -357,20 +386,23 @@ class Location(Exported):
         return 2 * _EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, chord)))
 
     def is_open(self, at: datetime) -> bool | None:
-        """Whether the location is open at a moment; None when that cannot be told.
+        """Whether the location is open at a moment.
 
-        ``at`` must be aware and *in the location's own time zone*: opening hours are local times, the service does not
-        send the zone, and the wall clock of ``at`` is what is compared::
+        ``open_twenty_four_seven`` decides if it is True, the opening hours otherwise. A day without hours is closed
+        where other days have some. A period includes its opening time and excludes its closing time. A closing time
+        that is not later than the opening time is on the next day: ``22:00``-``06:00`` runs over midnight and
+        ``00:00``-``00:00`` is the whole day. ``24:00`` and ``23:59`` (with any seconds) are midnight. Public holidays
+        are not part of the data.
 
-            location.is_open(datetime.now(ZoneInfo("Europe/Amsterdam")))
+        Args:
+            at: The moment, aware and *in the time zone of the location*, which the service does not send:
+                ``datetime.now(ZoneInfo("Europe/Amsterdam"))``. Its wall clock is compared with the hours.
 
-        A naive ``at`` is a ValidationError. The rules: ``open_twenty_four_seven`` True is open, whatever the hours say;
-        otherwise the hours decide, and without hours the answer is None. A day that is not listed while others are is
-        closed. The opening time is in, the closing time out. A closing time not later than the opening time is the next
-        day's, so ``22:00``-``06:00`` runs over midnight and ``00:00``-``00:00`` is the whole day; ``24:00`` and
-        ``23:59`` (with any seconds) close at midnight. Times are ``HH:MM`` or ``HH:MM:SS``. A period that cannot be
-        read but might cover the moment makes the answer None, unless another period covers it. Public holidays are not
-        on the wire.
+        Returns:
+            Whether it is open; None without hours, and if only a period that cannot be read may cover the moment.
+
+        Raises:
+            ValidationError: ``at`` has no time zone.
         """
         if at.utcoffset() is None:
             raise ValidationError(["at: must be timezone-aware, in the time zone of the location"])
@@ -389,7 +421,7 @@ def _check_power(min_power_kw: float | None) -> None:
 
 
 def _finite(value: float | None) -> float | None:
-    # By comparison: NaN fails it, and an integer too large for a float does not raise.
+    # A comparison: NaN fails it, and an integer too large for a float does not raise.
     return value if value is not None and abs(value) <= sys.float_info.max else None
 
 

@@ -1,4 +1,4 @@
-"""What a map shows: one marker for a location, or one for several that lie close together (contract section 5)."""
+"""Markers of a map: one for a location, or one for several that are close together."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from .locations import Coordinates
 
 @attrs.frozen(kw_only=True, repr=False)
 class SingleLocationMarker(Exported):
-    """A marker that stands for one location."""
+    """A marker of one location."""
 
     marker_type: str = "SingleLocation"
-    """The tag the service tells markers apart by."""
+    """Kind of the marker."""
     unique_key: str | None = None
     """Key of the marker (V1_PASCAL and V1)."""
     status: EvseStatus | None = None
     """Whether the location can be used now."""
     coordinates: Coordinates | None = None
-    """Where the marker stands."""
+    """Position of the marker."""
     evse_count: int | None = None
     """Number of EVSEs."""
     max_power: float | None = None
-    """Highest power of any connector, read as kW (the contract names no unit)."""
+    """Highest power of any connector, read as kW (the service documents no unit)."""
     geo_hash: str | None = None
     """Geohash of the position (V1_PASCAL and V1)."""
     location_uid: str | None = None
-    """Uid of the location, to get it by; a number on the wire of V1_PASCAL and V1."""
+    """Uid of the location, the argument of ``locations.get``; a number on the wire of V1_PASCAL and V1."""
     location_count: int | None = None
     """Number of locations, one (V2)."""
     authorization_methods: tuple[AuthorizationMethod, ...] = ()
@@ -52,20 +52,20 @@ class SingleLocationMarker(Exported):
 
 @attrs.frozen(kw_only=True, repr=False)
 class MultiLocationMarker(Exported):
-    """A marker that stands for several locations; zoom in to tell them apart."""
+    """A marker of several locations that are close together."""
 
     marker_type: str = "MultiLocation"
-    """The tag the service tells markers apart by."""
+    """Kind of the marker."""
     unique_key: str | None = None
     """Key of the marker (V1_PASCAL and V1)."""
     coordinates: Coordinates | None = None
-    """Where the marker stands."""
+    """Position of the marker."""
     location_count: int | None = None
     """Number of locations."""
     evse_count: int | None = None
     """Number of EVSEs of all the locations."""
     max_power: float | None = None
-    """Highest power of any connector, read as kW (the contract names no unit)."""
+    """Highest power of any connector, read as kW (the service documents no unit)."""
     geo_hash: str | None = None
     """Geohash of the position (V1_PASCAL and V1)."""
     operator_name: str | None = None
@@ -81,12 +81,12 @@ class MultiLocationMarker(Exported):
 
 @attrs.frozen(kw_only=True, repr=False)
 class UnknownLocationMarker(Exported):
-    """A marker of a type that this version of the library does not know, as it was sent."""
+    """A marker of a kind that this version of the library does not know, as it was sent."""
 
     marker_type: str | None = None
-    """The tag as sent; None when there was none."""
+    """Kind of the marker as sent; None if there was none."""
     raw: Mapping[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
-    """The whole marker as decoded from JSON, wire names and all. Do not change it."""
+    """The whole marker as decoded from JSON, with its wire names. Do not change it."""
 
     _feature_kind: ClassVar[str] = "unknown"
 
@@ -97,4 +97,4 @@ class UnknownLocationMarker(Exported):
 
 
 LocationMarker = SingleLocationMarker | MultiLocationMarker | UnknownLocationMarker
-"""Any marker; tell them apart with ``isinstance`` or ``match``."""
+"""Any marker. Distinguish them with ``isinstance`` or ``match``."""

@@ -1,4 +1,4 @@
-"""What every call returns: the decoded data with everything that came along."""
+"""The answer to a call: the decoded data, and the HTTP response around it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ E = TypeVar("E")
 
 
 class Headers(Mapping[str, str]):
-    """Received headers: read-only, names matched without regard to case, picklable, comparable.
+    """Headers of a response: read-only, picklable, comparable. Names are matched without regard to case.
 
-    A header that came more than once is joined with a comma and a space (RFC 9110, section 5.2).
+    A header that was sent more than once is joined with a comma and a space (RFC 9110, section 5.2).
     """
 
     __slots__ = ("_raw",)
@@ -30,7 +30,7 @@ class Headers(Mapping[str, str]):
 
     @property
     def raw(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Names and values as they were received, in order."""
+        """Names and values as received, in order."""
         return self._raw
 
     def _items(self) -> dict[str, tuple[str, str]]:
@@ -72,21 +72,21 @@ class ApiResponse(Exported, Generic[T]):
     data: T
     """The decoded result."""
     request_id: str
-    """As the service echoed it, else as it was sent."""
+    """RequestId as the service sent it back, or as it was sent."""
     status: EnvelopeStatus | None
-    """The envelope's verdict, such as ``SUCCESS``; None where the dialect answers without an envelope."""
+    """Status in the envelope, such as ``SUCCESS``; None if the dialect answers without an envelope."""
     status_code: int
     """HTTP status."""
     headers: Mapping[str, str] = attrs.field(repr=False)
-    """Response headers; names are matched without regard to case."""
+    """Headers of the response. Names are matched without regard to case."""
     body: bytes = attrs.field(repr=False)
-    """The body as it was received (after decompression)."""
+    """Body of the response, after decompression."""
     attempts: int
-    """How many tries it took."""
+    """Number of attempts."""
     elapsed: float
     """Seconds from the call to the decoded answer, waits included."""
     problems: tuple[str, ...] = ()
-    """What in the body could not be read, as JSON paths; those values are None or left out of ``data``."""
+    """JSON paths of what could not be read, with the reason. Those values are None, or left out of ``data``."""
 
     def __iter__(self: ApiResponse[tuple[E, ...]]) -> Iterator[E]:
         return iter(self._several("iterated"))

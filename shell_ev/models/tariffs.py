@@ -1,8 +1,7 @@
-"""What charging costs: the flat tariff of V1_PASCAL and V1, and the V2 tariff of elements with restrictions.
+"""Tariffs: the flat one of V1_PASCAL and V1, and the one of V2 with elements and restrictions.
 
-The two say different things and are not squeezed into one. In both, a price of zero is free and None is unknown. Of the
-V2 tariff the contract names the units of ``step_size`` alone; the others given here are those of OCPI 2.2, whose shape
-it has.
+In both, a price of zero is free and None is unknown. For V2 the service documents the units of ``step_size`` alone; the
+others are those of OCPI 2.2, which the tariff follows.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class Priced:
 
 @attrs.frozen(kw_only=True, repr=False)
 class FlatTariff(Priced, Exported):
-    """The tariff of a V1_PASCAL or V1 connector (contract section 5, ``Tariff``): three prices that add up."""
+    """The tariff of a V1_PASCAL or V1 connector: three prices that add up."""
 
     start_fee: float | None = None
     """Price of starting a charge, in ``currency``; zero is free, None is unknown."""
@@ -74,11 +73,11 @@ class FlatTariff(Priced, Exported):
     currency: str | None = None
     """ISO 4217 code of the prices, such as ``EUR``."""
     updated: str | None = None
-    """When the tariff last changed: opaque text, the service's format varies."""
+    """Time of the last change: text as sent, in varying formats."""
     updated_by: UpdatedBy | None = None
-    """Where the tariff came from."""
+    """Origin of the tariff."""
     structure: str | None = None
-    """The service's name for how the tariff is built up: opaque text."""
+    """The service's name of the structure, as sent."""
 
     _derived: ClassVar[tuple[str, ...]] = ("updated_at",)
 
@@ -94,23 +93,23 @@ class FlatTariff(Priced, Exported):
 
     @property
     def is_free(self) -> bool | None:
-        """Whether a charge costs nothing: False if any price is not zero, True if all three are, else None."""
+        """Whether a charge costs nothing: False if a price is not zero, True if all three are zero, else None."""
         return _all_zero((self.start_fee, self.per_minute, self.per_kwh))
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class PowerRange(Exported):
-    """The charging power a tariff holds for."""
+    """The charging power of a tariff."""
 
     min: float | None = None
-    """Lowest power, in kW (the contract names no unit). Zero is a value."""
+    """Lowest power, in kW (the service documents no unit). Zero is a value."""
     max: float | None = None
-    """Highest power, in kW (the contract names no unit)."""
+    """Highest power, in kW (the service documents no unit)."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class TariffAltText(Exported):
-    """A tariff in words, for showing to a driver."""
+    """A tariff in words, for drivers."""
 
     language: str | None = None
     """ISO 639-1 code of the language, such as ``en``."""
@@ -120,24 +119,24 @@ class TariffAltText(Exported):
 
 @attrs.frozen(kw_only=True, repr=False)
 class PriceComponent(Exported):
-    """One price of a tariff element, and what it is charged for."""
+    """One price of a tariff element."""
 
     type: PriceComponentType | None = None
     """What is charged for: time charging, energy, a flat fee, or time parked without charging."""
     step_size: float | None = None
-    """Smallest amount billed: seconds for TIME, kWh for ENERGY, 1 for FLAT; PARKING_TIME is not documented."""
+    """Billing step: seconds for TIME, kWh for ENERGY, 1 for FLAT; not documented for PARKING_TIME."""
     price: float | None = None
     """Price in the tariff's currency, per kWh for ENERGY and per hour for times; zero is free, None is unknown.
 
-    The contract gives no unit; this is OCPI's, whose shape the tariffs have.
+    The service documents no unit; this is that of OCPI.
     """
     vat: float | None = None
-    """VAT in percent, as sent; zero is no VAT, None is unknown. Whether ``price`` includes it is not documented."""
+    """VAT in percent; zero is no VAT, None is unknown. Whether ``price`` includes it is not documented."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class TariffRestrictions(Exported):
-    """When a tariff element applies. A limit that is None does not restrict; a limit of zero is a limit."""
+    """When a tariff element applies. None is no limit; zero is a limit."""
 
     start_time: str | None = None
     """Start of the day's window, ``HH:MM`` in the location's local time."""
@@ -169,7 +168,7 @@ class TariffRestrictions(Exported):
 
 @attrs.frozen(kw_only=True, repr=False)
 class TariffElement(Exported):
-    """Prices that apply together while their restrictions hold."""
+    """Prices that apply under the same restrictions."""
 
     price_components: tuple[PriceComponent, ...] = ()
     """The prices."""
@@ -179,20 +178,20 @@ class TariffElement(Exported):
 
 @attrs.frozen(kw_only=True, repr=False)
 class ElementTariff(Priced, Exported):
-    """A tariff of a V2 connector (contract section 5, ``TariffV2``), sent when a location is asked for by its uid."""
+    """A tariff of a V2 connector. Only ``locations.get`` answers with it."""
 
     tariff_id: str | None = None
     """Id of the tariff."""
     tariff_type: TariffType | None = None
     """Whom the tariff is for."""
     power_range: PowerRange | None = None
-    """Charging power the tariff holds for."""
+    """Charging power of the tariff."""
     internal_id: str | None = None
     """The service's own id of the tariff."""
     operator_id: str | None = None
     """Operator (CPO) that sets the tariff."""
     provider_id: str | None = None
-    """Mobility provider (eMSP) whose drivers pay it."""
+    """Mobility provider (eMSP) of the drivers who pay it."""
     currency: str | None = None
     """ISO 4217 code of every price in the tariff, such as ``EUR``."""
     tariff_alt_text: tuple[TariffAltText, ...] = ()
@@ -200,17 +199,17 @@ class ElementTariff(Priced, Exported):
     min_price: float | None = None
     """Least a charge costs, in ``currency``; zero is no minimum, None is unknown."""
     max_price: float | None = None
-    """Most a charge costs, in ``currency``; None is unknown. Zero is kept as sent: it may stand for "no maximum"."""
+    """Most a charge costs, in ``currency``; None is unknown. Zero as sent may mean "no maximum"."""
     elements: tuple[TariffElement, ...] = ()
     """The prices and when they apply, in the service's order."""
     start_date_time: datetime | None = None
-    """From when the tariff holds; timezone-aware, a wire time without a zone is read as UTC."""
+    """Start of validity; timezone-aware. A time without a zone on the wire is UTC."""
     end_date_time: datetime | None = None
-    """Until when the tariff holds; timezone-aware."""
+    """End of validity; timezone-aware."""
     last_updated: datetime | None = None
-    """When the tariff last changed; timezone-aware."""
+    """Last change of the tariff; timezone-aware."""
     created_by: str | None = None
-    """Who entered the tariff."""
+    """Author of the tariff, as sent."""
 
     def _summary(self) -> Iterable[str]:
         yield first_of(self.tariff_id)
@@ -224,10 +223,10 @@ class ElementTariff(Priced, Exported):
 
     @property
     def is_free(self) -> bool | None:
-        """Whether a charge costs nothing, whatever the restrictions.
+        """Whether a charge costs nothing under any restrictions.
 
-        False if a price or the minimum price is not zero, True if all of them are known and zero, else None (unknown).
-        A tariff that is free only at times is not free. VAT and ``max_price`` play no part.
+        False if a price or the minimum price is not zero, True if all of them are known and zero, else None. A tariff
+        that is free at some times only is not free. VAT and ``max_price`` are not considered.
         """
         prices = [component.price for element in self.elements for component in element.price_components]
         return _all_zero((self.min_price, *(prices or [None])))

@@ -8,7 +8,7 @@ import os
 import re
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -110,7 +110,7 @@ class LockFiles:
         self._held.clear()
 
     @contextmanager
-    def schema_lock(self, within: float) -> Iterator[None]:
+    def schema_lock(self, within: float) -> Generator[None]:
         """Be alone with the schema. Without effect where there is no flock.
 
         Raises:

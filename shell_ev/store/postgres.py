@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from ..errors import ConfigurationError, StoreError, one_line
 from . import sql
@@ -80,14 +80,15 @@ class PostgresStore(SqlStore):
 
     def __init__(self, url: str) -> None:
         psycopg = _psycopg()
-        try:
+        options: dict[str, Any] = {}
+        with contextlib.suppress(psycopg.Error):
             options = psycopg.conninfo.conninfo_to_dict(url)
-        except psycopg.Error:
-            # Its text repeats the URL, with the password.
+        if not options or not str(options.get("port", "0")).replace(",", "").isdigit():
+            # The text of psycopg repeats the URL, with the password.
             raise ConfigurationError(
                 "the store's URL cannot be read; write it like 'postgresql://user:password@host:5432/database' and "
                 "percent-encode special characters in it"
-            ) from None
+            )
         self._shown = _shown(url)
         super().__init__(PostgresDriver({**_OPTIONS, **options}, self._shown, _hidden(url, options)))
 
@@ -191,7 +192,7 @@ class PostgresDriver(SqlDriver):
                 time.sleep(_TRY_EVERY)
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self) -> Generator[None]:
         """Every failure of psycopg as a StoreError that says what to do, or as one worth another try."""
         psycopg = self._psycopg
         try:
@@ -329,6 +330,7 @@ def _shown(url: str) -> str:
 
 
 def _hidden(url: str, options: dict[str, Any]) -> tuple[str, ...]:
-    password = options.get("password")
-    given = urlsplit(url).password
-    return tuple({text for text in (password, given, unquote(given or "")) if text})
+    """The password as it is, and as it is written in a URL; the longest first."""
+    password = str(options.get("password") or "")
+    given = urlsplit(url).password or ""
+    return tuple(sorted({text for text in (password, quote(password, safe=""), given) if text}, key=len, reverse=True))

@@ -7,7 +7,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -53,7 +53,8 @@ class SQLiteStore(SqlStore):
     def __init__(self, path: str | os.PathLike[str], *, accept_loss: bool = False) -> None:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise ConfigurationError(f"a store needs SQLite 3.35 or later, and this is {sqlite3.sqlite_version}")
-        self.path = Path(path).absolute()
+        # The file itself: behind a link of another name its owners would have another folder, and pass for dead.
+        self.path = Path(os.path.realpath(path))
         if self.path.is_dir():
             raise ConfigurationError(f"the store {self.path} is a folder; give the path of a file in it")
         super().__init__(SQLiteDriver(self.path, accept_loss=accept_loss))
@@ -190,7 +191,7 @@ class SQLiteDriver(SqlDriver):
         return store_error(f"the store {self.path}", reason, advice)
 
     @contextmanager
-    def _errors(self, done: str) -> Iterator[None]:
+    def _errors(self, done: str) -> Generator[None]:
         """Every failure of SQLite or the file system as a StoreError that says what to do."""
         try:
             yield
@@ -206,7 +207,7 @@ class SQLiteDriver(SqlDriver):
             ) from error
 
     @contextmanager
-    def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, durable: bool = True) -> Generator[sqlite3.Connection]:
         connection = self.connection
         with self._errors("written"):
             if self._current_inode() != self._inode:

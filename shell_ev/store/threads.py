@@ -43,13 +43,14 @@ class _Job:
 
     __slots__ = ("future", "loop", "work")
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Callable[[], Any], future: asyncio.Future[Any]) -> None:
         self.work = work
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.loop = future.get_loop()
+        self.future: asyncio.Future[Any] | None = future
 
     def run(self) -> None:
-        if self.future.cancelled():
+        future, self.future = self.future, None
+        if future is None or future.cancelled():
             return  # before it began: it has no effect
         result, error = None, None
         try:
@@ -58,7 +59,9 @@ class _Job:
             error = raised
         # The loop may be closed by now: then nothing waits.
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(_settle, self.future, result, error)
+            self.loop.call_soon_threadsafe(_settle, future, result, error)
+        # The traceback of the error holds this frame: it must not hold the error.
+        del error, future
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
@@ -111,16 +114,18 @@ class DriverThread:
                 "this store was opened before a fork and stays with the parent process; open one in the child "
                 "(in a post-fork or worker-start hook)"
             )
-        job = _Job(work)
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         with self._lock:
             if self._closed:
                 raise ConfigurationError("this store is closed; open another one")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
                 self._thread.start()
-            self._jobs.put(job)
-        outcome: R = await job.future
-        return outcome
+            self._jobs.put(_Job(work, future))
+        try:
+            return await future
+        finally:
+            del future  # it holds the error, whose traceback holds this frame
 
     def _serve(self) -> None:
         due = None if self._idle is None else time.monotonic()

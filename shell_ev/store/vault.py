@@ -10,12 +10,39 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final, NoReturn
 
 from ..errors import ConfigurationError
+from .journal import normal_card
 
 #: Prefix of a card that is kept as it is, because ``cryptography`` is not installed.
-_PLAIN = b"plain:"
+_PLAIN: Final = b"plain:"
+_SHORTEST_KEY: Final = 16
+
+
+def store_secrets(store_key: str | None, client_secret: str | None) -> tuple[str, ...]:
+    """The secrets of a vault, the one that seals first.
+
+    Args:
+        store_key: Value of SHELL_EV_STORE_KEY: one secret, or several with commas between them, the newest first.
+        client_secret: The secret of the client; None with a token source.
+
+    Raises:
+        ConfigurationError: There is none, or one is too short.
+    """
+    keys = [key.strip() for key in (store_key or "").split(",") if key.strip()]
+    if any(len(key) < _SHORTEST_KEY for key in keys):
+        raise ConfigurationError(f"each key in SHELL_EV_STORE_KEY must have at least {_SHORTEST_KEY} characters")
+    if not keys and client_secret is None:
+        raise ConfigurationError(
+            "SHELL_EV_STORE_KEY must be set with a token_source: without a client secret the store has no key"
+        )
+    return (*keys, *(() if client_secret is None else (client_secret,)))
+
+
+def token_name(client_id: str, token_url: str, scope: str | None) -> str:
+    """The name under which a token is shared: a hash of what it was granted for."""
+    return hashlib.sha256(json.dumps([client_id, token_url, scope]).encode()).hexdigest()
 
 
 class Vault:
@@ -31,6 +58,9 @@ class Vault:
 
     def __repr__(self) -> str:
         return "Vault(***)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Vault holds a secret and is not pickled; build it where it is used")
 
     @property
     def can_encrypt(self) -> bool:
@@ -108,7 +138,7 @@ def _name_of(key: bytes) -> bytes:
 
 
 def _digest(key: bytes, card: str) -> str:
-    return f"{_name_of(key).decode()}:{hmac.digest(key, card.encode(), hashlib.sha256).hex()}"
+    return f"{_name_of(key).decode()}:{hmac.digest(key, normal_card(card).encode(), hashlib.sha256).hex()}"
 
 
 @functools.lru_cache(maxsize=16)

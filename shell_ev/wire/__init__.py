@@ -1,1 +1,1 @@
-"""What travels: which operation goes where, and how bodies are read. Pure functions; nothing here does I/O."""
+"""Requests and answers on the wire, as pure functions: nothing here does I/O."""

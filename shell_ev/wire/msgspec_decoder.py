@@ -101,7 +101,7 @@ class _Structs:
             return self._session()
         if isinstance(model, type):
             return self._structure(model, is_item=True)
-        # A union, told apart by a tag. The last model is that of unknown tags.
+        # A union with a tag. The last model is that of unknown tags.
         copies: dict[type, Copy] = dict(self._structure(cls, tagged=True) for cls in typing.get_args(model)[:-1])
         union: Any = typing.Union[tuple(copies)]  # noqa: UP007 - made at run time
         return union, lambda item, shared: copies[type(item)](item, shared)
@@ -145,7 +145,7 @@ class _Structs:
         return known
 
     def _field(self, builder: FunctionBuilder, field: Field, value: str) -> tuple[Any, str]:
-        """The type of one field, and the expression of its value, whose lines are appended."""
+        """The type of one field and the expression of its value. Lines that it needs are appended."""
         target, source = field.target, f"s.{field.name}"
         if isinstance(target, type) and attrs.has(target):
             if target in self._repeated:
@@ -182,7 +182,7 @@ class _Structs:
         return target, source
 
     def _add_read_once(self, builder: FunctionBuilder, field: Field, value: str) -> None:
-        """Append the lines for a field whose JSON is read unless the same bytes were read before in this body."""
+        """Append the lines for a field that is read once for equal bytes in one body."""
         target, copy = self._structure(field.target)
         decode = _decoder((list.__class_getitem__(target) if field.many else target) | None)
 

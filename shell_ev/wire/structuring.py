@@ -79,7 +79,7 @@ class Shape(NamedTuple):
     by_folded: Mapping[str, str]
 
     def spelled(self, value: Any) -> dict[str, Any]:
-        """The object with the keys of the dialect, in whatever case it was sent. Raises Unreadable without any."""
+        """The object with the keys of the dialect, which may be sent in any case. Raises Unreadable without any."""
         if not is_object(value):
             raise Unreadable("expected an object")
         raw = value if self.prepare is None else self.prepare(value)
@@ -301,7 +301,7 @@ def _is_union(target: Any) -> bool:
 
 
 def _by_tag(union: Any) -> Choose:
-    """Chooses the model of a union: by its first field, the tag, whose default is the model's name on the wire.
+    """Chooses the model of a union by its first field, the tag. The default of the tag is the model's name on the wire.
 
     The model without such a default takes all other objects.
     """

@@ -76,7 +76,7 @@ _DATE_TIME = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}.*", re.ASCII | re.IGNOREC
 
 
 #: The class of times. In a tuple, and found among the bases: freezegun replaces it by its own in every module.
-DATETIME: Final = (next(base for base in datetime.__mro__ if base.__module__ == "datetime"),)
+DATETIME: Final[tuple[type[datetime]]] = (next(base for base in datetime.__mro__ if base.__module__ == "datetime"),)
 
 
 def read_datetime(value: Any, _: Any = None) -> datetime:
@@ -110,7 +110,7 @@ def add_datetime(builder: FunctionBuilder, value: str, indent: int = 0) -> None:
 
     A fifth of the time of :func:`read_datetime`, for what is nearly always sent.
     """
-    from_iso, read = builder.use(datetime.fromisoformat, "iso"), builder.use(read_datetime, "read")
+    from_iso, read = builder.use(DATETIME[0].fromisoformat, "iso"), builder.use(read_datetime, "read")
     # fromisoformat also reads weeks and a time without a zone, and cuts off a seventh digit of the fraction.
     usual = f"{value}[10] == 'T' and {value}[7] == '-' and t.tzinfo is not None"
     builder.add(

@@ -12,6 +12,9 @@ orphaned silently   An own session that runs after the end, and neither of these
                     an ERROR line of the library with the session or its RequestId; a charge of that session in the
                     caller's hand that was not asked to stop. (A bare ``charging.start`` is not cancelled in the
                     run: its caller alone could stop what comes of it.)
+orphaned, marked    The same where the start adopted a session that no field distinguishes from its own, and said so:
+                    by the mark on the charge and by a line at level WARNING with its RequestId. Counted, not
+                    forbidden: its own session showed, or was made, only after that.
 untyped errors      What reached a caller and is no ShellEVError, none of the caller's own and no cancellation; and
                     what reached the loop's exception handler.
 adopted rightly     Of the lost starts that were carried out and are tellable, those with their own session in the
@@ -65,11 +68,17 @@ class ErrorLines(logging.Handler):
     """The library's lines at level ERROR."""
 
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__(logging.WARNING)
         self.text = ""
+        #: The lines of adoptions.
+        self.adoptions = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.text += record.getMessage() + "\n"
+        line = record.getMessage() + "\n"
+        if record.levelno >= logging.ERROR:
+            self.text += line
+        elif "adopted session" in line:
+            self.adoptions += line
 
 
 class Judge:
@@ -79,6 +88,7 @@ class Judge:
         self._server = server
         self._charges = {charge.request_id: charge for charge in charges}
         self._lines = lines.text
+        self._adoptions = lines.adoptions
         self._own: dict[str, list[Session]] = defaultdict(list)
         for session in server.sessions:
             if session.owner is not None:
@@ -136,8 +146,19 @@ class Judge:
         looks = [seen for seen in self._searches(charge) if session in seen.listed and seen.at <= until]
         others = [s for s in looks[-1].listed if s is not session and s not in baseline] if looks else []
         return any(
-            other.evse == charge.evse and _can_travel(other.id) and self._fits(charge, other, 0.5) for other in others
+            other.evse == charge.evse
+            and _can_travel(other.id)
+            and self._fits(charge, other, 0.5)
+            and not self._is_settled(charge, other, until)
+            for other in others
         )
+
+    def _is_settled(self, charge: Charge, session: Session, until: float) -> bool:
+        """Whether another start of the same client had got the id of this session: it is no second candidate."""
+        other = self._charges.get(session.owner or "")
+        if other is None or other is charge or other.client != charge.client:
+            return False
+        return any(_is_whole_start(seen) and _answered(seen) <= until for seen in self._starts[other.request_id])
 
     def _is_other_start(self, charge: Charge, session: Session, until: float) -> bool:
         """Whether it belongs to another start of the same client, one that was open or had got its session id."""
@@ -186,9 +207,23 @@ class Judge:
 
     def orphaned_silently(self) -> list[Session]:
         """Own sessions that run on although nothing says so."""
+        return [session for session in self._unsaid() if not self._is_marked(session)]
+
+    def orphaned_and_marked(self) -> list[Session]:
+        """Own sessions that run on because their start adopted another that no field distinguishes, and said so."""
+        return [session for session in self._unsaid() if self._is_marked(session)]
+
+    def _unsaid(self) -> list[Session]:
         now = self._server.clock()
         running = [s for sessions in self._own.values() for s in sessions if not s.is_over(now)]
         return [session for session in running if not self._is_said(session)]
+
+    def _is_marked(self, session: Session) -> bool:
+        charge = self._charges.get(session.owner or "")
+        if charge is None or charge.request_id not in self._adoptions:
+            return False
+        held = next((s for s in self._server.sessions if str(s.id) == charge.held), None)
+        return held is not session and (held is None or not self._is_knowable(charge, held))
 
     def _is_said(self, session: Session) -> bool:
         charge = self._charges.get(session.owner or "")

@@ -222,7 +222,10 @@ def _figures(server: RawServer, judge: Judge, callers: Callers, loop_errors: lis
         "adopted wrongly": len(wrong),
         "untellable": untellable,
         "orphaned silently": len(judge.orphaned_silently()),
-        "still running, said": len(server.running()) - len(judge.orphaned_silently()),
+        "orphaned, marked": len(judge.orphaned_and_marked()),
+        "still running, said": len(server.running())
+        - len(judge.orphaned_silently())
+        - len(judge.orphaned_and_marked()),
         "cancelled": sum(charge.cancelled for charge in callers.charges),
         "untyped errors": len(untyped) + len(loop_errors),
         "untyped": sorted({repr(error)[:200] for error in untyped} | {str(e)[:200] for e in loop_errors})[:5],

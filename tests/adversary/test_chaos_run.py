@@ -13,7 +13,7 @@ from shell_ev import OutcomeUnknownError
 from .chaos_judge import Charge, ErrorLines, Judge
 from .chaos_run import run, show
 from .raw_server import Fault, RawServer, Seen, Session, drop_before_effect, lose_answer_after_effect, nothing
-from .support import CARD, EVSE
+from .support import CARD, EVSE, OTHER_EVSE
 
 SENT = 1_700_000_000.0
 RID, OTHER_RID = "11111111-0000-4000-8000-000000000000", "22222222-0000-4000-8000-000000000000"
@@ -197,3 +197,31 @@ def test_the_judge_counts_errors_that_are_not_typed() -> None:
     scene = Scene()
     scene.charge.errors += [KeyError("x"), asyncio.CancelledError()]
     assert [type(error) for error in scene.judge().untyped((asyncio.CancelledError,))] == [KeyError]
+
+
+def test_the_judge_counts_a_marked_adoption_that_no_field_distinguishes_apart() -> None:
+    scene = Scene()
+    session = scene.start(lose_answer_after_effect)
+    session.shown_from = SENT + 100
+    theirs = scene.server.foreign(CARD, EVSE, began=1)
+    scene.ask("active", card=CARD)
+    scene.charge.held = theirs.id
+    assert scene.judge().orphaned_silently() == [session], "not marked"
+    line = ("start (request %s): adopted session x", (RID,))
+    scene.lines.emit(logging.LogRecord("shell_ev", logging.WARNING, "", 0, *line, None))
+    judge = scene.judge()
+    assert (judge.orphaned_silently(), judge.orphaned_and_marked()) == ([], [session])
+    theirs.evse = OTHER_EVSE
+    assert scene.judge().orphaned_silently() == [session], "it could be known"
+
+
+def test_a_session_that_another_start_has_got_is_no_second_candidate() -> None:
+    scene = Scene()
+    scene.charges.append(Charge(OTHER_RID, "one", CARD, EVSE, began=SENT - 1, ended=SENT + 30))
+    scene.start(request_id=OTHER_RID)
+    theirs = scene.server.foreign(CARD, EVSE, began=0.5)
+    scene.ask("start", drop_before_effect, card=CARD, evse=EVSE)
+    scene.moment += 1
+    scene.ask("active", card=CARD)
+    scene.charge.held = theirs.id
+    assert scene.judge().adopted_of_another() == ([], 1)

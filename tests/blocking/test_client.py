@@ -231,7 +231,7 @@ def test_errors_come_through_as_they_are(sandbox: Sandbox, ev: ShellEV) -> None:
     assert names.index("run") < names.index("retrieve")
     assert missing.value.__context__ is None
     with pytest.raises(ValidationError, match="session_id"):
-        ev.charging.retrieve("nonsense")
+        ev.charging.retrieve("..")
     with pytest.raises(TypeError, match="session_id"):
         ev.charging.retrieve()  # type: ignore[call-arg]
     sandbox.faults.add("charging.retrieve", Fault.hang())

@@ -18,6 +18,12 @@ def test_the_shell_blocks_are_those_that_ci_runs() -> None:
     assert shell[1].endswith("-m pytest -n auto")
 
 
+def test_every_linked_file_exists() -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / "README.md").read_text())
+    assert len(targets) > 10
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
 def test_there_is_no_block_that_nobody_runs() -> None:
     # The one without a language is the tree of errors, checked below.
     assert {language for language, _ in BLOCKS} == {"python", "sh", ""}

@@ -76,6 +76,27 @@ async def test_it_follows_a_charge_from_start_to_end(make: Make, sandbox: Sandbo
     assert [request.operation for request in list(sandbox.requests)[looks:]] == ["locations.get", "charging.active"]
 
 
+async def test_entities_show_the_end_at_once_after_a_stop(make: Make, sandbox: Sandbox) -> None:
+    """A requested refresh is debounced by the real host: the second within ten seconds comes late."""
+    coordinator = make()
+    await coordinator.async_config_entry_first_refresh()
+    shown: list[str] = []
+    coordinator.async_add_listener(lambda: shown.append(str(coordinator.data.session.state)))
+    await coordinator.async_start(EXAMPLE_EVSE)
+    assert shown[-1] == "started"
+    await coordinator.async_stop()
+    assert shown[-1] == "stopped"
+    assert coordinator.data.session.state == "stopped"
+    assert coordinator.update_interval.total_seconds() == 300
+
+
+async def test_the_host_debounces_requested_refreshes(make: Make, sandbox: Sandbox) -> None:
+    coordinator = make()
+    for _ in range(3):
+        await coordinator.async_request_refresh()
+    assert sum(request.operation == "locations.get" for request in sandbox.requests) == 1
+
+
 async def test_it_sees_a_charge_that_somebody_else_started_and_stops_it(make: Make, sandbox: Sandbox) -> None:
     one, other = make(), make()
     await one.async_start(EXAMPLE_EVSE)

@@ -401,7 +401,7 @@ class TestErrors:
     async def test_all_faults_are_told_at_once(self) -> None:
         async with AsyncShellEV("id", "secret") as ev:
             with pytest.raises(ValidationError) as caught:
-                ev.follow(["x", *session_ids(1), 7, None], budget=0)  # type: ignore[list-item]
+                ev.follow(["..", *session_ids(1), 7, None], budget=0)  # type: ignore[list-item]
             assert len(caught.value.faults) == 4
 
 

@@ -1,4 +1,4 @@
-"""Finding a start that got no answer: by card, EVSE and time, and nobody else's."""
+"""A start that got no answer is looked up by card, EVSE and time."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ from shell_ev import (
     ShellEVError,
     ValidationError,
 )
-from shell_ev.charges.reconcile import ema_id_of, same_evse
-from shell_ev.core.ownership import Claims
+from shell_ev.charges.reconcile import ema_id_of
 from shell_ev.sandbox import Fault, Sandbox
 from shell_ev.sandbox import SessionState as TrueState
 
@@ -163,7 +162,7 @@ class TestActiveFails:
         stage, problems = Stage(), Problems()
         stage.service.faults.add("charging.start", Fault.drop())
         stage.service.faults.add("charging.active", Fault.status(503), times=6)
-        stage.service.faults.add("charging.active", Fault.garbage(), times=1)
+        stage.service.faults.add("charging.active", Fault.garbage(), times=3)
         stage.service.faults.add("charging.active", Fault.status(401), times=4)
         charge = await stage.client.start_charge(CARD, EVSE, on_problem=problems)
         assert charge.session_id == stage.only_charge.session_id
@@ -336,22 +335,7 @@ class TestReconcile:
                     assert charge.session_id == sandbox.charges[0].session_id
 
 
-class TestWhatIsCompared:
-    @pytest.mark.parametrize(
-        ("left", "right", "same"),
-        [
-            (EVSE, EVSE, True),
-            (EVSE, EVSE.lower(), True),
-            (EVSE, EVSE.replace("*", ""), True),
-            (EVSE, OTHER_EVSE, False),
-            (None, EVSE, False),
-            ("", EVSE, False),
-            ("station 7 on the left", "STATION 7 on the left", True),
-        ],
-    )
-    def test_evses(self, left: str | None, right: str, same: bool) -> None:
-        assert same_evse(left, right) is same
-
+class TestCards:
     @pytest.mark.parametrize("card", [CARD, "NLTNMC00122045K", "DE-8AA-CA2B3C4D5-1", "nl*tnm*c00122045*k"])
     def test_cards_that_are_ema_ids(self, card: str) -> None:
         assert ema_id_of(card) == card
@@ -359,21 +343,6 @@ class TestWhatIsCompared:
     @pytest.mark.parametrize("card", ["", "04A2B3C4D5E6F7", "NL-TNM-1", "my card of 16 chr", CARD * 2])
     def test_cards_that_are_not(self, card: str) -> None:
         assert ema_id_of(card) is None
-
-    def test_claims_are_kept_within_bounds_and_the_latest_stay(self) -> None:
-        claims = Claims()
-        for number in range(10_100):
-            claims.add(str(number), REQUEST_ID)
-        assert claims.is_free("0", None)
-        assert not claims.is_free("10099", None)
-        assert not claims.is_free("10099", SESSION)
-        assert claims.is_free("10099", REQUEST_ID)
-        assert len(claims._owners) == 10_000
-
-    def test_a_claim_of_nobody_is_nobodys_to_share(self) -> None:
-        claims = Claims()
-        claims.add(SESSION, None)
-        assert not claims.is_free(SESSION, None)
 
 
 @virtual_time

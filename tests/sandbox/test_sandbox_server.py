@@ -234,6 +234,7 @@ def test_the_program_serves_until_it_is_told_to_stop(program: Any, number: signa
     ready = READY.fullmatch(process.stdout.readline())
     assert ready is not None
     assert (ready[3], ready[4]) == ("me", "s")
+    assert process.stdout.readline() == f"console on {ready[1]}/\n"
     form = b"grant_type=client_credentials&client_id=me&client_secret=s"
     with urllib.request.urlopen(ready[1] + "/v2/oauth/token", data=form, timeout=5) as reply:
         assert reply.status == 200

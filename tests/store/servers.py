@@ -117,12 +117,7 @@ class PostgresServer:
     def close(self) -> None:
         """End the server and remove its data."""
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
+            self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def make_database(self, name: str) -> str:

@@ -132,6 +132,12 @@ def test_an_entry_becomes_only_what_follows_its_state(move: str, state: State) -
         assert after.over_at == NOW or before.state is after.state
 
 
+def test_the_intent_keeps_when_it_was_sent_and_by_how_much_that_may_be_wrong() -> None:
+    intent = journal.sent(entry(), sent_at=NOW, sent_at_error=70.0, not_ours=("before",))
+    assert (intent.state, intent.sent_at, intent.sent_at_error, intent.not_ours) == (S.SENT, NOW, 70.0, ("before",))
+    assert journal.put_back(intent).sent_at is None
+
+
 def test_an_entry_keeps_its_session() -> None:
     with pytest.raises(ValueError, match="keeps its session"):
         journal.accepted(in_state(S.ACCEPTED), "another")

@@ -263,7 +263,7 @@ def test_times(operation: Operation, name: str) -> None:
         assert checked(operation, **{name: good}) == {name: good}
     for naive in (datetime(2021, 10, 6), datetime(2021, 10, 6, tzinfo=Nowhere())):
         assert faults(operation, **{name: naive}) == (
-            f"{name} must be an aware datetime: without a zone it names no moment",
+            f"{name} must be an aware datetime: without a zone the moment is not known",
         )
     for bad in (date(2021, 10, 6), 1633509864, 1.5, ["2021"], True, b"2021"):
         assert faults(operation, **{name: bad}) == (

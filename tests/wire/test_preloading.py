@@ -136,7 +136,7 @@ def main():
     before = set(sys.modules)
     asyncio.run(walk())
     reports.extend(f"import {name}" for name in sorted(set(sys.modules) - before))
-    print(json.dumps(reports))
+    print(json.dumps(reports[:50]))
 """
 
 
