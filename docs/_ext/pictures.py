@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 from docutils import nodes
+from rich.cells import cell_len
 from rich.console import Console
-from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 from sphinx.util.docutils import SphinxDirective
 
@@ -198,19 +199,30 @@ class Picture(SphinxDirective):
         return [figure]
 
 
-#: Rich's own has web fonts, which a page would fetch.
-_TERMINAL = """<svg class="terminal" role="img" viewBox="0 0 {width} {height}"
- width="{width}" xmlns="http://www.w3.org/2000/svg"><title>{chrome}</title><style>{styles}
-.{unique_id}-matrix {{ font-family: monospace; font-size: {char_height}px; }}</style>
-<defs><clipPath id="{unique_id}-clip-terminal"><rect width="{terminal_width}"
- height="{terminal_height}"/></clipPath>{lines}</defs>
-<rect class="screen" width="{width}" height="{height}" rx="8"/>
-<g transform="translate({terminal_x}, {terminal_y})"
- clip-path="url(#{unique_id}-clip-terminal)">{backgrounds}
-<g class="{unique_id}-matrix">{matrix}</g></g></svg>"""
-_DARK = [(72, 79, 88), (255, 123, 114), (63, 185, 80), (210, 153, 34)]
-_COLD = [(88, 166, 255), (188, 140, 255), (57, 197, 207), (177, 186, 196)]
-_THEME = TerminalTheme((22, 27, 34), (230, 237, 243), [*_DARK, *_COLD])
+_CHARACTER, _LINE, _COLUMNS = 8.4, 18, 60
+#: The eight colours of a terminal, as the screen shows them on its dark ground.
+_COLOURS = ("#8b949e", "#ff7b72", "#3fb950", "#d29922", "#58a6ff", "#bc8cff", "#39c5cf", "#e6edf3")
+
+
+def screen(text: Text) -> str:
+    """Draw the screen of a terminal: each run of one style is a text of its own, as wide as its columns."""
+    lines = text.wrap(Console(width=_COLUMNS), _COLUMNS)
+    width, height = _COLUMNS * _CHARACTER + 24, len(lines) * _LINE + 24
+    parts = [f'<rect class="screen" width="{width}" height="{height}" rx="8"/>']
+    for row, line in enumerate(lines):
+        column = 0
+        for segment in line.render(Console(width=_COLUMNS)):
+            style, written = segment.style, segment.text.rstrip("\n")
+            if written.strip():
+                number = style.color.number if style and style.color else None
+                colour = _COLOURS[number % 8] if number is not None else _COLOURS[7]
+                kind = " ".join(name for name in ("bold", "dim") if style and getattr(style, name))
+                size = f'x="{12 + column * _CHARACTER:.1f}" y="{12 + row * _LINE + 13}"'
+                length = f'textLength="{cell_len(written) * _CHARACTER:.1f}" lengthAdjust="spacingAndGlyphs"'
+                parts.append(f'<text class="{kind}" fill="{colour}" {size} {length}>{escape(written)}</text>')
+            column += cell_len(written)
+    head = f'<svg class="terminal" role="img" viewBox="0 0 {width} {height}" width="{width}"'
+    return f'{head} xmlns="http://www.w3.org/2000/svg"><title>{escape(text.plain)}</title>{"".join(parts)}</svg>'
 
 
 class Recording(SphinxDirective):
@@ -232,11 +244,8 @@ class Recording(SphinxDirective):
             timeout=60,
             check=True,
         )
-        with open(os.devnull, "w") as nowhere:
-            console = Console(record=True, width=60, file=nowhere, force_terminal=True)
-            console.print(Text(f"$ {' '.join(words)} --sandbox", style="bold"))
-            console.print(Text.from_ansi(done.stdout + done.stderr))
-            svg = console.export_svg(title=" ".join(words), theme=_THEME, code_format=_TERMINAL)
+        shown = Text(f"$ {' '.join(words)} --sandbox\n", style="bold")
+        svg = screen(Text.assemble(shown, Text.from_ansi((done.stdout + done.stderr).rstrip())))
         figure = nodes.container(classes=["picture"])
         figure += nodes.raw("", svg, format="html")
         return [figure]
