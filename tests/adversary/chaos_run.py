@@ -145,7 +145,7 @@ class Callers:
 
 @contextmanager
 def _error_lines() -> Iterator[ErrorLines]:
-    lines, logger = ErrorLines(), logging.getLogger("shell_ev")
+    lines, logger = ErrorLines(now), logging.getLogger("shell_ev")
     propagate = logger.propagate
     logger.addHandler(lines)
     logger.propagate = False
