@@ -91,7 +91,10 @@ class Secrets:
         # Longest first: one secret may be part of another.
         ordered = sorted(spellings, key=len, reverse=True)
         self._whole = [spelling for spelling in ordered if len(spelling) >= _SHORT]
-        self._words = [_as_word(spelling) for spelling in ordered if len(spelling) < _SHORT]
+        short = [spelling for spelling in ordered if len(spelling) < _SHORT]
+        self._words = [_as_word(spelling) for spelling in short]
+        # UTF-8 read as Latin-1, which maps every byte to one character and back.
+        self._byte_words = [_as_word(spelling.encode().decode("latin-1")) for spelling in short]
         self._tokens = tokens
 
     def mask(self, text: str) -> str:
@@ -125,10 +128,9 @@ class Secrets:
             if len(spelling) <= len(raw):
                 raw = raw.replace(spelling.encode(), MASK.encode())
         if self._words or self._tokens:
-            # Latin-1 maps every byte to one character and back.
             text = raw.decode("latin-1")
             masked = text
-            for word in self._words:
+            for word in self._byte_words:
                 masked = word.sub(MASK, masked)
             if self._tokens:
                 masked = mask_tokens(masked)

@@ -1,7 +1,4 @@
-"""The blocking twin: every method declared once, by naming its asynchronous original.
-
-Holds the translation and the client around it; how a coroutine gets run is ``core/portal.py``'s.
-"""
+"""The blocking client: every method is declared once, by naming its asynchronous original."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ from .options import (
     options_from_env,
 )
 
-#: How long an interrupted start may take to wind up: to learn what it came to, and to stop it.
+#: Seconds that an interrupted start may take: to find out whether it took effect, and to stop it.
 _CHARGE_GRACE = 2 * DEFAULT_STOP_TIMEOUT + 1
 
 _CONSTRUCTOR = option_names(ClientOptions)
@@ -63,14 +60,31 @@ class Blocking:
 _TWINS = {"AsyncIterator": "Iterator", "AsyncCharge": "Charge", "AsyncChargeBlock": "ChargeBlock"}
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+#: What the docstring of an asynchronous method says, and what that of its twin says instead.
+_IN_DOCSTRINGS = (
+    (r"with ``async with``, that of :class:`~shell_ev\.ShellEV` with ``with``", "with ``with``"),
+    (r"\basync (with|for)\b", r"\1"),
+    (r"which is awaited", "which the call waits for"),
+    (r"\bawait (?=[a-z_]+[.(])", ""),
+    (r"\bAsync(ShellEV|Charging|Locations|ChargeBlock|Charge|Journal)\b", r"\1"),
+)
+
+
+def blocking_docstring(text: str | None) -> str | None:
+    """The docstring of a blocking method, from that of its asynchronous original."""
+    for pattern, plain in _IN_DOCSTRINGS if text else ():
+        text = re.sub(pattern, plain, text or "")
+    return text
+
 
 def _named(call: _F, method: Callable[..., Any]) -> _F:
     # Not its attributes: a method with options is marked as a coroutine function, its twin is none.
     functools.update_wrapper(call, method, updated=())
+    call.__doc__ = blocking_docstring(method.__doc__)
     # Without this inspect would follow the wrapped coroutine function and call the plain one awaitable.
     signature = inspect.signature(method)
-    told = re.sub(r"(?:\w+\.)*(\w+)", lambda name: _TWINS.get(name[1], name[0]), str(signature.return_annotation))
-    call.__signature__ = signature.replace(return_annotation=told)  # type: ignore[attr-defined]
+    returned = re.sub(r"(?:\w+\.)*(\w+)", lambda name: _TWINS.get(name[1], name[0]), str(signature.return_annotation))
+    call.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
     return call
 
 
@@ -115,7 +129,7 @@ def blocking_wrapped(
 ) -> Callable[Concatenate[Any, P], R]:
     """The plain form of a coroutine method whose result is an asynchronous object.
 
-    ``undo`` is what to do with a result that an interrupt keeps from its caller.
+    ``undo`` cleans up a result that an interrupt keeps from its caller.
     """
 
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -260,13 +274,13 @@ class ChargeBlock(Blocking):
         try:
             self._leave(self.original.__aexit__(exc_type, exc, traceback), exc)
         except BaseException as error:
-            # An interrupt before leaving had begun: nobody else is going to leave.
+            # An interrupt before leaving had begun.
             if self.original.held is not None:
                 self._leave(self.original.__aexit__(type(error), error, None), error)
             raise
 
     def _leave(self, way_out: Coroutine[Any, Any, None], error: BaseException | None) -> None:
-        """Go that way; where it is barred, by another thread's ``close()`` say, tell of the charge left behind."""
+        """Run the way out. Where it cannot run, after ``close()`` say, report the charge that is left behind."""
         charge = self.original.held
         try:
             self._portal.run(way_out, self.original.longest_cleanup)

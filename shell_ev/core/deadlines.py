@@ -1,8 +1,7 @@
-"""One timer for the deadlines of all calls on a loop, and for the silences within them.
+"""Total and idle timeouts of all calls on one event loop, with one timer.
 
-A timer per call costs 5 to 11 % of a call, and so does one per piece of an answer (measured, see benchmarks). Calls
-nearly always end long before their deadline, so one timer for the earliest is armed and the rest are looked at when it
-fires. Knows tasks and time; nothing of what is waited for.
+A timer per call costs 5 to 11 % of a call, and so does one per piece of an answer. Most calls end long before their
+deadline, so only the earliest deadline has a timer; the others are checked when it fires.
 """
 
 from __future__ import annotations
@@ -17,11 +16,15 @@ from .runtime import Timer, Timers
 
 
 class Deadline:
-    """A limit on the time a block takes: when it passes, the block is cancelled and leaves with ``TimeoutError``.
+    """A limit on the time a block takes: when it passes, the block is cancelled and raises ``TimeoutError``.
 
-    ``when`` is a time on the sweeper's clock, infinity for none. Works as ``asyncio.timeout`` does, also beside other
-    cancellations. Within the block a silence may have a shorter limit: ``idle_timeout``, in seconds, from each
-    :meth:`heard` until the next, or until :meth:`stop_idle`; when it passes, :meth:`take_idle_expiry` tells.
+    It works as ``asyncio.timeout`` does, also together with other cancellations. Inside the block an idle timeout may
+    apply as well: ``idle_timeout`` seconds from each :meth:`restart_idle`, until :meth:`stop_idle`. Where that has
+    cancelled the block, :meth:`take_idle_expiry` returns True.
+
+    Args:
+        sweeper: The timer of the event loop.
+        when: The end of the block on the sweeper's clock; infinity for no limit.
     """
 
     __slots__ = ("_cancelling", "_silent", "_sweeper", "due", "expired", "idle_timeout", "in_grace", "task", "when")
@@ -30,14 +33,14 @@ class Deadline:
         self._sweeper = sweeper
         self._cancelling = 0
         self._silent = False
-        #: Whose block it limits, while it does.
+        #: The task inside the block; None outside.
         self.task: asyncio.Task[Any] | None = None
         self.when = when
         self.idle_timeout: float | None = None
-        #: When it has to be looked at: at its end, or at that of a silence.
+        #: The next time to check: the end of the block or of the idle timeout.
         self.due = when
         self.expired = False
-        #: Whether it was found overdue once already; the sweeper's.
+        #: Whether the sweeper found it overdue once: it expires at the next turn of the loop.
         self.in_grace = False
 
     def __enter__(self) -> Deadline:
@@ -50,7 +53,7 @@ class Deadline:
         return self
 
     def restart_idle(self) -> None:
-        """A sign of life: from now on the other side may be silent for as long as there is idle_timeout."""
+        """Data arrived: the idle timeout begins anew."""
         if self.in_grace:
             self._clear_grace()
         if self.idle_timeout is None:
@@ -61,19 +64,19 @@ class Deadline:
             self._sweeper.arm(self.due)
 
     def stop_idle(self) -> None:
-        """Nobody is listened to now; the block itself still has its time."""
+        """No data is expected now; the deadline of the block stays."""
         if self.in_grace:
             self._clear_grace()
         self.due = self.when
 
     def _clear_grace(self) -> None:
-        # The doubt was about the silence that ends here, unless the whole is overdue as well.
+        # Kept where the total deadline has passed as well.
         self.in_grace = self.when <= self._sweeper.now()
 
     def take_idle_expiry(self) -> bool:
-        """For whoever catches the cancellation in the block: whether a silence caused it, and nothing else.
+        """Whether the idle timeout alone caused the cancellation that was just caught in the block.
 
-        If so the cancellation is undone, and the block goes on under its own deadline.
+        If so, the cancellation is undone and the block continues under its own deadline.
         """
         if not self._silent or self.task is None:
             return False
@@ -84,7 +87,7 @@ class Deadline:
         return alone
 
     def asked_to_end(self) -> bool:
-        """For whoever catches a cancellation in the block: whether anybody asked the task for it."""
+        """Whether the cancellation that was just caught in the block was requested from outside."""
         return self.task is not None and self.task.cancelling() > self._cancelling
 
     def expire(self, now: float) -> None:
@@ -111,25 +114,25 @@ class Deadline:
 
 
 class DeadlineSweeper:
-    """Watches every open :class:`Deadline` of one loop with one timer."""
+    """Expires every open :class:`Deadline` of one loop with one timer."""
 
     def __init__(self, timers: Timers) -> None:
         self._timers = timers
-        #: What is watched, in order.
+        #: The open deadlines, in order.
         self.open: dict[Deadline, None] = {}
         self._timer: Timer | None = None
-        #: When the timer goes off; a deadline that becomes due before has to :meth:`arm` it.
+        #: When the timer fires; a deadline that is due earlier calls :meth:`arm`.
         self.fires_at = math.inf
         self.now = timers.time
 
     def add(self, deadline: Deadline) -> None:
-        """Start watching."""
+        """Open a deadline."""
         self.open[deadline] = None
         if deadline.due < self.fires_at:
             self.arm(deadline.due)
 
     def arm(self, when: float) -> None:
-        """Look at the deadlines then, and not later."""
+        """Check the deadlines at that time."""
         self._disarm()
         self._timer = self._timers.call_at(when, self._sweep)
         self.fires_at = when
@@ -140,7 +143,7 @@ class DeadlineSweeper:
         overdue = [deadline for deadline in self.open if deadline.due <= now]
         for deadline in overdue:
             if not deadline.in_grace:
-                # What it waits for may have come in this very turn, or while the loop stood still: one turn to take it.
+                # The data may have arrived in this turn or while the loop was blocked: one more turn to read it.
                 deadline.in_grace = True
                 deadline.due = now
                 continue
@@ -157,6 +160,6 @@ class DeadlineSweeper:
         self.fires_at = math.inf
 
     def close(self) -> None:
-        """Drop the timer, unless a call is under way: that one still has to end."""
+        """Cancel the timer, unless a call is running: its deadline stays."""
         if not self.open:
             self._disarm()

@@ -1,7 +1,4 @@
-"""The event-loop thread behind the blocking client: hand a coroutine over, wait, give its outcome back.
-
-Knows threads, signals, forks and the end of the process; knows nothing of HTTP or of charging.
-"""
+"""The event-loop thread of a blocking client: runs a coroutine there while the calling thread waits."""
 
 from __future__ import annotations
 
@@ -25,13 +22,13 @@ from .runtime import CANCEL_NOW
 
 R = TypeVar("R")
 
-#: How long a cancelled call may take to wind up before an interrupted caller is let go.
+#: Seconds that a cancelled call may take to clean up before its interrupted caller continues.
 CANCEL_GRACE = 30.0
-#: How long closing waits for the loop thread.
+#: Seconds that closing waits for the loop thread.
 CLOSE_GRACE = 10.0
-#: A signal does not always end a wait for a lock: never on Windows; elsewhere not if it comes in the moment before the
-#: wait, or to another thread. So the wait comes up for air, which costs a call nothing that can be measured.
-_BREATH: Final = 0.2
+#: Seconds of one slice of a wait. A signal does not always end a wait for a lock: never on Windows, elsewhere not if it
+#: arrives just before the wait or in another thread.
+_SLICE: Final = 0.2
 
 _CLOSED = "this client is closed; make a new one"
 _EXITING = "the interpreter is ending; no call can be made any more"
@@ -72,7 +69,7 @@ def _uvloop() -> asyncio.AbstractEventLoop:
 
 
 class _Call(Generic[R]):
-    """One coroutine on its way through the loop thread."""
+    """One coroutine that runs in the loop thread."""
 
     __slots__ = ("_finished", "begun", "context", "coroutine", "done", "error", "result", "task", "wanted")
 
@@ -90,7 +87,7 @@ class _Call(Generic[R]):
         self.error: BaseException | None = None
 
     def finish(self, error: BaseException | None = None) -> None:
-        """In the loop thread, once: let the caller go on."""
+        """In the loop thread, once: end the caller's wait."""
         if not self.begun:
             self.coroutine.close()
         if error is not None:
@@ -99,29 +96,29 @@ class _Call(Generic[R]):
         self._finished.release()
 
     def wait(self) -> None:
-        """In the caller's thread: until it has ended. A signal handler may raise out of this."""
-        while not self.done and not self._finished.acquire(timeout=_BREATH):
+        """In the caller's thread: wait for the end. A signal handler may raise here."""
+        while not self.done and not self._finished.acquire(timeout=_SLICE):
             pass
 
-    def wind_up(self, grace: float) -> None:
-        """In the caller's thread, after :meth:`wait` was left early: perhaps with the lock in hand, but then done."""
+    def wait_for_cleanup(self, grace: float) -> None:
+        """In the caller's thread, after an interrupted :meth:`wait`: wait ``grace`` seconds at most."""
         ends_at = time.monotonic() + grace
         while not self.done and (left := ends_at - time.monotonic()) > 0:
-            self._finished.acquire(timeout=min(_BREATH, left))
+            self._finished.acquire(timeout=min(_SLICE, left))
 
 
 def _interrupt_behind(error: BaseException) -> BaseException | None:
-    """The interrupt that ``threading`` stumbled over: its locks do not expect one, and then complain of themselves."""
+    """The interrupt behind an error of ``threading``, whose locks raise RuntimeError when one arrives inside them."""
     behind = error.__context__
     return None if behind is None or isinstance(behind, Exception) else behind
 
 
 async def _nothing() -> None:
-    """What a thread that never served has to close."""
+    """The closing of a thread that never ran."""
 
 
 class _LoopThread:
-    """The loop, its thread and the calls in it. Knows no portal, which could never be collected then."""
+    """The event loop, its thread and the calls in it. It holds no portal, which must stay collectable."""
 
     def __init__(
         self, on_close: Callable[[], Awaitable[None]], new_loop: Callable[[], asyncio.AbstractEventLoop]
@@ -129,10 +126,10 @@ class _LoopThread:
         self._on_close = on_close
         self._forks = fork_count()
         self._ending = False
-        # Whoever takes a call out of here has to finish it: none is forgotten, however the thread ends.
+        # Code that removes a call from here also finishes it, so that every caller's wait ends.
         self._calls: set[_Call[Any]] = set()
         self._loop = new_loop()
-        # asyncio's debug mode logs slow steps. Nobody shares this loop, and no user can make our steps shorter.
+        # asyncio's debug mode logs slow steps. This loop is not shared, and its steps are the library's.
         self._loop.slow_callback_duration = float("inf")
         self._leave = self._loop.create_future()
         self._thread = threading.Thread(target=self._serve, name="shell_ev", daemon=True)
@@ -142,7 +139,7 @@ class _LoopThread:
         try:
             self._thread.start()
         except BaseException as error:
-            # The thread may be on its way: it will see that it is not wanted. The client is, and stays open.
+            # The thread may be starting: it ends at once. The client stays open.
             self._on_close = _nothing
             self.end()
             if isinstance(error, RuntimeError) and _interrupt_behind(error) is None:  # there is none
@@ -154,7 +151,7 @@ class _LoopThread:
         return self._thread.ident == threading.get_ident()
 
     def take(self, call: _Call[Any]) -> None:
-        """In the caller's thread: have the coroutine run."""
+        """In the caller's thread: schedule the coroutine."""
         self._calls.add(call)
         try:
             self._loop.call_soon_threadsafe(self._begin, call)
@@ -166,7 +163,7 @@ class _LoopThread:
         call.wanted = False
         try:
             self._cancel_soon(call)
-            call.wind_up(grace)
+            call.wait_for_cleanup(grace)
         except BaseException:
             # A second interrupt ends the clean-up at once, however soon it comes: perhaps before the first was passed
             # on, so the call is cancelled twice.
@@ -190,7 +187,7 @@ class _LoopThread:
         call.task = self._loop.create_task(self._run(call), context=call.context)
 
     async def _run(self, call: _Call[Any]) -> None:
-        """The call to its end, which it tells itself: a callback would take the loop another turn, 5 % of a call."""
+        """Run the call and finish it here: a done callback would take another turn of the loop, 5 % of a call."""
         if not call.wanted:
             self._finish(call)
             return
@@ -205,16 +202,15 @@ class _LoopThread:
                 call.error.outcome_unknown = True
         except BaseException as raised:
             if call.done:
-                raise  # thrown away with its loop, whose thread has told the caller
-            # KeyboardInterrupt and SystemExit too: they are the caller's, and no business of the loop's. Without this
-            # frame, which tells nobody anything.
+                raise  # closed together with its loop, which has finished the call already
+            # KeyboardInterrupt and SystemExit as well: they are the caller's. Without this frame in the traceback.
             call.error = raised.with_traceback(raised.__traceback__.tb_next if raised.__traceback__ else None)
         self._finish(call)
 
     def _cancel(self, call: _Call[Any]) -> None:
         if call.task is None:
             if not call.done:
-                self._finish(call)  # interrupted on its way here; nobody looks at the outcome
+                self._finish(call)  # interrupted before it began; the outcome is not read
         elif call.begun:
             call.task.cancel(CANCEL_NOW)
 
@@ -228,19 +224,19 @@ class _LoopThread:
         error = ConfigurationError(
             f"{'the interpreter ended' if _exiting else 'this client was closed'} during the call"
         )
-        error.outcome_unknown = True  # whatever it was, it was under way
+        error.outcome_unknown = True  # the call was running
         return error
 
     def end(self) -> None:
-        """From any thread, any number of times: cancel what is under way, close connections, end the thread."""
+        """From any thread, any number of times: cancel running calls, close connections, end the thread."""
         if self._forks != fork_count():
-            return  # the parent's loop; to touch it here would disturb it there
+            return  # the loop is the parent's
         self._ending = True
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._leave.cancel)
 
     def join(self) -> None:
-        """Wait for the end of the thread, unless it would be its own."""
+        """Wait for the end of the thread, unless called in it."""
         if self._forks == fork_count() and not self.is_current() and self._thread.ident is not None:
             self._thread.join(CLOSE_GRACE)
 
@@ -249,14 +245,14 @@ class _LoopThread:
         main = self._loop.create_task(self._main())
         try:
             while not main.done():
-                # These two asyncio gives to their task, hence to the caller, and then lets them out of the loop too.
+                # asyncio sets these two on their task, hence on the call, and raises them out of the loop as well.
                 with contextlib.suppress(KeyboardInterrupt, SystemExit):
                     self._loop.run_until_complete(main)
         finally:
             asyncio.set_event_loop(None)
             self._ending = True
             self._loop.close()
-            # From here on handing over fails, so what is in the set now is all there will ever be.
+            # call_soon_threadsafe fails from here on, so the set does not grow any more.
             with contextlib.suppress(KeyError):
                 while True:
                     call = self._calls.pop()
@@ -265,12 +261,12 @@ class _LoopThread:
 
     async def _main(self) -> None:
         await asyncio.wait([self._leave])
-        # The calls first and alone: what they do on their way out, stopping a charge say, may be tasks of its own.
+        # The calls first: their clean-up, such as stopping a charge, may run in tasks of its own.
         await _cancel({call.task for call in self._calls if call.task is not None}, CLOSE_GRACE / 2)
         await _cancel(asyncio.all_tasks() - {asyncio.current_task()}, CLOSE_GRACE / 4)
         await self._on_close()
         await self._loop.shutdown_asyncgens()
-        # One turn for the transports to say goodbye.
+        # One turn for the transports to close.
         await asyncio.sleep(0)
 
 
@@ -281,8 +277,8 @@ async def _cancel(tasks: set[Any], grace: float) -> None:
         await asyncio.wait(tasks, timeout=grace)
 
 
-#: Also keeps alive in a child what a fork copied: collecting it there would take the parent's sockets out of the epoll
-#: set that both share.
+#: Also keeps a forked copy alive in the child: collecting it there would remove the parent's sockets from the epoll set
+#: that both share.
 _serving: set[_LoopThread] = set()
 _exiting = False
 
@@ -301,8 +297,7 @@ def _end_all() -> None:
 class Portal:
     """One event loop in one daemon thread, started on the first call.
 
-    A portal that is forgotten ends its thread when it is collected; one that lives to the end of the process is ended
-    by an exit hook.
+    The thread ends when the portal is closed or collected, or in an exit hook of the interpreter.
     """
 
     def __init__(self, on_close: Callable[[], Awaitable[None]]) -> None:
@@ -315,11 +310,20 @@ class Portal:
         self._closed = False
 
     def run(self, coroutine: Coroutine[Any, Any, R], grace: float = CANCEL_GRACE) -> R:
-        """The coroutine's outcome, computed in the loop thread while this one waits.
+        """Run a coroutine in the loop thread while this thread waits.
 
-        KeyboardInterrupt, or whatever a signal handler raises, cancels the coroutine, waits until it has wound up,
-        ``grace`` seconds at most, and then goes on its way. Raises ConfigurationError when the portal cannot be used
-        from here.
+        KeyboardInterrupt, or what another signal handler raises, cancels the coroutine and is raised once that has
+        cleaned up.
+
+        Args:
+            coroutine: What to run.
+            grace: Seconds that an interrupted caller waits for the clean-up at most.
+
+        Returns:
+            The coroutine's result.
+
+        Raises:
+            ConfigurationError: The portal is closed, forked, or called in its own thread.
         """
         thread: _LoopThread | None = None
         call: _Call[R] | None = None
@@ -358,7 +362,7 @@ class Portal:
         finally:
             close = getattr(iterator, "aclose", None)
             if close is not None:
-                # Closed, forked, ending, or collected in the loop thread: the loop closes it, or nobody can.
+                # Where the portal cannot be used any more, the loop closes the generator, if it still can.
                 with contextlib.suppress(ConfigurationError):
                     self.run(close())
 
@@ -400,7 +404,7 @@ class Portal:
         """End the thread and wait for it: calls under way are cancelled, connections closed. Idempotent."""
         self._closed = True
         if self._forks != fork_count():
-            return  # nothing of it is in this process, except perhaps a lock that nobody will ever release
+            return  # the thread is the parent's, and a copied lock may be held for ever
         with self._starting:
             thread = self._thread
         if thread is not None:

@@ -25,44 +25,44 @@ CANCEL_NOW = "shell_ev: cancel now"
 
 
 class Timer(Protocol):
-    """Something that is going to be called."""
+    """A scheduled callback."""
 
     def cancel(self) -> None:
-        """Do not call it."""
+        """Cancel the callback."""
         ...
 
 
 class Timers(Protocol):
-    """Time on one event loop, as far as it is read and waited for."""
+    """Clock, sleep and callbacks of one event loop."""
 
     def time(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Seconds on a monotonic clock."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait that long, infinity included."""
+        """Wait for a number of seconds; infinity waits for ever."""
         ...
 
     def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
-        """Call back at that time. For limits: unlike with ``sleep`` nobody waits for the moment to come."""
+        """Schedule a callback for a timeout: the test kit's clock does not advance because of it."""
         ...
 
 
 class LoopTimers:
-    """The loop's own time."""
+    """The event loop's own clock and timers."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Bound here and not wrapped in methods: reading the clock is on the way of every call.
+        # Bound here instead of wrapped in methods: each call reads the clock several times.
         self.time: Callable[[], float] = loop.time
         self.call_at: Callable[[float, Callable[[], object]], Timer] = loop.call_at
 
     async def sleep(self, seconds: float) -> None:
-        """Wait that long."""
+        """Wait for a number of seconds."""
         await asyncio.sleep(seconds)
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
-    """The loop that runs here. Raises ConfigurationError where there is none."""
+    """The running event loop. Raises ConfigurationError outside asyncio."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -77,7 +77,7 @@ def _as_it_is(sender: Sender) -> Sender:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Hooks:
-    """What a test replaces to be deterministic; the rest of the world gets the real thing."""
+    """What a test replaces to be deterministic."""
 
     utcnow: Callable[[], datetime] = lambda: datetime.now(UTC)
     jitter: Jitter = backoff.full_jitter
@@ -85,22 +85,22 @@ class Hooks:
     clock: Callable[[], float] = time.monotonic
     timers: Callable[[asyncio.AbstractEventLoop], Timers] = LoopTimers
     sender: Callable[[Sender], Sender] = _as_it_is
-    """Given the way out to the network, gives what to send through."""
+    """Wraps the sender, so that a test sees or replaces requests."""
 
 
 _ambient: list[Hooks] = [Hooks()]
 
 
 def ambient_hooks() -> Hooks:
-    """What a client gets that was given none."""
+    """The hooks of a client that is made without any."""
     return _ambient[-1]
 
 
 @contextmanager
 def ambient(hooks: Hooks) -> Generator[None]:
-    """Inside the block every new client gets these, whoever makes it and in whatever thread.
+    """Inside the block every new client gets these hooks, in every thread.
 
-    This is how a test brings its clock to an application that makes its own client.
+    A test uses it for an application that makes its own client.
     """
     _ambient.append(hooks)
     try:

@@ -9,14 +9,13 @@ from typing import Any
 
 from ..dialects import ApiVersion
 from ..errors import ConfigurationError, ShellEVError, one_line
-from ..models.enums import EnvelopeStatus
 from ..models.response import ApiResponse
 from ..options import ClientConfig, Timeout
 from ..redaction import Secrets
 from ..wire.codec import Codec
 from ..wire.error_bodies import is_service_envelope, read_error_body
 from ..wire.operations import Operation, build
-from ..wire.results import NOTHING, Decoded, Result, Undecodable
+from ..wire.results import FAILED, NOTHING, Decoded, Result, Undecodable
 from .auth import TOKEN, AccessToken, ClientCredentials, Fetch, Grant, TokenCache, TokenSource, no_token, read_grant
 from .call import (
     NO_OPTIONS,
@@ -419,7 +418,7 @@ class SessionManager:
             self._check_echo(call, reply, echoed)
         if decoded is None:
             return Unreadable(reply, problems)
-        if decoded.status is EnvelopeStatus.FAILED:
+        if decoded.status is FAILED:
             raise api_error(call, self._secrets(call), reply, None, outcome_unknown=False)
         if decoded.problems:
             secrets = self._secrets(call)

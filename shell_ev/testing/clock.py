@@ -1,4 +1,4 @@
-"""The clock of a test, as a test sees it. When it goes on by itself is ``pacing.py``'s."""
+"""The clock of a test, as the test uses it. ``pacing.py`` decides when it advances by itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Self
 
 from ..core.call import Sender
 from ..core.runtime import Hooks, ambient
+from ..errors import shown
 from .pacing import Pacer
 from .sending import WatchedSender
 
@@ -19,17 +20,16 @@ from .sending import WatchedSender
 class ControlledTime:
     """The clock of a test: of its sandbox, and of every client that is made while it is in use (``with``).
 
-    Time stands still until somebody moves it: the test, by :meth:`advance`; and, while ``auto`` is on, the clients
-    themselves: when all that they do is wait (for the next look at a charge, for the next try, for an answer that
-    hangs), time jumps to the end of the shortest wait. So no wait of theirs takes real time, and each has its exact
-    length on this clock. Its methods may be called from any thread.
+    Time stands still until the test calls :meth:`advance`. While ``auto`` is on, it also jumps: when all clients only
+    wait (for the next poll of a charge, the next attempt, an answer that hangs), to the end of the shortest wait. So no
+    wait takes real time, and each has its exact length on this clock. The methods may be called from any thread.
     """
 
     def __init__(self, *, auto: bool = True) -> None:
         self._epoch = float(math.floor(time.time()))
         self._ambient = contextlib.ExitStack()
         self.pacer = Pacer(auto=auto)
-        """What paces it; for the rest of the test kit."""
+        """Decides when time advances; for the rest of the test kit."""
         self.hooks = Hooks(
             utcnow=self.utcnow,
             jitter=lambda value: value / 2,
@@ -37,24 +37,24 @@ class ControlledTime:
             timers=self.pacer.timers,
             sender=self.watched,
         )
-        """What the clients of this test are given."""
+        """The hooks of the clients of this test."""
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the test began."""
+        """Seconds of test time since the test began."""
         return self.pacer.elapsed
 
     def now(self) -> float:
-        """Unix seconds. A test begins at the true time, on a whole second."""
+        """Unix seconds on this clock. A test begins at the current time, on a whole second."""
         return self._epoch + self.elapsed
 
     def utcnow(self) -> datetime:
-        """The same as an aware ``datetime``."""
+        """The time on this clock as an aware ``datetime``."""
         return datetime.fromtimestamp(self.now(), UTC)
 
     @property
     def auto(self) -> bool:
-        """Whether time jumps when all that clients do is wait. Switched off, only :meth:`advance` moves it."""
+        """Whether time jumps when all clients only wait. If False, only :meth:`advance` moves it."""
         return self.pacer.auto
 
     @auto.setter
@@ -62,29 +62,33 @@ class ControlledTime:
         self.pacer.auto = value
 
     def advance(self, by: float | timedelta) -> None:
-        """Let that many seconds pass, at once. Waits that end thereby end, and find all of that time gone.
+        """Move time forward at once. Waits that end by then end, and see all of that time passed.
 
-        Raises ValueError for a time that is negative or not finite.
+        Args:
+            by: Seconds, or a ``timedelta``.
+
+        Raises:
+            ValueError: The time is negative or not finite.
         """
         seconds = by.total_seconds() if isinstance(by, timedelta) else by
         if not 0 <= seconds < math.inf:
-            raise ValueError(f"time goes on by a number of seconds that is not negative, not by {by!r}")
+            raise ValueError(f"advance takes a number of seconds that is not negative, not {shown(by)}")
         self.pacer.advance(seconds)
 
     async def settled(self) -> None:
-        """Wait until the clients have done all that they can before time goes on, in next to no real time.
+        """Wait until every client only waits for time, in a few milliseconds of real time.
 
-        For tests that move time by hand: whoever waits after this waits for :meth:`advance`. What your own code
-        waits for, a database say, is not known here.
+        For tests that move time with :meth:`advance`. What your own code waits for, such as a database, is not known
+        here.
         """
         await self.pacer.settled()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait on this clock, as clients do: for an application that can be given its ``sleep``."""
+        """Wait for a number of seconds on this clock: for an application whose ``sleep`` can be replaced."""
         await self.pacer.timers(asyncio.get_running_loop()).sleep(seconds)
 
     def watched(self, sender: Sender) -> WatchedSender:
-        """A way out to the network whose requests this clock knows of."""
+        """A sender whose requests hold this clock still."""
         return WatchedSender(self.pacer, sender)
 
     def __enter__(self) -> Self:

@@ -1,6 +1,4 @@
-"""When time goes on: who waits for it on which loop, which requests are under way, and the jump when all that is left
-is waiting. Knows seconds since the beginning; knows neither calendar nor what is waited for.
-"""
+"""Decides when test time advances: which tasks wait on which loop, which requests run, and when to jump."""
 
 from __future__ import annotations
 
@@ -20,9 +18,9 @@ import attrs
 
 from ..errors import ConfigurationError
 
-#: Turns of a loop without news before its tasks count as waiting: whoever was woken has had the chance to go on.
+#: Turns of a loop without an event before its tasks count as waiting: a task that was woken has run by then.
 _QUIET_TURNS = 20
-#: A loop that has not turned for this long, in real seconds, is held up by something that is none of our business.
+#: Real seconds without a turn after which a loop counts as blocked by other code.
 _HELD_UP = 0.25
 _OVER = "the test that this client was made in is over, and its clock with it; make clients in the test or in a fixture"
 
@@ -44,46 +42,46 @@ def _real_time() -> float:
 
 @attrs.define(eq=False)
 class _Loop:
-    """One event loop, and how far it has come to rest."""
+    """One event loop, and whether its tasks only wait."""
 
     loop: asyncio.AbstractEventLoop
     turns_left: int = 0
     turned_at: float = 0.0
-    """Real time of its last turn while it comes to rest."""
+    """Real time of its last turn while it is watched."""
 
 
 @attrs.define(eq=False)
 class PacedTimer:
-    """Something that is going to be called when time gets there."""
+    """A callback at a point of test time."""
 
     at: float
     loop: _Loop
     callback: Callable[[], object]
     drop: Callable[[PacedTimer], None]
     driving: bool = False
-    """Whether somebody waits for this moment: time goes on for its sake."""
-    parks: int | None = None
+    """Whether time may jump to this point; not for timeouts."""
+    held: int | None = None
     """The request that is answered at this moment."""
     live: bool = True
 
     def cancel(self) -> None:
-        """Do not call it."""
+        """Cancel the callback."""
         self.drop(self)
 
 
 class PacedTimers:
-    """The time of a pacer as one event loop sees it."""
+    """Clock and timers of a pacer for one event loop."""
 
     def __init__(self, pacer: Pacer, loop: asyncio.AbstractEventLoop) -> None:
         self._pacer = pacer
         self._loop = loop
 
     def time(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds of test time since the beginning."""
         return self._pacer.elapsed
 
-    async def sleep(self, seconds: float, parks: int | None = None) -> None:
-        """Wait that long; ``parks`` is a request that is not answered before. Raises ConfigurationError at the end."""
+    async def sleep(self, seconds: float, held: int | None = None) -> None:
+        """Wait; the request ``held`` is not answered before. Raises ConfigurationError after the end of the test."""
         self._pacer.check()
         if seconds <= 0:
             await asyncio.sleep(0)
@@ -94,7 +92,7 @@ class PacedTimers:
             if not woken.done():
                 woken.set_result(None)
 
-        timer = self._pacer.add(self._loop, self.time() + seconds, wake, driving=seconds < math.inf, parks=parks)
+        timer = self._pacer.add(self._loop, self.time() + seconds, wake, driving=seconds < math.inf, held=held)
         try:
             await woken
         finally:
@@ -102,14 +100,14 @@ class PacedTimers:
         self._pacer.check()
 
     def call_at(self, when: float, callback: Callable[[], object]) -> PacedTimer:
-        """Call back at that time; time does not go on for its sake."""
+        """Schedule a callback for a timeout; time does not jump to it."""
         return self._pacer.add(self._loop, when, callback)
 
 
 class Pacer:
-    """Time that stands still, until it is moved, or jumps because all that is left is waiting.
+    """Time that stands still until it is moved, or jumps when all clients only wait.
 
-    Requests under way hold it, except those that the other side has parked. Any thread may call it.
+    Running requests hold it still, except those that the sandbox holds. Any thread may call it.
     """
 
     def __init__(self, *, auto: bool) -> None:
@@ -124,11 +122,11 @@ class Pacer:
         self._settling: set[_Loop] = set()
         self._driving = 0
         self._under_way: set[int] = set()
-        self._parked: set[int] = set()
+        self._held: set[int] = set()
 
     @property
     def auto(self) -> bool:
-        """Whether time jumps."""
+        """Whether time jumps when all clients only wait."""
         return self._auto
 
     @auto.setter
@@ -136,31 +134,31 @@ class Pacer:
         with self._lock:
             self._auto = value
             for loop in self._loops.values():
-                self._stir(loop)
+                self._watch(loop)
 
     def timers(self, loop: asyncio.AbstractEventLoop) -> PacedTimers:
-        """This time for a loop. Raises ConfigurationError after the end: nothing is opened on it any more."""
+        """Clock and timers for a loop. Raises ConfigurationError after the end of the test."""
         self.check()
         return PacedTimers(self, loop)
 
     def advance(self, seconds: float) -> None:
-        """Move time, and call whatever is due by then."""
+        """Move time and run the callbacks that are due by then."""
         with self._lock:
             self.elapsed += seconds
             self._fire(self.elapsed)
 
     def end(self) -> None:
-        """Time will not go on: whoever waits for it is woken, and told so."""
+        """End the test: every wait ends with ConfigurationError."""
         with self._lock:
             self._over = True
             self._fire(math.inf)
 
     async def settled(self) -> None:
-        """Until nothing is left to be done before time goes on: no request is under way, nobody is on the move."""
+        """Wait until every client only waits for time and no request runs."""
         quiet = 0
         while quiet < 2 * _QUIET_TURNS:
-            # A request takes real time; whoever was woken takes turns of the loop.
-            busy = bool(self._under_way - self._parked or self._settling_elsewhere())
+            # A request takes real time; a task that was woken takes turns of the loop.
+            busy = bool(self._under_way - self._held or self._settling_elsewhere())
             if busy and _clock_is_replaced():
                 time.sleep(0.0005)  # noqa: ASYNC251 - a timer of this loop may never fire
             await asyncio.sleep(0.0005 if busy and not _clock_is_replaced() else 0)
@@ -172,26 +170,26 @@ class Pacer:
             raise ConfigurationError(_OVER)
 
     def request_started(self) -> int:
-        """A request is on its way: time stands still until it lands."""
+        """A request begins: time stands still until it is finished. Returns its number."""
         number = next(self._numbers)
         with self._lock:
             self._under_way.add(number)
         return number
 
-    def land(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
-        """Its answer, or the lack of one, has come."""
+    def request_finished(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
+        """A request got its answer or failed."""
         with self._lock:
             self._under_way.discard(number)
-            self._parked.discard(number)
-            self._stir(self._known(loop))
+            self._held.discard(number)
+            self._watch(self._known(loop))
 
-    async def park(self, number: int | None, seconds: float) -> None:
-        """On the other side: wait before this request is answered; time may go on meanwhile."""
+    async def request_held(self, number: int | None, seconds: float) -> None:
+        """In the sandbox: wait before a request is answered. Time may jump meanwhile."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if number in self._under_way:
-                self._parked.add(number)
-        await self.timers(loop).sleep(seconds, parks=number)
+                self._held.add(number)
+        await self.timers(loop).sleep(seconds, held=number)
 
     def add(
         self,
@@ -200,15 +198,15 @@ class Pacer:
         callback: Callable[[], object],
         *,
         driving: bool = False,
-        parks: int | None = None,
+        held: int | None = None,
     ) -> PacedTimer:
-        """Have something called on a loop when time gets there."""
+        """Schedule a callback on a loop at a point of test time."""
         with self._lock:
             known = self._known(loop)
-            timer = PacedTimer(at, known, callback, self._drop, driving, parks)
+            timer = PacedTimer(at, known, callback, self._drop, driving, held)
             heapq.heappush(self._timers, (at, next(self._numbers), timer))
             self._driving += driving
-            self._stir(known)
+            self._watch(known)
             self._fire(self.elapsed)
         return timer
 
@@ -224,9 +222,9 @@ class Pacer:
             known = self._loops[loop] = _Loop(loop)
         return known
 
-    def _stir(self, loop: _Loop) -> None:
-        """Something has happened on a loop: let it come to rest before time goes on."""
-        if not (self._driving or self._parked):
+    def _watch(self, loop: _Loop) -> None:
+        """An event on a loop: its tasks run before time jumps."""
+        if not (self._driving or self._held):
             return
         loop.turns_left = _QUIET_TURNS
         loop.turned_at = _real_time()
@@ -245,28 +243,28 @@ class Pacer:
                 loop.loop.call_soon(self._turn, loop)
                 return
             self._settling.discard(loop)
-            self._go_on(loop)
+            self._jump_if_idle(loop)
 
-    def _go_on(self, loop: _Loop) -> None:
-        """Jump to the next moment anybody waits for, if waiting is all that anybody does."""
+    def _jump_if_idle(self, loop: _Loop) -> None:
+        """Jump to the end of the shortest wait, if all clients only wait."""
         with self._lock:
-            if not self._auto or not (self._driving or self._parked) or self._under_way - self._parked:
+            if not self._auto or not (self._driving or self._held) or self._under_way - self._held:
                 return
             if any(map(_is_turning, self._settling)):
-                # Usually it is that loop which goes on from here; but it may stop in the middle of it.
+                # Usually that loop calls this when it is idle; but it may stop before.
                 if _clock_is_replaced():  # a timer of that loop may never fire
                     time.sleep(0.001)
-                    loop.loop.call_soon(self._go_on, loop)
+                    loop.loop.call_soon(self._jump_if_idle, loop)
                 else:
-                    loop.loop.call_later(0.001, self._go_on, loop)
+                    loop.loop.call_later(0.001, self._jump_if_idle, loop)
                 return
             while self._timers and not self._timers[0][2].live:
                 heapq.heappop(self._timers)
             if self._timers and self._timers[0][0] < math.inf:
                 self.elapsed = max(self.elapsed, self._timers[0][0])
                 self._fire(self.elapsed)
-                # Nobody may have been woken: a limit that was not needed, a loop that is closed.
-                self._stir(loop)
+                # The callback may wake no task: a timeout that was not needed, a closed loop.
+                self._watch(loop)
 
     def _settling_elsewhere(self) -> bool:
         here = asyncio.get_running_loop()
@@ -280,11 +278,11 @@ class Pacer:
                 continue
             timer.live = False
             self._driving -= timer.driving
-            if timer.parks is not None:
-                self._parked.discard(timer.parks)
-            with contextlib.suppress(RuntimeError):  # its loop is closed: nobody waits there any more
+            if timer.held is not None:
+                self._held.discard(timer.held)
+            with contextlib.suppress(RuntimeError):  # its loop is closed
                 timer.loop.loop.call_soon_threadsafe(timer.callback)
-            self._stir(timer.loop)
+            self._watch(timer.loop)
 
 
 def _is_turning(loop: _Loop) -> bool:

@@ -1,7 +1,7 @@
-"""The pytest plugin: fixtures, the marker, and what a failed test says of its sandbox. The only room that needs pytest.
+"""The pytest plugin: fixtures, the marker, and the sandbox's story in the report of a failed test. Needs pytest.
 
-Every fixture is a plain one and opens nothing on an event loop, so each works with any async plugin, or none. Every run
-of pytest imports this, so nothing is imported here that only a test with one of these fixtures needs.
+Every fixture is synchronous and opens nothing on an event loop, so each works with any async plugin, or none. Every run
+of pytest imports this module, so it imports late what only these fixtures need.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _watched_to_the_end = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", _MARKER)
 
 
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that failed tells what happened in its sandbox."""
+    """Add what happened in the sandbox to the report of a failed test."""
     report = yield
     sandbox = item.stash.get(_sandboxes, None)
     if report.failed:
@@ -69,7 +69,7 @@ def shell_ev_client_options() -> ClientOptions:
 
 @pytest.fixture
 def shell_ev_time() -> Generator[ControlledTime]:
-    """The clock of this test: it stands still, is moved by ``advance``, and jumps when all that clients do is wait."""
+    """The clock of this test: it stands still, is moved by ``advance``, and jumps when all clients only wait."""
     from .clock import ControlledTime
 
     with ControlledTime() as time:
@@ -153,7 +153,7 @@ def _of(names: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_trio(request: pytest.FixtureRequest) -> None:
-    """Say once and clearly what would otherwise show as a missing event loop, deep in a call."""
+    """Fail at once under trio, where a call would find no event loop."""
     backend: Any = request.getfixturevalue("anyio_backend") if "anyio_backend" in request.fixturenames else None
     name = backend if isinstance(backend, str) else backend and backend[0]  # without options, or with
     if name == "trio" or request.node.get_closest_marker("trio") is not None:

@@ -1,4 +1,4 @@
-"""What happened in a sandbox, as text for a person who looks at a failed test. Pure; no token or secret gets in."""
+"""What happened in a sandbox, as text for the report of a failed test. Holds no token or secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ENDINGS = {
 }
 
 
-def told(requests: Sequence[RecordedRequest], charges: Sequence[Charge], *, since: float) -> str:
+def story_of(requests: Sequence[RecordedRequest], charges: Sequence[Charge], *, since: float) -> str:
     """The requests in order, repeats of the same taken together, then the charges."""
     lines = ["requests that reached the sandbox:", *(_requests(requests, since) or ["  none"])]
     if charges:

@@ -1,7 +1,4 @@
-"""The way out to the sandbox of a test: tells the clock of each request under way, and leaves nothing behind on a loop.
-
-Knows how client and sandbox recognise a request; knows neither pytest nor what is asked.
-"""
+"""The sender of a test's clients: reports each request to the test's clock and leaves no idle connection."""
 
 from __future__ import annotations
 
@@ -14,17 +11,16 @@ from ..core.call import Reply, Request, Sender, SendFailure
 from ..core.deadlines import Deadline
 from .pacing import Pacer
 
-#: By this header the sandbox knows which of the requests under way it is answering late. It is not recorded.
+#: Names the running request to the sandbox, so that it can hold it. It is not recorded.
 TRY_HEADER: Final = "Shell-EV-Test-Try"
-#: Real seconds after which a server that is not the sandbox, and does not answer, is given up.
+#: Real seconds after which a request to another server than the sandbox fails.
 _REAL_PATIENCE: Final = 60.0
 
 
 class WatchedSender:
     """Sends through another sender, over connections that serve one request each.
 
-    A test's loop may end before or after the fixtures of the test, and nobody gets a chance to close a connection in
-    it then: so there is none that is idle.
+    A test's loop may end before its fixtures do, so that an idle connection could not be closed any more.
     """
 
     def __init__(self, pacer: Pacer, sender: Sender) -> None:
@@ -33,7 +29,7 @@ class WatchedSender:
         self._loop = asyncio.get_running_loop()
 
     async def send(self, request: Request, connect_within: float | None, deadline: Deadline) -> Reply:
-        """Send once. The limits of the call are of test time; connecting, which is real, has its own."""
+        """Send once. The timeouts of the call are test time; connecting takes real time and has a limit of its own."""
         self._pacer.check()
         number = self._pacer.request_started()
         tagged = attrs.evolve(
@@ -47,14 +43,14 @@ class WatchedSender:
         except TimeoutError:
             raise SendFailure("no answer in time", sent=True, timed_out=True) from None
         finally:
-            self._pacer.land(number, self._loop)
+            self._pacer.request_finished(number, self._loop)
 
     async def aclose(self) -> None:
-        """Close what is behind it."""
+        """Close the sender behind it."""
         await self._sender.aclose()
 
     def abandon(self) -> None:
-        """Let go of what is behind it, without a loop."""
+        """Abandon the sender behind it; needs no event loop."""
         abandon = getattr(self._sender, "abandon", None)
         if abandon is not None:
             abandon()

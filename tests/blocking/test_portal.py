@@ -346,7 +346,7 @@ def test_an_iterator_over_a_portal_that_was_closed_meanwhile(portal: Portal) -> 
 
 def test_the_wait_comes_up_for_air_where_signals_do_not_end_it(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows."""
-    monkeypatch.setattr(room, "_BREATH", 0.001)
+    monkeypatch.setattr(room, "_SLICE", 0.001)
     assert portal.run(asyncio.sleep(0.02, "done")) == "done"
 
 

@@ -96,7 +96,7 @@ class TestWaitingMakesTimeJump:
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait([waiting])
-        pacer.land(number, asyncio.get_running_loop())
+        pacer.request_finished(number, asyncio.get_running_loop())
         await in_time(timers(pacer).sleep(3))
         assert pacer.elapsed == 3
         await stands_still(pacer)
@@ -113,7 +113,7 @@ class TestRequestsHoldTime:
         waiting = asyncio.ensure_future(timers(pacer).sleep(10))
         await asyncio.sleep(A_WHILE)
         assert (pacer.elapsed, waiting.done()) == (0, False)
-        pacer.land(number, asyncio.get_running_loop())
+        pacer.request_finished(number, asyncio.get_running_loop())
         await in_time(waiting)
         assert pacer.elapsed == 10
 
@@ -121,10 +121,10 @@ class TestRequestsHoldTime:
         number = pacer.request_started()
         diary = Diary(pacer)
         waiting = asyncio.ensure_future(diary.sleep("client", 5, 100))
-        await in_time(pacer.park(number, 30))
+        await in_time(pacer.request_held(number, 30))
         await asyncio.sleep(A_WHILE)
         assert (pacer.elapsed, diary.entries) == (30, [("client", 5)])
-        pacer.land(number, asyncio.get_running_loop())
+        pacer.request_finished(number, asyncio.get_running_loop())
         await in_time(waiting)
         assert pacer.elapsed == 105
 
@@ -132,23 +132,23 @@ class TestRequestsHoldTime:
         number = pacer.request_started()
         given_up = asyncio.Event()
         timers(pacer).call_at(60, given_up.set)
-        hanging = asyncio.ensure_future(pacer.park(number, float("inf")))
+        hanging = asyncio.ensure_future(pacer.request_held(number, float("inf")))
         await in_time(given_up.wait())
         assert pacer.elapsed == 60
-        pacer.land(number, asyncio.get_running_loop())
+        pacer.request_finished(number, asyncio.get_running_loop())
         await stands_still(pacer)
         hanging.cancel()
         await asyncio.wait([hanging])
 
     async def test_one_that_was_given_up_before_it_is_parked_moves_nothing(self, pacer: Pacer) -> None:
         number = pacer.request_started()
-        pacer.land(number, asyncio.get_running_loop())
-        hanging = asyncio.ensure_future(pacer.park(number, float("inf")))
+        pacer.request_finished(number, asyncio.get_running_loop())
+        hanging = asyncio.ensure_future(pacer.request_held(number, float("inf")))
         await stands_still(pacer)
         hanging.cancel()
 
     async def test_a_late_answer_to_a_stranger_waits_on_this_clock_too(self, pacer: Pacer) -> None:
-        await in_time(pacer.park(None, 40))
+        await in_time(pacer.request_held(None, 40))
         assert pacer.elapsed == 40
 
 
@@ -211,7 +211,7 @@ class TestByHand:
         settling = asyncio.ensure_future(time_.settled())
         await asyncio.sleep(A_WHILE)
         assert not settling.done()
-        time_.pacer.land(number, asyncio.get_running_loop())
+        time_.pacer.request_finished(number, asyncio.get_running_loop())
         await in_time(settling)
 
     @pytest.mark.parametrize("wrong", [-1, float("inf"), float("nan"), timedelta(seconds=-1)])
@@ -253,7 +253,7 @@ class TestSeveralLoops:
         both.wait()
 
         async def land() -> None:
-            pacer.land(number, asyncio.get_running_loop())
+            pacer.request_finished(number, asyncio.get_running_loop())
             await asyncio.sleep(A_WHILE)
 
         asyncio.run(land())
@@ -319,7 +319,7 @@ class TestTheEnd:
     async def test_who_waits_is_woken_and_told(self) -> None:
         with ControlledTime(auto=False) as time_:
             waiting = asyncio.ensure_future(time_.sleep(10))
-            forever = asyncio.ensure_future(time_.pacer.park(None, float("inf")))
+            forever = asyncio.ensure_future(time_.pacer.request_held(None, float("inf")))
             await time_.settled()
         for task in (waiting, forever):
             with pytest.raises(ConfigurationError, match="the test that this client was made in is over"):

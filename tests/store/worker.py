@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import sys
 from pathlib import Path
@@ -75,12 +76,14 @@ async def fork(store: Store) -> None:
     assert await store.insert(entry("held", owner=owner)) is None
     child = os.fork()
     if child == 0:
-        # What a worker does with a client it inherited.
+        # What a worker does with a client it inherited; one that waits for a thread of its parent waits for ever.
+        signal.alarm(20)
         try:
-            await asyncio.wait_for(store.get(NAMESPACE, "held"), 20)
+            await store.get(NAMESPACE, "held")
         except Exception as error:
             _say("child", type(error).__name__, str(error))
         store.close()
+        signal.alarm(0)
         _say("ready", owner)
         _wait_for_line()
         os._exit(0)
