@@ -429,7 +429,7 @@ class SessionManager:
     def _empty_list(self, call: Call, reply: Reply) -> ApiResponse[Any]:
         """The answer for a 404 that is an empty list."""
         request_id = read_error_body(reply.body).request_id
-        return self._respond(call, reply, Decoded((), request_id, EnvelopeStatus.FAILED, ()))
+        return self._respond(call, reply, Decoded((), request_id, FAILED, ()))
 
     def _respond(self, call: Call, reply: Reply, decoded: Decoded) -> ApiResponse[Any]:
         return ApiResponse(

@@ -13,7 +13,7 @@ orphaned silently   An own session that runs after the end, and neither of these
                     caller's hand that was not asked to stop. (A bare ``charging.start`` is not cancelled in the
                     run: its caller alone could stop what comes of it.)
 orphaned, marked    The same where the start adopted a session that no field distinguishes from its own, and said so:
-                    by the mark on the charge and by a line at level WARNING with its RequestId. Counted, not
+                    by the mark on the charge and by a line at level INFO with its RequestId. Counted, not
                     forbidden: its own session showed, or was made, only after that.
 untyped errors      What reached a caller and is no ShellEVError, none of the caller's own and no cancellation; and
                     what reached the loop's exception handler.
@@ -71,7 +71,7 @@ class ErrorLines(logging.Handler):
     """The library's lines at level ERROR, and when it said that it adopted a session."""
 
     def __init__(self, clock: Callable[[], float] = lambda: math.inf) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)
         self._clock = clock
         self.text = ""
         #: When a start adopted a session and said so, by its RequestId.
