@@ -80,7 +80,7 @@ async def find_start(
         raise
     session_id = session.id or ""
     start.adopted(session_id)
-    logger.warning(
+    logger.info(
         "start on %s (request %s): its answer was lost; adopted session %s, the only one that can be its own",
         start.evse_id,
         start.request_id,
