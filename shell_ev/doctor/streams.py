@@ -266,8 +266,8 @@ async def _reached(proxy: Proxy, limits: Limits, trusted: ssl.SSLContext) -> Asy
 
 
 _CHECK_PROXY = (
-    "Check the proxy's address (proxy=, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY), or leave it out if this network needs none; "
-    "NO_PROXY=host makes an exception."
+    "Check the proxy's address (proxy=, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY), or leave it out if this network needs "
+    "none; NO_PROXY=host makes an exception."
 )
 
 
