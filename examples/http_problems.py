@@ -56,7 +56,7 @@ class Problem:
 
 
 def problem_of(error: ShellEVError) -> Problem:
-    """The answer for an error. What is wrong on this side (credentials, settings, the store) is logged and not shown."""
+    """The answer for an error. What is wrong here (credentials, settings, store) is logged and not shown."""
     status = _status_of(error)
     body: dict[str, Any] = {"title": type(error).__name__, "status": status.value, "detail": str(error)}
     headers: dict[str, str] = {}
