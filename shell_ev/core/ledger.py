@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
 from ..errors import ChargeInProgressError, ShellEVError, StoreError, one_line
 from ..models.charging import ChargeSession
 from ..options import ClientConfig
@@ -122,14 +124,32 @@ class Ledger:
             if await self.store.replace(done, entry.fence) is None:
                 return
 
-    async def found(self, request_id: str | None, session_id: str) -> None:
-        """Record the session of a lost start that was found by hand."""
-        if request_id is None:
-            return
-        for entry in await self.store.find(self.namespace, request_id=request_id):
-            if entry.state in (State.SENT, State.UNKNOWN) and not await self.is_owned(entry):
-                await self.store.replace(journal.accepted(entry, session_id), entry.fence)
-                return
+    async def found(self, request_id: str, session_id: str) -> tuple[str | None, bool]:
+        """Record the session of a lost start that the caller had looked up.
+
+        Returns:
+            The caller's key of the entry, None where there is none; and whether the journal knows the session.
+
+        Raises:
+            ChargeInProgressError: The session belongs to another entry.
+        """
+        key: str | None = None
+        try:
+            for entry in await self.store.find(self.namespace, request_id=request_id):
+                key = None if journal.is_own_key(entry.key) else entry.key
+                if entry.session_id == session_id:
+                    return key, True
+                if entry.state in (State.SENT, State.UNKNOWN) and not await self.is_owned(entry):
+                    # The fence is raised: a writer that read the entry before is not to undo this.
+                    known = attrs.evolve(journal.accepted(entry, session_id), owner=None, fence=entry.fence + 1)
+                    conflict = await self.store.replace(known, entry.fence)
+                    if conflict is None:
+                        return key, True
+                    if conflict.over == "session":
+                        raise in_progress(conflict, entry)
+        except StoreError as error:
+            logger.error("session %s of request %s is not recorded: %s", one_line(session_id, 300), request_id, error)
+        return key, False
 
     async def aclose(self) -> None:
         """End the life sign of this process, and close the store if it belongs to the client."""
