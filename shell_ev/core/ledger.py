@@ -276,6 +276,11 @@ class Ticket:
         else:
             await self._update(journal.look_failed(self.entry, now=now))
 
+    async def cannot_be_looked_for(self) -> None:
+        """Record that the outcome is open and stays so: the card has no EMA-ID."""
+        await self._update(journal.looked_in_vain(self.entry, now=await self._now(), answered_for=0.0))
+        log_without_ema_id(self.entry)
+
     async def lost(self) -> None:
         """Record that the outcome is open and that no look-up follows here."""
         await self._update(journal.released(self.entry))
@@ -320,6 +325,17 @@ class Ticket:
             self.entry.state.value,
             error,
         )
+
+
+def log_without_ema_id(entry: Entry) -> None:
+    """Log that the outcome of a start stays unknown."""
+    logger.error(
+        "the start on %s (request %s, key %s) cannot be looked for: its card number is no EMA-ID; give ema_id= to "
+        "charge() and start_charge()",
+        one_line(entry.evse_id, 100),
+        entry.request_id,
+        one_line(entry.key, 300),
+    )
 
 
 async def _finish(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:
