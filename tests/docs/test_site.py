@@ -91,7 +91,7 @@ def test_a_blocking_method_is_shown_as_it_is_called(site: Path, inventory: dict[
         ("shell_ev.ShellEV.reconcile", "Charge"),
         ("shell_ev.ShellEV.follow", "Iterator[tuple[str, ChargeSession]]"),
         ("shell_ev.Charge.changes", "Iterator[ChargeSession]"),
-        ("shell_ev.Charge.stop", "ChargeSession | None"),
+        ("shell_ev.Charge.stop", "ChargeSession"),
     ],
 )
 def test_what_a_blocking_method_gives_is_what_it_gives_itself(
