@@ -152,7 +152,7 @@ def preload() -> None:
 
     Afterwards no client imports a module, opens a file or generates code on an event loop. Call it before the loop runs
     or in an executor: it takes about 0.3 s once, then nothing. Any thread may call it, also several at a time.
-    Optional modules (``shell_ev.otel``, ``shell_ev.geojson``) are imported by whoever uses them.
+    Optional modules (``shell_ev.otel``, ``shell_ev.geojson``) are imported where they are used.
     """
     _module("preloading").preload()
 

@@ -50,7 +50,7 @@ def shown(value: object, limit: int = 60) -> str:
 
 @attrs.frozen(kw_only=True, repr=False)
 class ErrorDetail(Exported):
-    """One entry of an error body's ``errors``, in either dialect (contract section 6)."""
+    """One entry of an error body's ``errors``, in any dialect."""
 
     code: str | None = None
     """Machine-readable code such as ``E0001``. The same code means different things in G1.0 and later: go by status."""

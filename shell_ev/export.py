@@ -1,6 +1,6 @@
 """Data out: models, answers and errors as JSON-ready dicts, JSON text and one-line representations.
 
-The mechanism is here alone. A class names its fields; names are those of the models, whatever dialect they came from.
+The mechanism is here alone. A class names its fields; names are those of the models, in every dialect.
 """
 
 from __future__ import annotations

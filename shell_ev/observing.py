@@ -1,4 +1,4 @@
-"""Hooks: what an application may watch of its calls. Base classes to inherit from, and the events they are told.
+"""Hooks: what an application can observe of its calls. Base classes to inherit from, and their events.
 
 Knows calls from outside only: neither how they are carried out nor who listens. Observers see, they change nothing.
 """
@@ -89,7 +89,7 @@ class TryEnded(_OfTry):
 
 @attrs.frozen(kw_only=True)
 class Waiting(_OfTry):
-    """A try failed and another will be made: told before the wait, which a cancellation or deadline may cut short."""
+    """An attempt failed and another follows. Sent before the wait, which a cancellation or deadline may cut short."""
 
     seconds: float
     """How long the wait will be."""
@@ -108,7 +108,7 @@ class CallEnded:
     status_code: int | None = None
     """HTTP status of the last try; None when it got no answer."""
     response: ApiResponse[Any] | None = attrs.field(default=None, repr=False)
-    """What the caller gets; None for a failure, and for a token request: tokens are shown to nobody."""
+    """What the caller gets; None for a failure, and for a token request: tokens are not shown."""
     error: BaseException | None = None
     """What the caller gets instead: a ShellEVError, a cancellation or an interrupt. Its text may quote ids."""
     outcome_unknown: bool = False
@@ -129,7 +129,7 @@ class CallObserver:
     """Watches one call. Inherit from it and write the methods you need; the others do nothing.
 
     The methods are called in the order of events, in the event loop: they must not block. An exception out of one is
-    logged, once for each method at WARNING, and the call goes on.
+    logged, once for each method at WARNING, and the call continues.
     """
 
     def try_ended(self, event: TryEnded) -> None:
@@ -139,7 +139,7 @@ class CallObserver:
         """The call will wait and try again."""
 
     def ended(self, event: CallEnded) -> None:
-        """The call is over. Told once for every call that began, in the context that it began in."""
+        """The call is over. Called once for every call that began, in the context that it began in."""
 
 
 class Observer:
@@ -151,14 +151,14 @@ class Observer:
     """
 
     def call_began(self, call: CallInfo) -> CallObserver | None:
-        """A call begins. Whatever is returned watches it to its end; None if nobody wants to.
+        """A call begins. The returned observer gets its events to the end; None for no events.
 
         Arguments that are refused begin no call, nor does a client that is closed.
         """
         return None
 
     def token_began(self, call: CallInfo) -> CallObserver | None:
-        """The client asks the token endpoint for a token: for the call in whose context this is told, or ahead of time.
+        """The client asks the token endpoint for a token: for the call that runs in this context, or ahead of time.
 
         Only for client credentials: what a ``token_source`` of your own does is its own affair.
         """

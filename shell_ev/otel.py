@@ -42,7 +42,7 @@ class OpenTelemetry(Observer):
     """Give it to a client as ``observer=OpenTelemetry()``; one may serve several clients.
 
     ``tracer_provider`` and ``meter_provider`` default to the global ones. No secret and no token is recorded. With
-    ``record_ids`` spans tell session, card and EVSE too: their ids, the whole URL and the service's own words.
+    ``record_ids`` spans show session, card and EVSE too: their ids, the whole URL and the service's own words.
 
     A span ``shell_ev.<operation>`` of kind CLIENT is current during each call, a span ``shell_ev.token`` during each
     token request. Nothing is sent to the service: no trace context goes out with a request.
@@ -60,7 +60,7 @@ class OpenTelemetry(Observer):
         self._meters = _Meters.made_by(metrics.get_meter(_NAME, __version__, meter_provider, _SCHEMA))
 
     def call_began(self, call: CallInfo) -> CallObserver:
-        """Begin a span, a child of whatever span is current, and make it the current one."""
+        """Begin a span, a child of the current span, and make it the current one."""
         attributes = _at_start(call, self._record_ids)
         attributes["shell_ev.operation"] = call.operation
         if call.request_id is not None:

@@ -105,7 +105,7 @@ class AsyncChargeBlock:
         except GeneratorExit:  # thrown away with its loop
             raise
         except BaseException as error:
-            # Nobody else holds this charge: it must not go on unseen.
+            # The caller never gets this charge: it must not run on unseen.
             await cleanup_during(error, charge.stop(shield=False), f"session {charge.session_id}")
             if isinstance(error, ShellEVError) and not charge.is_over:
                 # It was accepted, and neither its start nor its stop was seen.
@@ -115,7 +115,7 @@ class AsyncChargeBlock:
         return charge
 
     async def abandon(self, error: BaseException) -> None:
-        """Stop a charge that was entered and never reached its caller, ``keep_running`` or not: nobody holds it."""
+        """Stop a charge that was entered and never reached its caller, with ``keep_running`` too."""
         charge, self._charge = self._charge, None
         open_blocks.left(self)
         if charge is not None:
@@ -127,10 +127,10 @@ class AsyncChargeBlock:
         open_blocks.left(self)
         if charge.is_over:
             return
-        told = log_failed(f"session {charge.session_id}", reason)
+        note = log_failed(f"session {charge.session_id}", reason)
         if error is None:
             raise not_stopped(charge, str(reason)) from reason
-        error.add_note(told)
+        error.add_note(note)
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None

@@ -243,7 +243,7 @@ class AsyncCharge:
         return confirm is None or await confirm(poller.request_timeout() or SHORTEST_POLL)
 
     async def stopping(self, *, timeout: float | None = None) -> ChargeSession:
-        """Do as ``stop(shield=False)``, whose old name this is. It goes in the next release."""
+        """Do as ``stop(shield=False)``, whose old name this is. It is removed in the next release."""
         return await self.stop(timeout=timeout, shield=False)
 
     def __repr__(self) -> str:

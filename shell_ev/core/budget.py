@@ -75,7 +75,7 @@ class Slots:
     """The slots of a budget within one process, for its threads too.
 
     Args:
-        budget: Whose slots they are.
+        budget: The budget that the slots belong to.
     """
 
     def __init__(self, budget: Budget) -> None:

@@ -120,7 +120,7 @@ class CallNotifier:
                 logger.debug("observer %s raised again: %s", which, type(error).__name__)
             else:
                 logger.warning(
-                    "observer %s raised and the call goes on; later failures of this hook are logged at DEBUG",
+                    "observer %s raised and the call continues; later failures of this hook are logged at DEBUG",
                     which,
                     exc_info=error,
                 )

@@ -13,7 +13,7 @@ from ..models.response import ApiResponse
 from ..options import ClientConfig, Timeout
 from ..redaction import Secrets
 from ..wire.codec import Codec
-from ..wire.error_bodies import read_error_body
+from ..wire.error_bodies import is_service_envelope, read_error_body
 from ..wire.operations import Operation, build
 from ..wire.results import FAILED, NOTHING, Decoded, Result, Undecodable
 from .auth import TOKEN, AccessToken, ClientCredentials, Fetch, Grant, TokenCache, TokenSource, no_token, read_grant
@@ -214,7 +214,7 @@ class SessionManager:
             raise
         if call.notifier is not None:
             # Observers do not see tokens.
-            call.notifier.ended(call, answer if isinstance(answer, ApiResponse) else None)
+            call.notifier.ended(call, None if call.operation is TOKEN else answer)
         return answer
 
     async def _answer(self, call: Call) -> Any:
@@ -230,6 +230,8 @@ class SessionManager:
                         if not isinstance(answer, Unreadable):
                             return answer
                         outcome = answer
+                    elif isinstance(outcome, Reply) and _is_empty_list(call.result, outcome):
+                        return self._empty_list(call, outcome)
                     await self._after_failure(call, outcome)
         except TimeoutError as error:
             if isinstance(error, ShellEVError) or not call.deadline.expired:
@@ -422,6 +424,14 @@ class SessionManager:
             secrets = self._secrets(call)
             shown = "; ".join(one_line(secrets.mask(problem)) for problem in decoded.problems[:3])
             logger.info("%s: %d values could not be read: %s", call.name, len(decoded.problems), shown)
+        return self._respond(call, reply, decoded)
+
+    def _empty_list(self, call: Call, reply: Reply) -> ApiResponse[Any]:
+        """The answer for a 404 that is an empty list."""
+        request_id = read_error_body(reply.body).request_id
+        return self._respond(call, reply, Decoded((), request_id, FAILED, ()))
+
+    def _respond(self, call: Call, reply: Reply, decoded: Decoded) -> ApiResponse[Any]:
         return ApiResponse(
             data=decoded.data,
             request_id=decoded.request_id or call.request_id,
@@ -437,3 +447,7 @@ class SessionManager:
     async def aclose(self) -> None:
         """Close what is shared: only the client itself does, never a copy."""
         await self._connections.aclose()
+
+
+def _is_empty_list(result: Result, reply: Reply) -> bool:
+    return reply.status == 404 and result.is_empty_at_404 and is_service_envelope(reply.body)

@@ -15,8 +15,8 @@ from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..options import RequestOptions
 from ..wire.operations import ACTIVE, RETRIEVE, START, STOP, Operation
-from ..wire.results import NOTHING, SESSION
-from .sending import list_active, own_start, send_journalled_start
+from ..wire.results import NOTHING, SESSION, SESSIONS
+from .sending import own_start, send_journalled_start
 from .validation import Checks, takes
 
 if TYPE_CHECKING:
@@ -161,12 +161,12 @@ class AsyncCharging:
             **options: Keys of :class:`~shell_ev.options.RequestOptions`.
 
         Returns:
-            The sessions; an empty tuple if there are none.
+            The sessions; an empty tuple if there are none, also for a 404 in the words of the service.
 
         Raises:
             TypeError: An option does not exist.
             ShellEVError: As for :meth:`retrieve`.
         """
         checks = Checks(ACTIVE.name)
-        checked = checked_ema_id(checks, ema_id, self._manager.version)
-        return await list_active(self._manager, checked, checks.options(options))
+        arguments = {"ema_id": checked_ema_id(checks, ema_id, self._manager.version)}
+        return await self._manager.call(ACTIVE, arguments, SESSIONS, checks.options(options))

@@ -1,11 +1,10 @@
-"""Sends a start, whose session and outcome are registered, and asks for a card's sessions."""
+"""Sends a start, whose session and outcome are registered."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 import attrs
 
@@ -13,14 +12,12 @@ from ..core.call import CallOptions, mint_request_id
 from ..core.ledger import Ticket, new_entry
 from ..core.ownership import OwnStart
 from ..core.session_manager import SessionManager
-from ..errors import CallError, ChargeInProgressError, NotFoundError, OutcomeUnknownError, ShellEVError, shown
-from ..models.charging import ChargeSession, StartedSession
-from ..models.enums import EnvelopeStatus
+from ..errors import CallError, ChargeInProgressError, OutcomeUnknownError, ShellEVError, shown
+from ..models.charging import StartedSession
 from ..models.response import ApiResponse
 from ..store import journal
-from ..wire.error_bodies import is_service_envelope
-from ..wire.operations import ACTIVE, START, STOP
-from ..wire.results import NOTHING, SESSIONS, STARTED
+from ..wire.operations import START, STOP
+from ..wire.results import NOTHING, STARTED
 from .validation import is_session_id
 
 logger = logging.getLogger("shell_ev")
@@ -161,31 +158,3 @@ def _date(error: ShellEVError, manager: SessionManager, start: OwnStart) -> None
         error.sent_at, error.sent_at_error = sent
     elif error.sent_at is None:
         error.sent_at = wall - timedelta(seconds=now - start.left_at)
-
-
-async def list_active(
-    manager: SessionManager, ema_id: str, options: CallOptions
-) -> ApiResponse[tuple[ChargeSession, ...]]:
-    """The active sessions of a card. A 404 in the service's own words is an empty list.
-
-    Raises:
-        ShellEVError: As ``charging.active``; a 404 of anything before the service is a NotFoundError.
-    """
-    time = manager.timers().time
-    began = time()
-    try:
-        return await manager.call(ACTIVE, {"ema_id": ema_id}, SESSIONS, options)
-    except NotFoundError as error:
-        if not is_service_envelope(error.body):
-            raise
-        answer: ApiResponse[Any] = ApiResponse(
-            data=(),
-            request_id=error.request_id or "",
-            status=EnvelopeStatus.FAILED,
-            status_code=error.status_code,
-            headers=error.headers,
-            body=error.body,
-            attempts=error.attempts,
-            elapsed=time() - began,
-        )
-        return answer

@@ -1,7 +1,4 @@
-"""Who may use the control API and the console: this machine, and with a token those who come by a name it was given.
-
-Knows addresses, headers and the token; knows no route and no socket.
-"""
+"""Who may use the control API and the console: this machine, and with a token those who come by a name it was given."""
 
 from __future__ import annotations
 

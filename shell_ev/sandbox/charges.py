@@ -1,4 +1,4 @@
-"""The charges: a state machine whose state follows from recorded moments and the clock, never from a timer."""
+"""The charges: a state machine. The state follows from recorded moments and the clock, never from a timer."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class StopAttempt:
 
 @attrs.define(eq=False)
 class Charge:
-    """One charge as it truly happened, whatever the caller was told about it."""
+    """One charge as it truly happened, which the answers may not say."""
 
     session_id: str
     ema_id: str
@@ -140,7 +140,7 @@ class Charge:
 
     @property
     def bound_for(self) -> SessionState:
-        """State this charge comes to if from now on nobody does anything."""
+        """State this charge comes to without any further request."""
         return self._course()[-1].state
 
     @property

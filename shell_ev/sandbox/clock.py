@@ -1,7 +1,4 @@
-"""The clock of a sandbox: it runs at a speed, stands still, and jumps.
-
-Knows nothing of charges.
-"""
+"""The clock of a sandbox: it runs at a speed, stands still, and jumps."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The files of the console as they are served: bytes, type and headers.
-
-Knows the folder `console`; knows no request.
-"""
+"""The files of the console as they are served: bytes, type and headers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The control API under /_sandbox/v1: a table of routes, and JSON in and out.
 
-Knows the acts and the views; knows no socket, and not who may call (see `access.py`).
+`access.py` decides who may call.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The console and the control API as a part of the server: access first, then the file, the answer or the stream.
-
-Knows aiohttp; knows nothing of what the routes do.
-"""
+"""The console and the control API as a part of the server: access first, then the file, the answer or the stream."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What can be done to a sandbox while it runs: one method per act, for Python and for the control API alike.
-
-Knows the service and the clock; knows no JSON and no socket.
-"""
+"""What can be done to a sandbox while it runs: one method per act, for Python and for the control API alike."""
 
 from __future__ import annotations
 

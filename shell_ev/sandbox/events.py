@@ -1,7 +1,7 @@
 """The stream of events: what has changed since a reader last came, gathered into one document.
 
 Every reader asks for it at its own pace, so the work of a request stays as it is, and a slow reader costs no memory:
-what it has missed becomes one `reload`. Knows the service; knows no socket.
+what it has missed becomes one `reload`.
 """
 
 from __future__ import annotations

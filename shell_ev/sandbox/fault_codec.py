@@ -1,7 +1,4 @@
-"""Faults as JSON: a name and its parameters, as the class methods of `Fault` have them.
-
-Knows no route and no queue.
-"""
+"""Faults as JSON: a name and its parameters, as the class methods of `Fault` have them."""
 
 from __future__ import annotations
 

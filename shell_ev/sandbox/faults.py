@@ -42,8 +42,8 @@ class FaultKind(enum.StrEnum):
 class Fault:
     """One thing that goes wrong with one call. Build it with the class methods.
 
-    `after_effect` tells whether the call does its work first: with it a start has really started a charge although
-    the caller is told otherwise or nothing at all.
+    `after_effect`: the call does its work first. With it a start has really started a charge although
+    the answer says otherwise, or no answer comes.
     """
 
     kind: FaultKind
@@ -277,4 +277,4 @@ CHAOS_FAULTS: tuple[Fault, ...] = (
     Fault.garbage(),
     Fault.token_revoked(),
 )
-"""What `Faults.chaos` draws from unless it is told otherwise."""
+"""What `Faults.chaos` draws from by default."""

@@ -1,6 +1,6 @@
 """What has changed in a sandbox, in order, for readers that come back for it.
 
-Holds topics and ids, bounded. Knows nothing of what they stand for, nor of readers.
+Holds topics and ids, bounded.
 """
 
 from __future__ import annotations

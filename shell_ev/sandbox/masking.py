@@ -1,7 +1,4 @@
-"""What the log of the sandbox shows of a request: everything but its secrets.
-
-Knows headers and bodies; knows nothing of who reads them.
-"""
+"""What the log of the sandbox shows of a request: everything but its secrets."""
 
 from __future__ import annotations
 

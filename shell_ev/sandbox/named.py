@@ -26,7 +26,7 @@ EXAMPLE_CARD = "NL-TNM-C00122045-K"
 """The charge card of the examples in the contract. The sandbox takes any; this one is an EMA-ID."""
 
 FAILING_STOP_EVSE = "NL*TNM*E02003470*9"
-"""A charge starts here, but every stop ends as failed-to-stop and the charge goes on."""
+"""A charge starts here, but every stop ends as failed-to-stop and the charge continues."""
 
 FAILING_EVSES: MappingProxyType[str, str] = MappingProxyType(
     {

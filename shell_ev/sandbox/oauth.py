@@ -62,7 +62,7 @@ class Tokens:
         self.issued = 0
 
     def alive(self, token: str) -> bool:
-        """Tell whether a token was issued here, has not expired and was not revoked."""
+        """Whether a token was issued here, has not expired and was not revoked."""
         expiry = self._expiry.get(token)
         return expiry is not None and self._clock() < expiry
 

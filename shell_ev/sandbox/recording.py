@@ -1,7 +1,4 @@
-"""The record of a request that was answered.
-
-Knows the records of the wire and the faults; knows nothing of who keeps it.
-"""
+"""The record of a request that was answered."""
 
 from __future__ import annotations
 

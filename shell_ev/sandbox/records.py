@@ -47,7 +47,7 @@ class SandboxRequest:
     body: bytes = b""
 
     def header(self, name: str) -> str | None:
-        """Return a header whatever the case of its name, None when it is absent."""
+        """Return a header by its name in any case; None when it is absent."""
         value = self.headers.get(name)
         if value is not None:
             return value

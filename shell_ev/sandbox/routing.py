@@ -19,7 +19,7 @@ class Route:
     method: str
     dialect: Dialect | None
     shared: bool = False
-    """True where G1.0 and G1.3 use the same path and only the arguments tell them apart."""
+    """True where G1.0 and G1.3 use the same path and only the arguments distinguish them."""
 
 
 @attrs.define
@@ -29,7 +29,7 @@ class Call:
     request: SandboxRequest
     operation: str
     method: str
-    """The method the operation asks for, whatever the request used."""
+    """The method of the operation, which may not be that of the request."""
     dialect: Dialect | None
     """None for the token endpoint, which belongs to no dialect."""
     target: str | None = None

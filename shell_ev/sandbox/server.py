@@ -308,7 +308,7 @@ class Sandbox:
         return number
 
     async def close(self) -> None:
-        """Stop listening and end every connection, at once and whatever it is in the middle of."""
+        """Stop listening and end every connection, at once, in the middle of an answer too."""
         listeners, self._listeners = self._listeners, []
         servers = [server for server in (self._protocols, self._console_protocols) if server is not None]
         self._protocols = self._console_protocols = None

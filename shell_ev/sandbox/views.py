@@ -1,7 +1,4 @@
-"""What the control API shows: stations, charges, requests and faults as JSON, and charges and requests back out of it.
-
-Knows the records of the sandbox; knows no route and no socket.
-"""
+"""Stations, charges, requests and faults as the JSON of the control API, and back from it."""
 
 from __future__ import annotations
 

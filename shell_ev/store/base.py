@@ -18,7 +18,7 @@ _BOOT_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def clock() -> float:
-    """Seconds on a clock that is never set and goes on while the machine sleeps, where there is one."""
+    """Seconds on a clock that is never set and runs on while the machine sleeps, where there is one."""
     return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
 
 
@@ -175,7 +175,7 @@ class Store(Protocol):
             rate: Slots per second.
             burst: Slots that may be taken at once.
             longest: Seconds that the caller can wait; a later slot is not taken.
-            urgent: Take the slot whatever it is, and owe it.
+            urgent: Take a slot at once, and owe it.
 
         Returns:
             Seconds to wait for the slot, more than ``longest`` where it was not taken; 0 for an urgent one.

@@ -329,13 +329,13 @@ def is_own_key(key: str) -> bool:
 
 
 def normal_evse(evse_id: str) -> str:
-    """An EVSE id in one form: equal for the same EVSE, whatever its separators and case."""
+    """An EVSE id in one form: equal for the same EVSE with other separators or case."""
     parsed = EvseId.try_parse(evse_id)
     return evse_id.replace("*", "").upper() if parsed is None else parsed.compact
 
 
 def normal_card(card: str) -> str:
-    """A card number in one form: equal for the same EMA-ID, whatever its separators and case."""
+    """A card number in one form: equal for the same EMA-ID with other separators or case."""
     parsed = EmaId.try_parse(card)
     return card.upper() if parsed is None else parsed.compact
 

@@ -1,4 +1,4 @@
-"""What a test may set of its sandbox and of its clients, as types. Knows nothing of what comes of it."""
+"""What a test may set of its sandbox and of its clients, as types."""
 
 from __future__ import annotations
 

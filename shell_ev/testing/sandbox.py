@@ -1,7 +1,4 @@
-"""The sandbox of a test: on the test's clock, with clients and with assertions.
-
-Knows no test framework.
-"""
+"""The sandbox of a test: on the test's clock, with clients and with assertions."""
 
 from __future__ import annotations
 
@@ -168,7 +165,7 @@ class ControlledSandbox(Sandbox):
 
     @contextlib.contextmanager
     def down(self) -> Generator[None]:
-        """Inside the block nobody listens: open connections are dropped, new ones refused."""
+        """Inside the block the port is closed: open connections are dropped, new ones refused."""
         self._in_thread(self.close())
         try:
             yield
@@ -193,7 +190,7 @@ class ControlledSandbox(Sandbox):
         return tuple(request for request in tuple(self.requests) if request.operation == operation)
 
     def running(self) -> tuple[Charge, ...]:
-        """The charges that go on unless somebody stops them, those included that are yet to start."""
+        """The charges that run on unless they are stopped, those included that are yet to start."""
         return tuple(charge for charge in tuple(self.charges) if charge.bound_for not in _ENDS)
 
     def only_charge(self) -> Charge:
@@ -203,13 +200,13 @@ class ControlledSandbox(Sandbox):
         return self.charges[0]
 
     def assert_requested(self, operation: str, times: int) -> None:
-        """Exactly so many requests of an operation reached the sandbox, whatever was answered, repeats included."""
+        """Exactly so many requests of an operation reached the sandbox, with any answer, repeats included."""
         __tracebackhide__ = True
         found = len(self.requests_to(operation))
         self._expect(found == times, f"expected {times} requests of {operation}, and {found} reached the sandbox")
 
     def assert_started_once(self) -> None:
-        """Exactly one start took effect, whatever the client was told: a second one would be a second charge."""
+        """Exactly one start took effect, with or without an answer: a second one would be a second charge."""
         __tracebackhide__ = True
         self._expect(len(self.charges) == 1, f"expected one start to take effect, and {len(self.charges)} did")
 

@@ -43,7 +43,7 @@ def read_error_body(body: bytes, mask: Callable[[str], str] = str) -> ErrorBody:
     try:
         return _read(_cleaned(parse_json(body), mask))
     except Exception:
-        # The status stands whatever the body is. The raw bytes are kept.
+        # The status counts with any body. The raw bytes are kept.
         return ErrorBody()
 
 

@@ -29,6 +29,8 @@ class Result:
     count: Literal["one", "many", "nothing"]
     of_locations: bool = False
     """Whether it comes without an envelope where the dialect says so of locations."""
+    is_empty_at_404: bool = False
+    """Whether a 404 in the service's own envelope is an empty list."""
     repeated: frozenset[type] = frozenset()
     """Models in it without an id. Their JSON repeats word for word in one answer."""
 
@@ -44,6 +46,6 @@ class Decoded:
 
 
 SESSION = Result(model=ChargeSession, count="one")
-SESSIONS = Result(model=ChargeSession, count="many")
+SESSIONS = Result(model=ChargeSession, count="many", is_empty_at_404=True)
 STARTED = Result(model=StartedSession, count="one")
 NOTHING = Result(model=None, count="nothing")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shell_ev import ForbiddenError, NotFoundError, OutcomeUnknownError, ShellEVError, ValidationError
+from shell_ev.observing import CallEnded, CallInfo, CallObserver, Observer
 
 from .raw_server import (
     Fault,
@@ -228,3 +229,26 @@ async def test_a_baseline_needs_an_ema_id(server: RawServer) -> None:
         assert server.requests == []
         await ev.start_charge("04A2B3C4D5E6F7", EVSE, baseline=True, ema_id=CARD)
     assert server.count("start") == 1
+
+
+class Ends(Observer, CallObserver):
+    """Keeps the ends of calls."""
+
+    def __init__(self) -> None:
+        self.ends: list[CallEnded] = []
+
+    def call_began(self, call: CallInfo) -> CallObserver:
+        return self
+
+    def ended(self, event: CallEnded) -> None:
+        self.ends.append(event)
+
+
+@virtual
+async def test_an_observer_sees_an_empty_list_worded_as_404_as_a_success(server: RawServer) -> None:
+    server.script("active", service_404)
+    watching = Ends()
+    async with client_of(server, observer=watching) as ev:
+        answer = await ev.charging.active(CARD)
+    [end] = watching.ends
+    assert (end.outcome, end.status_code, end.response) == ("success", 404, answer)

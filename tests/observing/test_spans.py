@@ -126,20 +126,20 @@ class TestASuccess:
 class TestAFailure:
     @pytest.mark.parametrize("operation", CALLS)
     async def test_by_status(self, sandbox: Sandbox, operation: str) -> None:
-        sandbox.faults.always(f"charging.{operation}", Fault.status(404))
+        sandbox.faults.always(f"charging.{operation}", Fault.status(403))
         seen = Telemetry()
         async with watched(sandbox, seen.observer) as ev:
             error = await outcome(ev, operation)
         span = seen.one(f"shell_ev.charging.{operation}")
         attributes = span.attributes or {}
-        assert attributes["http.response.status_code"] == 404
-        assert attributes["error.type"] == "404"
+        assert attributes["http.response.status_code"] == 403
+        assert attributes["error.type"] == "403"
         assert attributes["shell_ev.outcome"] == "error"
         assert attributes["shell_ev.outcome_unknown"] is False
         assert attributes["shell_ev.error.code"] == error.code
         assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, None)
         assert events(span) == [
-            ("shell_ev.try.failed", {"shell_ev.attempt": 1, "http.response.status_code": 404, "error.type": "404"})
+            ("shell_ev.try.failed", {"shell_ev.attempt": 1, "http.response.status_code": 403, "error.type": "403"})
         ]
 
     async def test_that_is_retried_is_events_and_no_failure(self, sandbox: Sandbox) -> None:
