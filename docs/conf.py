@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import aiohttp
 from sphinx.ext.napoleon import Config, GoogleDocstring
@@ -27,7 +28,19 @@ author = "The shell_ev founders"
 release = version = shell_ev.__version__
 html_title = f"shell_ev {release}"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "pictures",
+]
+myst_enable_extensions = ["colon_fence", "deflist"]
+# Copied is what a reader can run: no prompt, and nothing of what an example prints.
+copybutton_prompt_text = "$ "
+copybutton_line_continuation_character = "\\"
+copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"
+exclude_patterns = ["_ext"]
 myst_heading_anchors = 3
 
 html_theme = "furo"

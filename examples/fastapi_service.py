@@ -114,27 +114,26 @@ class Order(BaseModel):
     evse_id: str
 
 
+class Reason(BaseModel):
+    """Why a charge failed."""
+
+    code: str | None = None
+    message: str | None = None
+
+
 class Charge(BaseModel):
     """A charge as far as it is known. ``state`` is None until the first look."""
 
     session_id: str
     state: str | None = None
-    error: str | None = None
+    error: Reason | None = None
     started_at: datetime | None = None
     stopped_at: datetime | None = None
 
     @classmethod
-    def of(cls, session_id: str, session: ChargeSession | None) -> Charge:
-        """The charge of a session, looked at or not."""
-        if session is None:
-            return cls(session_id=session_id)
-        return cls(
-            session_id=session_id,
-            state=session.state,
-            error=session.error.code if session.error is not None else None,
-            started_at=session.started_at,
-            stopped_at=session.stopped_at,
-        )
+    def of(cls, session_id: str, session: ChargeSession) -> Charge:
+        """The charge of a session, looked up or not."""
+        return cls.model_validate({"session_id": session_id, **session.to_dict()})
 
 
 def get_running(request: Request) -> Running:

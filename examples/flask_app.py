@@ -12,14 +12,14 @@ repeated with the same key it gives the same charge. CHARGES_DB and CHARGES_PATI
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from flask import Flask, Response, abort, jsonify, request
 from http_problems import CONTENT_TYPE, problem_of
 from process_client import ProcessClient
 from start_once import ledger_from_env, start_once
 
-from shell_ev import ChargeSession, ShellEV, ShellEVError
+from shell_ev import PERSONAL_FIELDS, ChargeSession, ShellEV, ShellEVError
+from shell_ev.export import Json
 
 PATIENCE = float(os.environ.get("CHARGES_PATIENCE", "20"))
 
@@ -84,14 +84,6 @@ def own(session_id: str) -> str:
     return session_id
 
 
-def as_json(session: ChargeSession | None) -> dict[str, Any]:
-    """A session as the app tells it."""
-    if session is None:
-        return {}
-    return {
-        "session_id": session.id,
-        "state": session.state,
-        "error": session.error.code if session.error is not None else None,
-        "started_at": session.started_at.isoformat() if session.started_at is not None else None,
-        "stopped_at": session.stopped_at.isoformat() if session.stopped_at is not None else None,
-    }
+def as_json(session: ChargeSession) -> dict[str, Json]:
+    """A session as JSON has it, without the card and the account."""
+    return session.to_dict(redact=PERSONAL_FIELDS)

@@ -44,6 +44,7 @@ from .wire.operations import START
 
 if TYPE_CHECKING:
     from .endpoints.locations import AsyncLocations
+    from .models.locations import Evse
 
 _CONSTRUCTOR = option_names(AsyncClientOptions)
 
@@ -193,7 +194,7 @@ class AsyncShellEV:
     def charge(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId,
+        evse_id: str | EvseId | Evse,
         *,
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
@@ -259,7 +260,7 @@ class AsyncShellEV:
     async def start_charge(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId,
+        evse_id: str | EvseId | Evse,
         *,
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
@@ -307,7 +308,7 @@ class AsyncShellEV:
     def _starter(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId,
+        evse_id: str | EvseId | Evse,
         options: ChargeOptions,
         request_id: str | UUID | None,
         timeout: float | Timeout | None,
@@ -352,7 +353,7 @@ class AsyncShellEV:
     def validate_start(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId,
+        evse_id: str | EvseId | Evse,
         *,
         ema_id: str | EmaId | None = None,
     ) -> None:
@@ -360,7 +361,7 @@ class AsyncShellEV:
 
         Args:
             ev_charge_number: Number of the charge card, 1 to 50 characters.
-            evse_id: Id of the EVSE, 18 to 36 characters.
+            evse_id: EVSE, or its id of 18 to 36 characters.
             ema_id: EMA-ID of the card if ``ev_charge_number`` is not one, 14 to 19 characters in V1 and V2.
 
         Raises:

@@ -408,7 +408,7 @@ class ChargeError(ShellEVError):
     ) -> None:
         super().__init__(message, outcome_unknown)
         self.session_id = session_id  #: Id of the session; empty when the error was made from its text alone.
-        self.session = session  #: The session as it was last seen; None before the first look-up.
+        self.session = session  #: The session as it was last seen; None when the error was made from its text alone.
 
 
 class ChargeFailedError(ChargeError):

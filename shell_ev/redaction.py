@@ -6,7 +6,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex, cast
 
 if TYPE_CHECKING:
     from .models.response import Headers
@@ -53,7 +53,7 @@ class SecretBytes(bytes):
     __str__ = __repr__
 
     def __getitem__(self, key: Any) -> Any:
-        part = bytes.__getitem__(self, key)
+        part = cast("int | bytes", bytes.__getitem__(self, key))
         return SecretBytes(part) if isinstance(part, bytes) else part
 
 

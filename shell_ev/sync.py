@@ -194,8 +194,8 @@ class Charge(Blocking):
         return self.original.request_id
 
     @property
-    def session(self) -> ChargeSession | None:
-        """The session as it was last seen; None before the first look."""
+    def session(self) -> ChargeSession:
+        """The session as it was last seen. Before the first poll it holds the id alone, and ``state`` is None."""
         return self.original.session
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -14,7 +13,8 @@ from django.views.decorators.http import require_GET, require_POST
 from http_problems import CONTENT_TYPE, problem_of
 from start_once import start_once
 
-from shell_ev import ChargeSession, ShellEVError
+from shell_ev import PERSONAL_FIELDS, ChargeSession, ShellEVError
+from shell_ev.export import Json
 
 from .apps import charging
 
@@ -83,14 +83,6 @@ def own(session_id: UUID) -> UUID:
     return session_id
 
 
-def as_json(session: ChargeSession | None) -> dict[str, Any]:
-    """A session as the site tells it."""
-    if session is None:
-        return {}
-    return {
-        "session_id": session.id,
-        "state": session.state,
-        "error": session.error.code if session.error is not None else None,
-        "started_at": session.started_at,
-        "stopped_at": session.stopped_at,
-    }
+def as_json(session: ChargeSession) -> dict[str, Json]:
+    """A session as JSON has it, without the card and the account."""
+    return session.to_dict(redact=PERSONAL_FIELDS)

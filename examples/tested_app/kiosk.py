@@ -25,8 +25,8 @@ def charge_one_car(ev: ShellEV, card: str, evse: str) -> Receipt:
     return Receipt(charge.session_id, _duration(charge.session))
 
 
-def _duration(session: ChargeSession | None) -> timedelta:
-    if session is None or session.started_at is None or session.stopped_at is None:
+def _duration(session: ChargeSession) -> timedelta:
+    if session.started_at is None or session.stopped_at is None:
         return timedelta(0)
     return session.stopped_at - session.started_at
 

@@ -73,8 +73,8 @@ class AsyncCharge:
         """Id of the session, as the service gave it."""
         self.request_id = request_id
         """RequestId of the start; None for a charge that was attached to."""
-        self.session = session
-        """The session as it was last seen; None before the first poll."""
+        self.session: ChargeSession = ChargeSession(id=session_id) if session is None else session
+        """The session as it was last seen. Before the first poll it holds the id alone, and ``state`` is None."""
         self.adopted = adopted
         """Whether the answer to its start was lost and the session was found among those of the card."""
         self.key = key
@@ -89,7 +89,7 @@ class AsyncCharge:
     @property
     def state(self) -> SessionState | None:
         """State of the session as it was last seen."""
-        return self.session.state if self.session is not None else None
+        return self.session.state
 
     @property
     def is_over(self) -> bool:
@@ -206,7 +206,7 @@ class AsyncCharge:
                 return
             await poller.wait()
 
-    async def stop(self, *, timeout: float | None = None, shield: bool = True) -> ChargeSession | None:
+    async def stop(self, *, timeout: float | None = None, shield: bool = True) -> ChargeSession:
         """Stop the charge and wait until the service shows it stopped.
 
         A charge that has already stopped is a success. A stop without a clear answer is looked up, and sent again
@@ -228,7 +228,7 @@ class AsyncCharge:
         work = self._stop(poller, limit)
         return await (run_shielded(work, f"session {self.session_id}") if shield else work)
 
-    async def _stop(self, poller: Poller, limit: float) -> ChargeSession | None:
+    async def _stop(self, poller: Poller, limit: float) -> ChargeSession:
         try:
             session = await Stopping(self, self._charging, poller, limit, lambda: self._poll(poller)).run()
         except ChargeNotStoppedError:
@@ -242,7 +242,7 @@ class AsyncCharge:
         confirm, self._confirm = self._confirm, None
         return confirm is None or await confirm(poller.request_timeout() or SHORTEST_POLL)
 
-    async def stopping(self, *, timeout: float | None = None) -> ChargeSession | None:
+    async def stopping(self, *, timeout: float | None = None) -> ChargeSession:
         """Do as ``stop(shield=False)``, whose old name this is. It is removed in the next release."""
         return await self.stop(timeout=timeout, shield=False)
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from ..core.call import mint_request_id
@@ -28,6 +28,9 @@ from .charge import AsyncCharge, ChargeOptions
 from .cleanup import cleanup_during
 from .keyed import KeyedStart, Order
 from .reconcile import check_ema_id, ema_id_of, find_start
+
+if TYPE_CHECKING:
+    from ..models.locations import Evse
 
 logger = logging.getLogger("shell_ev")
 
@@ -57,7 +60,7 @@ class Starter:
         self,
         manager: SessionManager,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId,
+        evse_id: str | EvseId | Evse,
         options: ChargeOptions,
         *,
         request_id: str | UUID | None,

@@ -21,7 +21,7 @@ class Stoppable(Protocol):
     """What a stop needs of a charge."""
 
     session_id: str
-    session: ChargeSession | None
+    session: ChargeSession
 
     @property
     def is_over(self) -> bool:
@@ -54,7 +54,7 @@ class Stopping:
         self._accepted = False
         self._failures = 0
 
-    async def run(self) -> ChargeSession | None:
+    async def run(self) -> ChargeSession:
         """Stop the charge; the session as it ended. Raises ChargeNotStoppedError."""
         if self._charge.is_over:
             return self._charge.session
@@ -127,7 +127,7 @@ class Stopping:
 def not_stopped(charge: Stoppable, reason: str) -> ChargeNotStoppedError:
     """The error for a charge that may run on, with the reason why it was not stopped."""
     session = charge.session
-    shown = session.state.value if session is not None and session.state is not None else "not seen"
+    shown = session.state.value if session.state is not None else "not seen"
     return ChargeNotStoppedError(
         f"the car may still be charging: session {charge.session_id} ({shown}) was not stopped; {reason}",
         session_id=charge.session_id,

@@ -214,7 +214,7 @@ class SessionManager:
             raise
         if call.notifier is not None:
             # Observers do not see tokens.
-            call.notifier.ended(call, answer if isinstance(answer, ApiResponse) else None)
+            call.notifier.ended(call, None if call.operation is TOKEN else answer)
         return answer
 
     async def _answer(self, call: Call) -> Any:

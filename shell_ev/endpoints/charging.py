@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 from uuid import UUID
 
 from ..core.call import CallOptions
 from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
 from ..dialects import DIALECTS, ApiVersion
-from ..identifiers import EVSE_ID_LENGTHS, EmaId, EvseId
+from ..identifiers import EmaId, EvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..options import RequestOptions
@@ -19,17 +19,20 @@ from ..wire.results import NOTHING, SESSION, SESSIONS
 from .sending import own_start, send_journalled_start
 from .validation import Checks, takes
 
+if TYPE_CHECKING:
+    from ..models.locations import Evse
 
-def start_arguments(checks: Checks, ev_charge_number: str | EmaId, evse_id: str | EvseId) -> dict[str, str]:
+
+def start_arguments(checks: Checks, ev_charge_number: str | EmaId, evse_id: str | EvseId | Evse) -> dict[str, str]:
     """The arguments of a start. Their faults are added to ``checks``."""
     return {
         "ev_charge_number": checks.text("ev_charge_number", ev_charge_number, 1, 50),
-        "evse_id": checks.text("evse_id", evse_id, *EVSE_ID_LENGTHS),
+        "evse_id": checks.evse("evse_id", evse_id),
     }
 
 
 def prepare_start(
-    ev_charge_number: str | EmaId, evse_id: str | EvseId, options: Mapping[str, Any]
+    ev_charge_number: str | EmaId, evse_id: str | EvseId | Evse, options: Mapping[str, Any]
 ) -> tuple[dict[str, str], CallOptions]:
     """The checked arguments and options of a start. Raises ValidationError with every fault."""
     checks = Checks(START.name)
@@ -64,7 +67,7 @@ class AsyncCharging:
 
     @takes(RequestOptions)
     async def start(
-        self, ev_charge_number: str | EmaId, evse_id: str | EvseId, **options: Unpack[RequestOptions]
+        self, ev_charge_number: str | EmaId, evse_id: str | EvseId | Evse, **options: Unpack[RequestOptions]
     ) -> ApiResponse[StartedSession]:
         """Start a charge on an EVSE. An accepted start is not a running charge: retrieve the session to see it start.
 
@@ -72,7 +75,7 @@ class AsyncCharging:
 
         Args:
             ev_charge_number: Number of the charge card, 1 to 50 characters. Commonly an EMA-ID.
-            evse_id: Id of the EVSE, 18 to 36 characters.
+            evse_id: EVSE, or its id of 18 to 36 characters.
             **options: Keys of :class:`~shell_ev.options.RequestOptions`.
 
         Returns:

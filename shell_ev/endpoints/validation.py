@@ -17,7 +17,8 @@ from .._option_values import retries_faults
 from ..core.call import NO_OPTIONS, CallOptions
 from ..dialects import DIALECTS, ApiVersion
 from ..errors import ConfigurationError, ValidationError, shown
-from ..identifiers import EmaId, EvseId
+from ..export import Exported
+from ..identifiers import EVSE_ID_LENGTHS, EmaId, EvseId
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus, OpenEnum
 from ..options import RequestOptions, Timeout, check_names, option_names
 from ..wire.operations import Operation, versions_with
@@ -122,6 +123,16 @@ class Checks:
         elif not _encodable(text):
             self.faults.append(f"{name} holds half a surrogate pair, which cannot be encoded")
         return text
+
+    def evse(self, name: str, value: object) -> str:
+        """The id of an EVSE, from a text, a mobility id or an :class:`~shell_ev.Evse`."""
+        # By what it has: importing the model would load those of locations for a program that has none.
+        if isinstance(value, Exported) and hasattr(value, "connectors"):
+            value = getattr(value, "evse_id", None)
+            if not value:
+                self.faults.append(f"{name}: this Evse has no evse_id, so no charge can be started on it")
+                return ""
+        return self.text(name, value, *EVSE_ID_LENGTHS)
 
     def uuid(self, name: str, value: object) -> str:
         """A UUID in its form of 36 characters."""

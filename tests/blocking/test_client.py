@@ -36,6 +36,7 @@ from shell_ev.core.transport import Transport
 from shell_ev.endpoints.charging import AsyncCharging
 from shell_ev.endpoints.locations import AsyncLocations
 from shell_ev.sandbox import Fault, Sandbox
+from shell_ev.sync import blocking_docstring
 
 Make = Callable[..., ShellEV]
 NOWHERE = "123e4567-e89b-12d3-a456-426614174000"
@@ -309,7 +310,7 @@ def test_methods_look_like_their_originals(original: Callable[..., object], meth
     theirs, ours = inspect.signature(original), inspect.signature(method)
     assert list(ours.parameters) == list(theirs.parameters)
     if original.__name__ not in ("follow", "aclose", "with_options"):  # written out by hand
-        assert inspect.getdoc(method) == inspect.getdoc(original)
+        assert inspect.getdoc(method) == blocking_docstring(inspect.getdoc(original))
         assert ours.parameters == theirs.parameters
 
 

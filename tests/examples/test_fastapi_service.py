@@ -123,7 +123,7 @@ def test_faults_as_http(service: Running, sandbox: Sandbox) -> None:
     failed = service.start("failed", FAILING_EVSES["EvNotConnectedToEvse"], query="?wait=10")
     assert (failed.status, failed.body["code"]) == (409, "EvNotConnectedToEvse")
     shown = service.ask("GET", f"/charges/{failed.body['session_id']}")
-    assert (shown.body["state"], shown.body["error"]) == ("failed-to-start", "EvNotConnectedToEvse")
+    assert (shown.body["state"], shown.body["error"]["code"]) == ("failed-to-start", "EvNotConnectedToEvse")
 
     sandbox.faults.add("charging.start", Fault.rate_limit(90))
     limited = service.start("limited", EXAMPLE_EVSE)

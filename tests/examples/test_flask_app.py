@@ -87,7 +87,7 @@ def test_faults_as_http(app: Running, sandbox: Sandbox) -> None:
     assert (limited.status, limited.headers["Retry-After"]) == (429, "90")
     assert app.ask("GET", "/charges/00000000-0000-4000-8000-000000000000").status == 404
     failing = app.start("failing", FAILING_EVSES["EvseOutOfService"]).body["session_id"]
-    assert app.ask("GET", f"/charges/{failing}").body["error"] == "EvseOutOfService"
+    assert app.ask("GET", f"/charges/{failing}").body["error"]["code"] == "EvseOutOfService"
 
 
 def test_somebody_elses_charge_is_not_found(app: Running, foreign: Charge) -> None:

@@ -18,8 +18,11 @@ from shell_ev import (
     BadRequestError,
     ChargeFailedError,
     ChargePendingError,
+    ChargeSession,
     ConfigurationError,
     ConnectError,
+    Evse,
+    EvseId,
     ForbiddenError,
     NotFoundError,
     OutcomeUnknownError,
@@ -43,7 +46,8 @@ class TestAStartThatIsAnswered:
         charge = await stage.client.start_charge(CARD, EVSE, request_id=REQUEST_ID)
 
         assert charge.session_id == stage.only_charge.session_id
-        assert (charge.request_id, charge.session, charge.state, charge.is_over) == (REQUEST_ID, None, None, False)
+        assert (charge.request_id, charge.state, charge.is_over) == (REQUEST_ID, None, False)
+        assert charge.session == ChargeSession(id=charge.session_id)
         session = await charge.wait_started()
         assert session.state is SessionState.STARTED
         assert charge.session is session
@@ -130,7 +134,7 @@ class TestAStartThatIsAnswered:
         charge = await stage.client.start_charge(CARD, EVSE, start_timeout=60)
         with pytest.raises(ChargePendingError, match="not shown") as caught:
             await charge.wait_started()
-        assert caught.value.session is None
+        assert caught.value.session == ChargeSession(id=charge.session_id)
 
     @virtual_time
     async def test_that_ran_and_ended_before_the_first_look_did_start(self) -> None:
@@ -236,6 +240,19 @@ class TestAStartThatIsRefused:
             await stage.client.start_charge(CARD, EVSE)
         assert not caught.value.outcome_unknown
         assert stage.sent == []
+
+
+class TestAnEvseOfALocation:
+    @virtual_time
+    async def test_is_taken_by_both_ways_to_start(self) -> None:
+        stage = Stage()
+        for evse in (Evse(evse_id=EVSE), EvseId.parse(EVSE)):
+            charge = await stage.client.start_charge(CARD, evse)
+            await charge.wait_started()
+            assert isinstance(await charge.stop(), ChargeSession)
+            async with stage.client.charge(CARD, evse) as entered:
+                assert entered.session.evse_id == EVSE
+        assert stage.sent.count("start") == 4
 
 
 class TestWhatIsChecked:

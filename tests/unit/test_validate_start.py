@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shell_ev import ENVIRONMENT_VARIABLES, AsyncShellEV, EmaId, EvseId, ShellEV, ValidationError
+from shell_ev import ENVIRONMENT_VARIABLES, AsyncShellEV, ChargeSession, EmaId, Evse, EvseId, ShellEV, ValidationError
 from shell_ev.options import options_from_env
 
 CARD, EVSE = "NL-TNM-C00122045-K", "NL*TNM*E02003451*0"
@@ -34,6 +34,17 @@ async def test_validate_start_accepts_ids_as_objects_and_any_card_number() -> No
     async with AsyncShellEV(**OPTIONS) as ev:
         ev.validate_start(EmaId.parse(CARD), EvseId.parse(EVSE), ema_id=EmaId.parse(CARD))
         ev.validate_start("A CARD WITHOUT EMA-ID", EVSE)
+
+
+async def test_validate_start_accepts_an_evse_and_says_when_it_has_no_id() -> None:
+    async with AsyncShellEV(**OPTIONS) as ev:
+        ev.validate_start(CARD, Evse(evse_id=EVSE))
+        for unnamed in (Evse(uid="1"), Evse(evse_id="")):
+            with pytest.raises(ValidationError) as caught:
+                ev.validate_start(CARD, unnamed)
+            assert caught.value.faults == ("evse_id: this Evse has no evse_id, so no charge can be started on it",)
+        with pytest.raises(ValidationError, match="evse_id must be text, not ChargeSession"):
+            ev.validate_start(CARD, ChargeSession(evse_id=EVSE))  # type: ignore[arg-type]
 
 
 async def test_validate_start_has_no_length_for_an_ema_id_in_v1_pascal() -> None:

@@ -1,0 +1,78 @@
+"""Every Python block of README and the pages passes mypy --strict and pyright strict, as a reader would paste it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pages import ROOT, Block
+from typed_blocks import awaits, module_name, python_blocks, write
+
+BLOCKS = python_blocks()
+#: They show the official SDK beside ours, and it has no types.
+UNTYPED = [block for block in BLOCKS if "shellev" in block.text]
+TYPED = [block for block in BLOCKS if "shellev" not in block.text]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("blocks")
+    for block in TYPED:
+        write(block, target)
+    return target
+
+
+def on_its_page(line: str) -> str:
+    """A line of a type checker with the page and its line in place of the module."""
+    for block in TYPED:
+        found = re.search(rf"{module_name(block)}\.py:(\d+)", line)
+        if found:
+            shift = block.line - 1 - awaits(block.text)
+            return line.replace(found[0], f"{block.page}:{int(found[1]) + shift}")
+    return line
+
+
+def test_there_are_blocks_and_few_without_types() -> None:
+    assert len(TYPED) >= 70
+    assert {block.page for block in UNTYPED} == {"docs/migration.md"}
+    assert len(UNTYPED) <= 5
+
+
+def test_every_block_passes_mypy_strict(folder: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-version", "3.11", "--no-error-summary"]
+    config = folder / "mypy.ini"
+    config.write_text("[mypy]\n")
+    done = subprocess.run(
+        [*command, "--config-file", str(config), *map(str, sorted(folder.glob("*.py")))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, [on_its_page(line) for line in done.stdout.splitlines()]) == (0, [])
+
+
+def test_every_block_passes_pyright_strict(folder: Path) -> None:
+    settings = {"typeCheckingMode": "strict", "pythonVersion": "3.11", "extraPaths": [str(ROOT)]}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "-p", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, [on_its_page(line) for line in done.stdout.splitlines() if " error: " in line]) == (0, [])
+
+
+def test_a_fault_in_a_block_is_found_and_named_by_its_page(tmp_path: Path) -> None:
+    page = Block(page="docs/wrong.md", line=40, language="python", text="x: int = 'a'\n", comment="")
+    written = write(page, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", str(written)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "docs_wrong_md_40.py:1" in done.stdout
