@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack, overload
 from uuid import UUID
 
 from .charges.block import AsyncChargeBlock
@@ -450,6 +450,21 @@ class AsyncShellEV:
         if ledger is None:
             raise ConfigurationError(f"{name} needs a store: give store= to the client, or set SHELL_EV_STORE")
         return ledger
+
+    @overload
+    async def recover(
+        self, *, timeout: float | None = None, every: None = None, give_up_after: float | None = None
+    ) -> Recovery: ...
+
+    @overload
+    async def recover(
+        self,
+        *,
+        timeout: float | None = None,
+        every: float,
+        on_recovered: Callable[[Recovery], object] | None = None,
+        give_up_after: float | None = None,
+    ) -> None: ...
 
     async def recover(
         self,
