@@ -168,6 +168,7 @@ class Locations(Blocking):
 
     list = blocking(AsyncLocations.list)
     iterate = blocking_iterator(AsyncLocations.iterate)
+    find = blocking(AsyncLocations.find)
     get = blocking(AsyncLocations.get)
     nearby = blocking(AsyncLocations.nearby)
     markers = blocking(AsyncLocations.markers)

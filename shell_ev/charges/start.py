@@ -201,7 +201,9 @@ class Starter:
                     baseline=self._baseline,
                 )
             except OutcomeUnknownError as unknown:
-                if ticket is not None:
+                if ticket is not None and self._ema_id is None:
+                    await ticket.cannot_be_looked_for()
+                elif ticket is not None:
                     await ticket.looked_in_vain(limit if unknown.lookups_answered else 0.0)
                 raise
             except BaseException:

@@ -33,7 +33,9 @@ CODES: list[tuple[errors.ShellEVError, ExitCode]] = [
     (errors.ShellEVError("?"), ExitCode.INTERNAL),
     (errors.ConfigurationError("x"), ExitCode.CONFIGURATION),
     (errors.ValidationError(["x"]), ExitCode.USAGE),
+    (errors.KeyReusedError(["x"]), ExitCode.USAGE),
     (errors.AuthenticationError("x"), ExitCode.AUTHENTICATION),
+    (errors.CredentialsRefusedError("x"), ExitCode.AUTHENTICATION),
     (errors.TransportError("x"), ExitCode.NO_ANSWER),
     (errors.ConnectError("x"), ExitCode.NO_ANSWER),
     (errors.RequestTimeoutError("x"), ExitCode.NO_ANSWER),
@@ -54,6 +56,8 @@ CODES: list[tuple[errors.ShellEVError, ExitCode]] = [
     (errors.ChargeFailedError("x", session_id=SESSION, session=FAILED), ExitCode.CHARGE_FAILED),
     (errors.ChargePendingError("x", session_id=SESSION, session=None), ExitCode.CHARGE_PENDING),
     (errors.ChargeNotStoppedError("x", session_id=SESSION, session=None), ExitCode.OUTCOME_UNKNOWN),
+    (errors.ChargeInProgressError("x", key="order-1"), ExitCode.IN_PROGRESS),
+    (errors.StoreError("x"), ExitCode.STORE),
 ]
 
 

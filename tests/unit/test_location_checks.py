@@ -96,7 +96,9 @@ def test_a_method_takes_the_arguments_of_its_operation(operation: Operation) -> 
     own = accepted(method) - {"request_id", "timeout", "max_retries", "headers"}
     assert own == operation.routes[V2].names
     if operation is LOCATIONS_LIST:
-        assert accepted(AsyncLocations.iterate) - {"timeout", "max_retries", "headers"} == own - {"page_number"}
+        assert accepted(AsyncLocations.iterate) - {"timeout", "max_retries", "headers", "limit", "prefetch"} == own - {
+            "page_number"
+        }
 
 
 # Enums
@@ -131,7 +133,7 @@ def test_an_empty_sequence_of_a_filter_is_refused(name: str, enum: Any, empty: A
 
 @pytest.mark.parametrize(("name", "enum"), ENUMS)
 @pytest.mark.parametrize(
-    "bad", ["", "CCS2", "NLD", PowerType.DC, 3, True, b"Type2", bytearray(b"x"), object(), {"a": 1}]
+    "bad", ["", "CCS3", "NLD", PowerType.DC, 3, True, b"Type2", bytearray(b"x"), object(), {"a": 1}]
 )
 def test_a_word_that_is_no_member_is_refused(name: str, enum: Any, bad: Any) -> None:
     (fault,) = faults(**{name: bad})
@@ -147,7 +149,7 @@ def test_a_generator_is_refused_rather_than_used_up() -> None:
 
 
 def test_every_bad_item_of_a_sequence_is_a_fault() -> None:
-    kinds, countries = ["Type2", "CCS", 3, None, ["Type2"]], ["NLD", "NL", "", 3, None, "NLDX", "N1D"]
+    kinds, countries = ["Type2", "CCS3", 3, None, ["Type2"]], ["NLD", "QQ", "", 3, None, "NLDX", "N1D"]
     found = faults(connector_types=kinds, country=countries)
     assert len(found) == 4 + 6
     assert sum(fault.startswith("connector_types must be ") for fault in found) == 4
@@ -161,8 +163,10 @@ def test_countries_are_alpha_3_codes() -> None:
         assert checked(**{name: "nld"}) == {name: ("NLD",)}
         assert checked(**{name: ["NLD", "Bel"]}) == {name: ("NLD", "BEL")}
         assert checked(**{name: {"NLD", "BEL"}}) == {name: ("BEL", "NLD")}
+        assert checked(**{name: "nl"}) == {name: ("NLD",)}
+        assert checked(**{name: ["NL", "NLD", "be", "UK", "XK"]}) == {name: ("NLD", "BEL", "GBR", "XKX")}
         assert faults(**{name: []}) == (f"{name} is an empty sequence; leave it out to not filter by it",)
-        for bad in ("NL", "", "NLDX", "N1D", "NLD,BEL", " NLD", "NLD\n", "ＮＬＤ", "ſſſ", b"NLD", 528):
+        for bad in ("QQ", "N1", "", "NLDX", "N1D", "NLD,BEL", " NLD", "NLD\n", "ＮＬＤ", "ſſſ", b"NLD", 528):
             assert len(faults(**{name: bad})) == 1, bad
 
 

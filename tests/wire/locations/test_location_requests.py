@@ -357,8 +357,8 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("get", {"uid": "nearby"}, VERSIONS),
     ("get", {"uid": "markers"}, VERSIONS),
     *((operation, {"evse_status": []}, VERSIONS) for operation in NEEDED),
-    *((operation, {"country": ["NL"]}, VERSIONS) for operation in NEEDED),
-    *((operation, {"connector_types": "CCS"}, VERSIONS) for operation in NEEDED),
+    *((operation, {"country": ["QQ"]}, VERSIONS) for operation in NEEDED),
+    *((operation, {"connector_types": "CCS3"}, VERSIONS) for operation in NEEDED),
     *((operation, {"connector_min_power": -1}, VERSIONS) for operation in NEEDED),
 ]
 
