@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
-import inspect
 import multiprocessing
 import os
 import signal
@@ -117,7 +116,6 @@ def _arm(where: str, *, after: bool) -> None:
     owner_name, _, name = path.partition(".")
     owner = getattr(importlib.import_module(module), owner_name)
     method = getattr(owner, name)
-    assert inspect.iscoroutinefunction(method), where
 
     @functools.wraps(method)
     async def armed(*args: Any, **options: Any) -> Any:
