@@ -161,7 +161,8 @@ class Recoverer:
 
     async def _leave(self, entry: Entry, found: _Found, give_up_after: float | None, now: float) -> None:
         if entry.state is State.UNKNOWN and journal.may_give_up(entry, give_up_after):
-            conflict = await self._ledger.store.replace(journal.given_up(entry, now=now), entry.fence)
+            given_up = attrs.evolve(journal.given_up(entry, now=now), fence=entry.fence + 1)
+            conflict = await self._ledger.store.replace(given_up, entry.fence)
             if conflict is None:
                 logger.error(
                     "key %s was given up after %.0f s of look-ups that showed no session on %s (request %s)",

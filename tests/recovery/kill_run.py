@@ -1,7 +1,7 @@
-"""Processes that are killed at random while they start charges, and the figures that say whether the promise held.
+"""Processes that are killed at random while they start charges, and the figures that say if the promise held.
 
-Run it by hand with ``python -m recovery.kill_run STORE [KEYS] [SEED]`` from the folder ``tests``, STORE being ``sqlite``
-or ``postgres``; by the marker ``long``; or short in the suite. The service is the truth. It runs in the process that
+Run it by hand with ``python -m recovery.kill_run STORE [KEYS] [SEED]`` from the folder ``tests``, STORE being sqlite
+or postgres; by the marker ``long``; or short in the suite. The service is the truth. It runs in the process that
 kills, which is never killed itself, at speed 1.
 """
 
@@ -89,6 +89,8 @@ class Plan:
     kill_every: tuple[float, float] = (0.1, 0.5)
     longest: float = 540.0
     """Seconds in all."""
+    longest_hold: float = 4.0
+    """Seconds that a block stays open at most."""
     database_kills: int = 0
     least: tuple[int, int, int] = (0, 0, 0)
     """Kills, adoptions and takeovers without which a run proves nothing."""
@@ -106,7 +108,7 @@ def orders_of(plan: Plan) -> list[Order]:
                 card=f"NL-TNM-C{place:08d}-K",
                 evse=f"NL*TNM*E{place:08d}*0",
                 is_block=chance.random() < 0.7,
-                hold=chance.uniform(0.1, 0.8),
+                hold=chance.uniform(0.2, plan.longest_hold),
             )
         )
     return orders
@@ -455,7 +457,7 @@ async def run(plan: Plan, store: str, database: Any = None) -> Figures:
 
 
 LONG = Plan(keys=2000, processes=8, least=(300, 30, 30))
-SHORT = Plan(keys=100, processes=4, kill_every=(0.3, 0.7), longest=60.0, least=(5, 1, 1))
+SHORT = Plan(keys=100, processes=4, kill_every=(0.3, 0.7), longest=60.0, longest_hold=1.0, least=(5, 1, 1))
 
 
 def main(kind: str, keys: int, seed: int) -> int:
