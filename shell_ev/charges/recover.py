@@ -14,7 +14,7 @@ from ..core.ledger import Ledger, log_without_ema_id
 from ..core.session_manager import SessionManager
 from ..dialects import ApiVersion
 from ..endpoints.sending import own_start
-from ..errors import OutcomeUnknownError, ShellEVError, StoreError, one_line, shown
+from ..errors import ConfigurationError, OutcomeUnknownError, ShellEVError, StoreError, one_line, shown
 from ..identifiers import EmaId
 from ..store import journal
 from ..store.journal import Entry, Looking, State
@@ -81,8 +81,14 @@ class Recoverer:
         self._stop_timeout = stop_timeout
 
     def _manager_for(self, entry: Entry) -> SessionManager:
-        version = ApiVersion(entry.api_version)
         config = self._manager.config
+        try:
+            version = ApiVersion(entry.api_version)
+        except ValueError:
+            raise ConfigurationError(
+                f"the entry was written for API version {shown(entry.api_version)}, which this release does not speak: "
+                "install the release that wrote it"
+            ) from None
         if version is config.api_version:
             return self._manager
         return self._manager.with_config(attrs.evolve(config, api_version=version))
@@ -140,6 +146,9 @@ class Recoverer:
         except ShellEVError as error:
             found.failed.append(entry)
             logger.warning("recovery of key %s failed, the next pass tries again: %s", one_line(entry.key, 300), error)
+        except Exception:
+            found.failed.append(entry)
+            logger.exception("recovery of key %s failed, the next pass tries again", one_line(entry.key, 300))
 
     async def _deal_with(self, entry: Entry, found: _Found, give_up_after: float | None) -> None:
         now = await self._ledger.store.now()
