@@ -219,8 +219,11 @@ class Recoverer:
         options = ChargeOptions(stop_timeout=self._stop_timeout, keep_running=True)
         charge = AsyncCharge(self._manager_for(taken), taken.session_id or "", options)
         await charge.stop(shield=False)
+        after = await self._ledger.get(taken.key)
+        if after is not None and after.fence > taken.fence + 1:
+            return  # taken over and stopped by another recovery: this process was taken for dead
         logger.info("recovery stopped session %s (key %s)", shown(taken.session_id, 300), one_line(taken.key, 300))
-        found.stopped.append(await self._ledger.get(taken.key) or taken)
+        found.stopped.append(after or taken)
 
     async def look_for(self, taken: Entry, limit: float) -> Entry:
         """Look for the session of a lost start that this process owns now.

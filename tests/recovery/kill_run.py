@@ -89,7 +89,7 @@ class Plan:
     kill_every: tuple[float, float] = (0.1, 0.5)
     longest: float = 540.0
     """Seconds in all."""
-    longest_hold: float = 4.0
+    longest_hold: float = 5.0
     """Seconds that a block stays open at most."""
     database_kills: int = 0
     least: tuple[int, int, int] = (0, 0, 0)

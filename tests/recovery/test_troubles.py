@@ -26,9 +26,10 @@ from store.servers import PostgresServer
 
 from recovery.child import CARD, EVSE, Child, Job, in_process, options_of
 from recovery.conftest import Until
-from shell_ev import AsyncShellEV, OutcomeUnknownError, ShellEV, StoreError
+from shell_ev import AsyncShellEV, ChargeInProgressError, OutcomeUnknownError, ShellEV, StoreError
 from shell_ev.core import unwritten
 from shell_ev.store import sqlite
+from shell_ev.store.base import clock
 from shell_ev.store.journal import State
 from shell_ev.store.sqlite import SQLiteStore
 
@@ -47,6 +48,16 @@ class FailingStore(SQLiteStore):
         self.fails_after: set[str] = set()
         """Operations that raise after it."""
         self.failed = 0
+        self.is_blind = False
+        """Whether it takes all other owners for dead, as after a pause that was longer than their leases."""
+        self.sends_for: float | None = None
+        """Seconds that the life sign holds on, in place of the truth."""
+
+    async def alive(self, owners: Any) -> set[str]:
+        return set() if self.is_blind else await super().alive(owners)
+
+    def sends_until(self, owner: str) -> float:
+        return super().sends_until(owner) if self.sends_for is None else clock() + self.sends_for
 
     async def _run(self, name: str, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
         if name in self.fails:
@@ -503,6 +514,83 @@ class TestRecoveryWithTroubles:
         monkeypatch.setenv("SHELL_EV_STORE_KEY", f"{'n' * 32},{STORE_KEY}")
         async with AsyncShellEV("id", OTHER_SECRET, base_url=service.url, timeout=5.0, store=store) as ev:
             assert [entry.key for entry in (await ev.recover()).stopped] == ["order-1"]
+
+
+class TestFenced:
+    """A process that another one took for dead: without the pause, by a store that sees no other owner."""
+
+    @pytest.fixture
+    def blind(self, tmp_path: Path) -> Iterator[FailingStore]:
+        store = FailingStore(tmp_path / "charges.sqlite3")
+        store.is_blind = True
+        yield store
+        store.close()
+
+    @pytest.mark.parametrize("is_block", [False, True], ids=["start_charge", "block"])
+    async def test_a_start_that_is_accepted_after_its_entry_was_called_unknown_is_stopped(
+        self, service: RawServer, failing: FailingStore, blind: FailingStore, is_block: bool
+    ) -> None:
+        service.script("start", slow(2.0)).always("active", slow(0).but(data=[]))
+        async with client(service, failing) as ev, client(service, blind) as other:
+
+            async def start() -> None:
+                if is_block:
+                    async with ev.charge(CARD, EVSE, key="order-1"):
+                        return
+                await ev.start_charge(CARD, EVSE, key="order-1")
+
+            starting = asyncio.ensure_future(start())
+            await eventually(lambda: asyncio.sleep(0, service.count("start")))
+            assert [entry.key for entry in (await other.recover()).unknown] == ["order-1"]
+            await other.journal.give_up("order-1")
+            with pytest.raises(ChargeInProgressError, match="was stopped") as caught:
+                await starting
+            assert not caught.value.outcome_unknown
+        await eventually(lambda: asyncio.sleep(0, not service.running()))
+        assert service.count("start") == 1
+
+    async def test_a_start_whose_session_was_recovered_and_stopped_meanwhile_says_that_it_is_stopped(
+        self, service: RawServer, failing: FailingStore, blind: FailingStore
+    ) -> None:
+        service.script("start", slow(1.5))
+        async with client(service, failing) as ev, client(service, blind) as other:
+
+            async def start() -> None:
+                async with ev.charge(CARD, EVSE, key="order-1"):
+                    pass
+
+            starting = asyncio.ensure_future(start())
+            await eventually(lambda: asyncio.sleep(0, service.count("start")))
+            assert [entry.key for entry in (await other.recover()).stopped] == ["order-1"]
+            with pytest.raises(ChargeInProgressError, match="stopped by that process") as caught:
+                await starting
+            assert not caught.value.outcome_unknown
+
+    async def test_a_recovery_that_is_overtaken_does_not_report_what_the_other_one_stopped(
+        self, service: RawServer, failing: FailingStore, blind: FailingStore, tmp_path: Path
+    ) -> None:
+        job = Job(url=service.url, store=str(tmp_path / "charges.sqlite3"), way="block", hold=True)
+        with Child(job) as child:
+            await asyncio.to_thread(child.result)
+            await asyncio.to_thread(child.kill)
+        service.script("stop", slow(1.0))
+        async with client(service, failing) as ev, client(service, blind) as other:
+            first = asyncio.ensure_future(ev.recover())
+            await eventually(lambda: asyncio.sleep(0, service.count("stop")))
+            assert [entry.key for entry in (await other.recover()).stopped] == ["order-1"]
+            assert (await first).stopped == ()
+            assert await _is_over(ev)
+
+    async def test_nothing_is_sent_when_the_store_answers_after_the_lease(
+        self, service: RawServer, failing: FailingStore
+    ) -> None:
+        async with client(service, failing) as ev:
+            failing.sends_for = 1.0
+            with pytest.raises(StoreError, match="too late"):
+                await ev.start_charge(CARD, EVSE, key="order-1")
+            assert not service.count("start")
+            failing.sends_for = None
+            assert (await ev.start_charge(CARD, EVSE, key="order-1")).is_new
 
 
 @pytest.mark.servers
