@@ -133,8 +133,8 @@ class Starter:
                     return met
                 return await self._send(own, met, ends_at)
             except ChargeInProgressError as error:
-                # Another process was faster; what it left behind may be recovered.
-                if error.outcome_unknown or not await keyed.clear(error, ends_at):
+                # Another process was faster; what it left behind may be recovered. After the send: it was fenced off.
+                if own.sent or error.outcome_unknown or not await keyed.clear(error, ends_at):
                     raise
                 self.manager.ownership.register(own)
             except BaseException:
