@@ -65,10 +65,10 @@ nitpick_ignore_regex = [
     # Other people's documentation: links to it would have to be fetched at each build.
     (
         r"py:.*",
-        r"(aiohttp|attrs|collections|datetime|decimal|opentelemetry|ssl|types|uuid)\..*",
+        r"(aiohttp|attrs|collections|datetime|decimal|opentelemetry|os|ssl|types|uuid)\..*",
     ),
     # Names that only type checkers import.
-    (r"py:class", r"Decimal|Json|datetime|timedelta"),
+    (r"py:class", r"Decimal|Json|OnProblem|UUID|datetime|timedelta"),
     # The type variable of ApiResponse.
     (r"py:class", r"shell_ev\.models\.response\.T"),
 ]
