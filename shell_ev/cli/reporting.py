@@ -14,6 +14,7 @@ from .. import (
     ChargePendingError,
     ConfigurationError,
     EmaId,
+    EvseNotAvailableError,
     ForbiddenError,
     ResponseDecodeError,
     ShellEVError,
@@ -86,7 +87,7 @@ _CODES: tuple[tuple[tuple[type[ShellEVError], ...], ExitCode], ...] = (
     ((ValidationError,), ExitCode.USAGE),
     ((ConfigurationError,), ExitCode.CONFIGURATION),
     ((AuthenticationError, UnauthorizedError, ForbiddenError), ExitCode.AUTHENTICATION),
-    ((TransportError,), ExitCode.NO_ANSWER),
+    ((TransportError, EvseNotAvailableError), ExitCode.NO_ANSWER),
     ((ApiError, ResponseDecodeError), ExitCode.REFUSED),
 )
 
