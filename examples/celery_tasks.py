@@ -11,7 +11,7 @@ and give it something to do:
     --args '["order-1", "NL-TNM-C00122045-K", "NL*TNM*E02003451*0"]'
 
 Messages and results go through files, so that no broker is needed to try it; BROKER_URL and RESULT_BACKEND name real
-ones. CHARGES_DB and CHARGES_PATIENCE as in fastapi_service.py.
+ones. SHELL_EV_STORE and CHARGES_PATIENCE as in fastapi_service.py.
 """
 
 from __future__ import annotations
@@ -21,14 +21,21 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, Task
-from celery.result import allow_join_result
 from celery.signals import worker_process_init, worker_process_shutdown
 from process_client import ProcessClient
-from start_once import find_started, ledger_from_env, start_once
 
-from shell_ev import ServiceUnavailableError, ShellEV, ShellEVError, TooManyRequestsError, TransportError
+from shell_ev import (
+    ChargeInProgressError,
+    ServiceUnavailableError,
+    ShellEV,
+    ShellEVError,
+    StoreError,
+    TooManyRequestsError,
+    TransportError,
+)
 
 PATIENCE = float(os.environ.get("CHARGES_PATIENCE", "20"))
+STORE = os.environ.get("SHELL_EV_STORE") or "charges.sqlite3"
 
 app = Celery("celery_tasks")
 app.conf.update(
@@ -61,8 +68,7 @@ else:
         result_backend=(files / "results").as_uri(),
     )
 
-clients = ProcessClient(lambda: ShellEV.from_env(timeout=20, user_agent_suffix="celery_tasks"))
-ledger = ledger_from_env()
+clients = ProcessClient(lambda: ShellEV.from_env(store=STORE, timeout=20, user_agent_suffix="celery_tasks"), recover=30)
 
 
 @worker_process_init.connect
@@ -73,7 +79,7 @@ def open_client(**_: Any) -> None:
 
 @worker_process_shutdown.connect
 def close_client(**_: Any) -> None:
-    """Say goodbye; what is charging goes on charging."""
+    """Close the client; charges run on."""
     clients.close()
 
 
@@ -89,41 +95,26 @@ class ChargingFailed(Exception):
         return cls(type(error).__name__, str(error))
 
 
-def is_passing(error: ShellEVError) -> bool:
-    """Whether nothing was started and the next try may well do better."""
-    passing = isinstance(error, (TransportError, TooManyRequestsError, ServiceUnavailableError))
-    return passing and not error.outcome_unknown
+#: Another try may succeed. With the same key none of them starts a second charge.
+_PASSING = (ChargeInProgressError, ServiceUnavailableError, StoreError, TooManyRequestsError, TransportError)
 
 
 def pause(error: ShellEVError, retries: int) -> float:
-    """Seconds until the next try: as the service says, else ever longer."""
+    """Seconds until the next try: what the service says, else longer each time."""
     return getattr(error, "retry_after", None) or min(300.0, 2.0**retries)
 
 
-# Acknowledged late, so that a start is not forgotten when its process dies. The price is that the same task comes
-# again, after a crash or when the broker loses patience, perhaps while the first is still at it: hence the key.
-@app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=8)
+# Acknowledged late, so that a start is not forgotten when its process dies. Then the same task comes again, perhaps
+# while the first one is still at work: hence the key.
+@app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=30)
 def start_charge(self: Task, key: str, card: str, evse_id: str) -> str:
     """The session id of the charge of this key (an order's number, say). Starts once, however often it runs."""
     try:
-        return start_once(clients.get(), ledger, key, card, evse_id, patience=PATIENCE)
+        return clients.get().start_charge(card, evse_id, key=key, start_timeout=PATIENCE).session_id
     except ShellEVError as error:
-        if error.outcome_unknown:
-            # No retry. From here on this is a task that looks and cannot start; it keeps the id and gives the result.
-            with allow_join_result():  # eagerly, as in tests, the other task runs right here
-                return self.replace(find_charge.s(key))
-        if is_passing(error):
+        if error.outcome_unknown or isinstance(error, _PASSING):
             raise self.retry(exc=ChargingFailed.of(error), countdown=pause(error, self.request.retries)) from error
         raise ChargingFailed.of(error) from None
-
-
-@app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=30)
-def find_charge(self: Task, key: str) -> str:
-    """The session id of a start whose end nobody heard of. Looks every minute, for half an hour."""
-    try:
-        return find_started(clients.get(), ledger, ledger.look(key), patience=PATIENCE)
-    except ShellEVError as error:
-        raise self.retry(exc=ChargingFailed.of(error), countdown=60) from error
 
 
 @app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=30)

@@ -6,9 +6,10 @@ Run it, with `python -m shell_ev.sandbox` in another terminal:
     uvicorn --app-dir examples fastapi_service:app --port 8000 --timeout-graceful-shutdown 60
 
 and open http://127.0.0.1:8000/docs. A start needs an Idempotency-Key header of the caller's own making: repeated with
-the same key it gives the same charge, whatever happened in between, a crash of this service included.
+the same key it gives the same charge, also after a crash of this service. While the first call with a key is under way,
+another one is answered with 409.
 
-    CHARGES_DB            where the keys are kept (charges.sqlite3)
+    SHELL_EV_STORE        journal of the charges: a path or postgresql://... (charges.sqlite3)
     CHARGES_PATIENCE      seconds to look for a charge whose start got no answer, and to see one stop (20)
     CHARGES_ON_SHUTDOWN   "leave" the charges of this process running when it ends, or "stop" them ("leave")
 """
@@ -27,7 +28,6 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Res
 from fastapi.responses import JSONResponse
 from http_problems import CONTENT_TYPE, problem_of
 from pydantic import BaseModel
-from start_once import Ledger, ledger_from_env, start_once_async
 
 from shell_ev import AsyncCharge, AsyncShellEV, ChargeFailedError, ChargePendingError, ChargeSession, ShellEVError
 
@@ -35,30 +35,30 @@ logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(name)s: %(messa
 logger = logging.getLogger(__name__)
 
 PATIENCE = float(os.environ.get("CHARGES_PATIENCE", "20"))
+STORE = os.environ.get("SHELL_EV_STORE") or "charges.sqlite3"
 
 
 class Running:
     """What the service holds while it lives."""
 
-    def __init__(self, ev: AsyncShellEV, ledger: Ledger) -> None:
+    def __init__(self, ev: AsyncShellEV) -> None:
         self.ev = ev
-        self.ledger = ledger
-        self.starting: set[asyncio.Task[str]] = set()
+        self.starting: set[asyncio.Task[AsyncCharge]] = set()
         """Starts under way."""
         self.session_ids: set[str] = set()
         """Charges this process started and has not seen end."""
 
-    async def start(self, key: str, card: str, evse_id: str) -> str:
-        """Start in a task of its own: a request that is cancelled, by a server out of patience, loses no charge."""
+    async def start(self, key: str, card: str, evse_id: str) -> AsyncCharge:
+        """Start in a separate task: a request that the server cancels at its shutdown loses no charge."""
         task = asyncio.create_task(self._start(key, card, evse_id))
         self.starting.add(task)
         task.add_done_callback(self.starting.discard)
         return await asyncio.shield(task)
 
-    async def _start(self, key: str, card: str, evse_id: str) -> str:
-        session_id = await start_once_async(self.ev, self.ledger, key, card, evse_id, patience=PATIENCE)
-        self.session_ids.add(session_id)
-        return session_id
+    async def _start(self, key: str, card: str, evse_id: str) -> AsyncCharge:
+        charge = await self.ev.start_charge(card, evse_id, key=key, start_timeout=PATIENCE)
+        self.session_ids.add(charge.session_id)
+        return charge
 
 
 @asynccontextmanager
@@ -67,8 +67,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     on_shutdown = os.environ.get("CHARGES_ON_SHUTDOWN", "leave")
     if on_shutdown not in ("leave", "stop"):
         raise ValueError(f"CHARGES_ON_SHUTDOWN must be 'leave' or 'stop', not {on_shutdown!r}")
-    async with AsyncShellEV.from_env(timeout=20, user_agent_suffix="fastapi_service") as ev:
-        app.state.running = running = Running(ev, await asyncio.to_thread(ledger_from_env))
+    async with AsyncShellEV.from_env(store=STORE, timeout=20, user_agent_suffix="fastapi_service") as ev:
+        await ev.recover(every=30)  # what a killed process left, of this service or of another one
+        app.state.running = running = Running(ev)
         yield
         # The server has let requests finish, or has cancelled them: what they began is known once it is through.
         if running.starting:
@@ -146,9 +147,9 @@ Service = Annotated[Running, Depends(get_running)]
 
 
 async def own_charge(session_id: str, service: Service) -> AsyncCharge:
-    """A charge that was started here; anybody else's is a 404, whoever guesses its id."""
+    """A charge of the journal; any other one is a 404, also for those who guess its id."""
     charge = service.ev.attach(session_id, stop_timeout=PATIENCE)
-    if not await asyncio.to_thread(service.ledger.holds, session_id):
+    if await service.ev.journal.find(session_id=session_id) is None:
         raise HTTPException(404, "no such charge")
     return charge
 
@@ -185,9 +186,8 @@ async def start_charge(
 
     With ``wait`` (seconds) 201 once it charges, 409 with the reason when it fails, 202 if it is still open by then.
     """
-    session_id = await service.start(idempotency_key, order.card, order.evse_id)
-    response.headers["Location"] = f"/charges/{session_id}"
-    charge = service.ev.attach(session_id)
+    charge = await service.start(idempotency_key, order.card, order.evse_id)
+    response.headers["Location"] = f"/charges/{charge.session_id}"
     if wait:
         try:
             await charge.wait_started(timeout=wait)
@@ -195,9 +195,9 @@ async def start_charge(
         except ChargePendingError:
             pass  # accepted all the same, and may start yet: that is what 202 says
         except ChargeFailedError:
-            service.session_ids.discard(session_id)
+            service.session_ids.discard(charge.session_id)
             raise
-    return Charge.of(session_id, charge.session)
+    return Charge.of(charge.session_id, charge.session)
 
 
 @app.get("/charges/{session_id}")

@@ -6,7 +6,7 @@ Run it, with `python -m shell_ev.sandbox` in another terminal:
     gunicorn --chdir examples --config examples/gunicorn.conf.py --bind 127.0.0.1:8000 flask_app:app
 
 then `curl 'http://127.0.0.1:8000/chargers?latitude=52.37&longitude=4.89'`. A start needs an Idempotency-Key header:
-repeated with the same key it gives the same charge. CHARGES_DB and CHARGES_PATIENCE as in fastapi_service.py.
+repeated with the same key it gives the same charge. SHELL_EV_STORE and CHARGES_PATIENCE as in fastapi_service.py.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ import os
 from flask import Flask, Response, abort, jsonify, request
 from http_problems import CONTENT_TYPE, problem_of
 from process_client import ProcessClient
-from start_once import ledger_from_env, start_once
 
 from shell_ev import PERSONAL_FIELDS, ChargeSession, ShellEV, ShellEVError
 from shell_ev.export import Json
 
 PATIENCE = float(os.environ.get("CHARGES_PATIENCE", "20"))
+STORE = os.environ.get("SHELL_EV_STORE") or "charges.sqlite3"
 
 app = Flask(__name__)
 # With gunicorn's preload this module is imported once, before the workers are forked: nothing here may make a client.
-clients = ProcessClient(lambda: ShellEV.from_env(timeout=20, user_agent_suffix="flask_app"))
-ledger = ledger_from_env()
+clients = ProcessClient(lambda: ShellEV.from_env(store=STORE, timeout=20, user_agent_suffix="flask_app"), recover=30)
 
 
 @app.errorhandler(ShellEVError)
@@ -61,8 +60,8 @@ def start_charge() -> tuple[Response, int]:
     key, order = request.headers.get("Idempotency-Key"), request.get_json()
     if not key or not isinstance(order, dict) or not {"card", "evse_id"} <= order.keys():
         abort(400, "an Idempotency-Key header and a body with card and evse_id are needed")
-    session_id = start_once(clients.get(), ledger, key, order["card"], order["evse_id"], patience=PATIENCE)
-    return jsonify({"session_id": session_id}), 202
+    charge = clients.get().start_charge(order["card"], order["evse_id"], key=key, start_timeout=PATIENCE)
+    return jsonify({"session_id": charge.session_id}), 202
 
 
 @app.get("/charges/<session_id>")
@@ -78,8 +77,8 @@ def stop_charge(session_id: str) -> Response:
 
 
 def own(session_id: str) -> str:
-    """The id of a charge that was started here; anybody else's is a 404, whoever guesses its id."""
-    if not ledger.holds(session_id):
+    """The id of a charge of the journal; any other one is a 404, also for those who guess it."""
+    if clients.get().journal.find(session_id=session_id) is None:
         abort(404, "no such charge")
     return session_id
 

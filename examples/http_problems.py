@@ -14,12 +14,14 @@ from typing import Any
 from shell_ev import (
     BadRequestError,
     ChargeFailedError,
+    ChargeInProgressError,
     ChargeNotStoppedError,
     ConfigurationError,
     NotFoundError,
     RequestTimeoutError,
     ServiceUnavailableError,
     ShellEVError,
+    StoreError,
     TooManyRequestsError,
     ValidationError,
 )
@@ -33,8 +35,10 @@ _STATUS = (
     (BadRequestError, HTTPStatus.BAD_REQUEST),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (ChargeFailedError, HTTPStatus.CONFLICT),
+    (ChargeInProgressError, HTTPStatus.CONFLICT),
     (TooManyRequestsError, HTTPStatus.TOO_MANY_REQUESTS),
     (ServiceUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
     (RequestTimeoutError, HTTPStatus.GATEWAY_TIMEOUT),
     (ConfigurationError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
@@ -52,11 +56,11 @@ class Problem:
 
 
 def problem_of(error: ShellEVError) -> Problem:
-    """The answer for an error. What is our own doing (credentials, settings) is logged and not told."""
+    """The answer for an error. What is wrong here (credentials, settings, store) is logged and not shown."""
     status = _status_of(error)
     body: dict[str, Any] = {"title": type(error).__name__, "status": status.value, "detail": str(error)}
     headers: dict[str, str] = {}
-    if status in (HTTPStatus.BAD_GATEWAY, HTTPStatus.INTERNAL_SERVER_ERROR):
+    if status in (HTTPStatus.BAD_GATEWAY, HTTPStatus.INTERNAL_SERVER_ERROR) or isinstance(error, StoreError):
         logger.error("answered %d: %s", status, error)
         body["detail"] = status.description
     if isinstance(error, ValidationError):

@@ -13,10 +13,16 @@ from shell_ev import ShellEV
 
 
 class ProcessClient:
-    """Gives each process its own client. A client does not survive a fork; this does."""
+    """Gives each process its own client. A client does not survive a fork; this does.
 
-    def __init__(self, make: Callable[[], ShellEV]) -> None:
+    Args:
+        make: Makes a client.
+        recover: Seconds between two recoveries of what killed processes left in the client's store; None for none.
+    """
+
+    def __init__(self, make: Callable[[], ShellEV], recover: float | None = None) -> None:
         self._make = make
+        self._recover = recover
         self._forget()
         if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
             os.register_at_fork(after_in_child=self._forget)
@@ -31,6 +37,8 @@ class ProcessClient:
         with self._making:
             if self._client is None:
                 self._client = self._make()
+                if self._recover is not None:
+                    self._client.recover(every=self._recover)
             return self._client
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The app's configuration: the one place that knows the client and the ledger."""
+"""The app's configuration: the one place that knows the client."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import cast
 from django.apps import AppConfig, apps
 from django.conf import settings
 from process_client import ProcessClient
-from start_once import Ledger, ledger_from_env
 
 from shell_ev import ShellEV
 
@@ -18,13 +17,11 @@ class ChargingConfig(AppConfig):
     name = "django_site"
     label = "charging"
 
-    ledger: Ledger
     _clients: ProcessClient
 
     def ready(self) -> None:
         """Prepare, without a client: with gunicorn's preload this runs before the workers are forked."""
-        self.ledger = ledger_from_env()
-        self._clients = ProcessClient(lambda: ShellEV.from_env(**settings.SHELL_EV))
+        self._clients = ProcessClient(lambda: ShellEV.from_env(**settings.SHELL_EV), recover=30)
 
     @property
     def ev(self) -> ShellEV:

@@ -14,6 +14,10 @@ ASGI_APPLICATION = "django_site.asgi.application"
 USE_TZ = True
 
 #: Options of the client, beside what SHELL_EV_* says.
-SHELL_EV = {"timeout": 20, "user_agent_suffix": "django_site"}
+SHELL_EV = {
+    "store": os.environ.get("SHELL_EV_STORE") or "charges.sqlite3",
+    "timeout": 20,
+    "user_agent_suffix": "django_site",
+}
 #: Seconds to look for a charge whose start got no answer, and to see one stop.
 CHARGES_PATIENCE = float(os.environ.get("CHARGES_PATIENCE", "20"))

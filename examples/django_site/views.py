@@ -11,7 +11,6 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET, require_POST
 from http_problems import CONTENT_TYPE, problem_of
-from start_once import start_once
 
 from shell_ev import PERSONAL_FIELDS, ChargeSession, ShellEVError
 from shell_ev.export import Json
@@ -58,9 +57,8 @@ def start_charge(request: HttpRequest) -> JsonResponse:
     except (KeyError, TypeError, ValueError):
         detail = "an Idempotency-Key header and a JSON body with card and evse_id are needed"
         return JsonResponse({"detail": detail}, status=400)
-    app = charging()
-    session_id = start_once(app.ev, app.ledger, key, card, evse_id, patience=settings.CHARGES_PATIENCE)
-    return JsonResponse({"session_id": session_id}, status=202)
+    charge = charging().ev.start_charge(card, evse_id, key=key, start_timeout=settings.CHARGES_PATIENCE)
+    return JsonResponse({"session_id": charge.session_id}, status=202)
 
 
 @require_GET
@@ -77,8 +75,8 @@ def stop_charge(request: HttpRequest, session_id: UUID) -> JsonResponse:
 
 
 def own(session_id: UUID) -> UUID:
-    """The id of a charge that was started here; anybody else's is a 404, whoever guesses its id."""
-    if not charging().ledger.holds(str(session_id)):
+    """The id of a charge of the journal; any other one is a 404, also for those who guess it."""
+    if charging().ev.journal.find(session_id=str(session_id)) is None:
         raise Http404("no such charge")
     return session_id
 

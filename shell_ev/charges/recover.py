@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from ..core.ledger import Ledger
+from ..core.ledger import Ledger, log_without_ema_id
 from ..core.session_manager import SessionManager
 from ..dialects import ApiVersion
 from ..endpoints.sending import own_start
@@ -87,7 +87,8 @@ class Recoverer:
             return self._manager
         return self._manager.with_config(attrs.evolve(config, api_version=version))
 
-    def _looking(self, entry: Entry) -> Looking:
+    def looking(self, entry: Entry) -> Looking:
+        """Whether the session of an entry can be looked for."""
         card = self._ledger.vault.open_card(entry.card)
         if card is None:
             return Looking.UNREADABLE
@@ -142,7 +143,7 @@ class Recoverer:
 
     async def _deal_with(self, entry: Entry, found: _Found, give_up_after: float | None) -> None:
         now = await self._ledger.store.now()
-        looking = self._looking(entry) if entry.state in (State.SENT, State.UNKNOWN) else Looking.POSSIBLE
+        looking = self.looking(entry) if entry.state in (State.SENT, State.UNKNOWN) else Looking.POSSIBLE
         action = journal.after_crash(entry, owned=False, now=now, looking=looking)
         if action is journal.Recovery.KEEP:
             found.kept.append(entry)
@@ -201,13 +202,7 @@ class Recoverer:
     async def _call_unknown(self, taken: Entry) -> Entry:
         unknown = journal.looked_in_vain(taken, now=await self._ledger.store.now(), answered_for=0.0)
         await self._ledger.write(unknown)
-        logger.error(
-            "the start on %s (request %s, key %s) cannot be looked for: its card number is no EMA-ID; give ema_id= "
-            "to charge() and start_charge()",
-            taken.evse_id,
-            taken.request_id,
-            one_line(taken.key, 300),
-        )
+        log_without_ema_id(taken)
         return unknown
 
     async def _stop(self, taken: Entry, found: _Found) -> None:
@@ -231,6 +226,8 @@ class Recoverer:
         card = ledger.vault.open_card(taken.card)
         if card is None:
             return taken
+        if self.looking(taken) is Looking.NO_EMA_ID:
+            return await self._call_unknown(taken)
         arguments = {"ev_charge_number": card[0], "evse_id": taken.evse_id}
         start = own_start(manager, arguments, taken.request_id, card[1])
         start.is_foreign = True

@@ -63,6 +63,9 @@ def _connection_options() -> list[click.Parameter]:
         SharedOption("--api-version", type=_choice(ApiVersion), section=section, help="Version of the API."),
         SharedOption("--base-url", metavar="URL", section=section, help="Scheme and host of API and token calls."),
         SharedOption(
+            "--store", metavar="PATH|URL", section=section, help="Journal of the charges: SQLite, PostgreSQL."
+        ),
+        SharedOption(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",

@@ -27,6 +27,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("sessions", "stop"),
     "show": ("sessions", "show"),
     "active": ("sessions", "active"),
+    "charges": ("journal", "charges"),
+    "recover": ("journal", "recover"),
+    "journal": ("journal", "group"),
     "locations": ("locations", "locations"),
     "markers": ("locations", "markers"),
     "id": ("ids", "group"),
@@ -47,7 +50,8 @@ Without an account: shell-ev nearby 52.37 4.89 --sandbox
 """
 
 _EPILOG = """Exit codes: 0 done, 1 the answer is no, 2 usage, 3 set-up, 4 credentials, 5 refused, 6 no answer,
-7 A CAR MAY BE CHARGING, 8 the charge failed, 9 it may start yet, 130 Ctrl-C; docs/command-line.md has all of them.
+7 A CAR MAY BE CHARGING, 8 the charge failed, 9 it may start yet, 10 key in use, 11 store, 130 Ctrl-C;
+docs/command-line.md has all of them.
 """
 
 
@@ -100,9 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = Settings()
     try:
         code = _run(words, settings)
-        sys.stdout.flush()
     except OSError as error:
         return _report_output_error(error, settings)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # A closed terminal, from Python 3.14 on: the outcome of the command counts, 129 for one.
+        reported = _report_output_error(error, settings)
+        return code or reported
     return code
 
 

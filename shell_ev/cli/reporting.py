@@ -11,6 +11,7 @@ from .. import (
     ApiError,
     AuthenticationError,
     ChargeFailedError,
+    ChargeInProgressError,
     ChargePendingError,
     ConfigurationError,
     EmaId,
@@ -18,6 +19,7 @@ from .. import (
     ForbiddenError,
     ResponseDecodeError,
     ShellEVError,
+    StoreError,
     TransportError,
     UnauthorizedError,
     ValidationError,
@@ -39,6 +41,8 @@ class ExitCode(IntEnum):
     OUTCOME_UNKNOWN = 7
     CHARGE_FAILED = 8
     CHARGE_PENDING = 9
+    IN_PROGRESS = 10
+    STORE = 11
     INTERNAL = 70
     OUTPUT = 74
     HUNG_UP = 129
@@ -65,6 +69,8 @@ _MEANINGS = {
     ExitCode.OUTCOME_UNKNOWN: "**A car may be charging**: follow the message.",
     ExitCode.CHARGE_FAILED: "The charge did not start; the message has the service's reason.",
     ExitCode.CHARGE_PENDING: "The start was accepted, but the charge has not started in time: it may start yet.",
+    ExitCode.IN_PROGRESS: "Another process works on this key, or a start on this EVSE is open. Nothing was sent.",
+    ExitCode.STORE: "The store cannot be used, or `journal check` found a fault. Nothing was started.",
     ExitCode.INTERNAL: "A bug in shell_ev; please report it with the output of `-vv`.",
     ExitCode.OUTPUT: "The output could not be written, for example because the disk is full.",
     ExitCode.HUNG_UP: f"SIGHUP, the terminal was closed; {_STOPPED_FIRST}",
@@ -84,6 +90,8 @@ class Interrupted(Exception):
 
 _CODES: tuple[tuple[tuple[type[ShellEVError], ...], ExitCode], ...] = (
     ((ChargeFailedError,), ExitCode.CHARGE_FAILED),
+    ((ChargeInProgressError,), ExitCode.IN_PROGRESS),
+    ((StoreError,), ExitCode.STORE),
     ((ValidationError,), ExitCode.USAGE),
     ((ConfigurationError,), ExitCode.CONFIGURATION),
     ((AuthenticationError, UnauthorizedError, ForbiddenError), ExitCode.AUTHENTICATION),

@@ -235,6 +235,7 @@ async def _client(settings: Settings, options: dict[str, Any] | None, stack: Asy
             sandbox.client_id,
             sandbox.client_secret,
             base_url=sandbox.url,
+            store=settings.store,
             api_version=settings.api_version or settings.environ.get("SHELL_EV_API_VERSION") or "v2",
         )
     )

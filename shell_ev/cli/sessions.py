@@ -54,12 +54,19 @@ class ProblemReporter:
 @click.argument("evse_id", metavar="EVSE")
 @click.option("--wait", is_flag=True, help="Wait until the charge has started or failed to start.")
 @click.option("--ema-id", metavar="EMA_ID", help="The card's EMA-ID, if CARD is not one: finds a lost start.")
+@click.option("--key", metavar="KEY", help="Key in the store: the same key is one charge, also after a crash.")
 @click.option(
     "--start-timeout", type=duration, metavar="TIME", default="3m", show_default=True, help="Limit for the start."
 )
 @click.pass_obj
 def start(
-    settings: Settings, card: str, evse_id: str, wait: bool, ema_id: str | None, start_timeout: float
+    settings: Settings,
+    card: str,
+    evse_id: str,
+    wait: bool,
+    ema_id: str | None,
+    key: str | None,
+    start_timeout: float,
 ) -> ExitCode:
     """Start a charge and leave it running.
 
@@ -74,10 +81,12 @@ def start(
         reporter = ProblemReporter(run.out)
         try:
             charge = await start_charge(
-                run, card, evse_id, ema_id=ema_id, start_timeout=start_timeout, on_problem=reporter
+                run, card, evse_id, ema_id=ema_id, key=key, start_timeout=start_timeout, on_problem=reporter
             )
         except StartInterrupted:
             raise asyncio.CancelledError from None
+        if not charge.is_new:
+            run.out.note("this key has a charge already: nothing was started")
         if not wait:
             _print_accepted(run.out, charge)
             run.out.note(f"accepted, not yet charging; to see and to stop it: {_next(settings, charge.session_id)}")
@@ -102,7 +111,11 @@ def start(
 def _print_accepted(out: Output, charge: AsyncCharge) -> None:
     if out.json:
         out.document(
-            {"session_id": charge.session_id, "request_id": charge.request_id, "session": json_value(charge.session)}
+            {
+                "session_id": charge.session_id,
+                "request_id": charge.request_id,
+                "session": json_value(charge.session) if charge.state is not None else None,
+            }
         )
     else:
         out.line(charge.session_id)

@@ -29,6 +29,8 @@ class Settings:
     timeout: float | None = None
     """Seconds for a whole call."""
     max_retries: int | None = None
+    store: str | None = None
+    """Path or URL of the journal of the charges."""
     ask: bool = False
     """Prompt for missing credentials."""
     sandbox: bool = False
@@ -56,7 +58,7 @@ class Settings:
         """Arguments of ``AsyncShellEV.from_env`` that are options of the command line."""
         options: dict[str, Any] = {
             name: value
-            for name in ("environment", "api_version", "base_url", "timeout", "max_retries")
+            for name in ("environment", "api_version", "base_url", "timeout", "max_retries", "store")
             if (value := getattr(self, name)) is not None
         }
         return {**options, "trust_env": True, "user_agent_suffix": PROGRAM}
@@ -91,8 +93,10 @@ class Settings:
             flags: Its own options.
         """
         options = list(flags)
-        for option in ("env_file", "environment", "api_version", "base_url"):
-            if (value := getattr(self, option)) is not None:
+        for option in ("env_file", "environment", "api_version", "base_url", "store"):
+            value = getattr(self, option)
+            # The URL of a store may hold a password: it is not repeated.
+            if value is not None and not (option == "store" and "://" in value):
                 options += [f"--{option.replace('_', '-')}", str(value)]
         options += ["--ask"] if self.ask else []
         # An argument with a dash in front would be taken for an option.

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
 from ..errors import ChargeInProgressError, ShellEVError, StoreError, one_line
 from ..models.charging import ChargeSession
 from ..options import ClientConfig
@@ -122,14 +124,32 @@ class Ledger:
             if await self.store.replace(done, entry.fence) is None:
                 return
 
-    async def found(self, request_id: str | None, session_id: str) -> None:
-        """Record the session of a lost start that was found by hand."""
-        if request_id is None:
-            return
-        for entry in await self.store.find(self.namespace, request_id=request_id):
-            if entry.state in (State.SENT, State.UNKNOWN) and not await self.is_owned(entry):
-                await self.store.replace(journal.accepted(entry, session_id), entry.fence)
-                return
+    async def found(self, request_id: str, session_id: str) -> tuple[str | None, bool]:
+        """Record the session of a lost start that the caller had looked up.
+
+        Returns:
+            The caller's key of the entry, None where there is none; and whether the journal knows the session.
+
+        Raises:
+            ChargeInProgressError: The session belongs to another entry.
+        """
+        key: str | None = None
+        try:
+            for entry in await self.store.find(self.namespace, request_id=request_id):
+                key = None if journal.is_own_key(entry.key) else entry.key
+                if entry.session_id == session_id:
+                    return key, True
+                if entry.state in (State.SENT, State.UNKNOWN) and not await self.is_owned(entry):
+                    # The fence is raised: a writer that read the entry before is not to undo this.
+                    known = attrs.evolve(journal.accepted(entry, session_id), owner=None, fence=entry.fence + 1)
+                    conflict = await self.store.replace(known, entry.fence)
+                    if conflict is None:
+                        return key, True
+                    if conflict.over == "session":
+                        raise in_progress(conflict, entry)
+        except StoreError as error:
+            logger.error("session %s of request %s is not recorded: %s", one_line(session_id, 300), request_id, error)
+        return key, False
 
     async def aclose(self) -> None:
         """End the life sign of this process, and close the store if it belongs to the client."""
@@ -256,6 +276,11 @@ class Ticket:
         else:
             await self._update(journal.look_failed(self.entry, now=now))
 
+    async def cannot_be_looked_for(self) -> None:
+        """Record that the outcome is open and stays so: the card has no EMA-ID."""
+        await self._update(journal.looked_in_vain(self.entry, now=await self._now(), answered_for=0.0))
+        log_without_ema_id(self.entry)
+
     async def lost(self) -> None:
         """Record that the outcome is open and that no look-up follows here."""
         await self._update(journal.released(self.entry))
@@ -300,6 +325,17 @@ class Ticket:
             self.entry.state.value,
             error,
         )
+
+
+def log_without_ema_id(entry: Entry) -> None:
+    """Log that the outcome of a start stays unknown."""
+    logger.error(
+        "the start on %s (request %s, key %s) cannot be looked for: its card number is no EMA-ID; give ema_id= to "
+        "charge() and start_charge()",
+        one_line(entry.evse_id, 100),
+        entry.request_id,
+        one_line(entry.key, 300),
+    )
 
 
 async def _finish(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:

@@ -21,6 +21,7 @@ from .clock import judge, offset
 from .plan import CheckFailed, Limits, Verdict, ok, skip, warn
 from .settings import DEFAULT, Settings
 from .streams import (
+    PROBE_PATH,
     Attempt,
     Head,
     NotHttp,
@@ -97,8 +98,6 @@ class Route:
     def _no_proxy(self) -> Verdict:
         direct = f"none: {self.origin.host} is reached directly"
         if self.config.trust_env:
-            if urllib.request.getproxies().get("all"):
-                return warn(f"{direct}; ALL_PROXY is set and not used", "Set HTTPS_PROXY if the proxy is to be used.")
             return ok(direct)
         try:
             named = proxy_in_environment(self.origin.url) is not None
@@ -313,16 +312,18 @@ class ServerProbe:
             if context is not None:
                 await encrypt(stream, context, origin.host, limits.handshake)
             began = now()
-            lines = ("GET / HTTP/1.1", f"Host: {origin.authority}", "Accept: application/json")
+            lines = (f"GET {PROBE_PATH} HTTP/1.1", f"Host: {origin.authority}", "Accept: application/json")
             head = await ask(stream, lines, limits.hello)
             return TimedResponse(head, (began + now()) / 2)
 
 
 def _variable(origin: Origin) -> str:
     """Name of the setting that defines a proxy for this origin."""
-    name = f"{origin.scheme}_proxy"
     named = urllib.request.getproxies_environment()
-    return name.upper() if origin.scheme in named else "the proxy in the system's settings"
+    return next(
+        (f"{name}_proxy".upper() for name in (origin.scheme, "all") if name in named),
+        "the proxy in the system's settings",
+    )
 
 
 def _failure(attempt: Attempt, seconds: float) -> str:

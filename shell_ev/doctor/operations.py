@@ -17,6 +17,7 @@ from ..errors import (
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
+    CredentialsRefusedError,
     ForbiddenError,
     MethodNotAllowedError,
     NotFoundError,
@@ -101,6 +102,11 @@ def refused(error: AuthenticationError, settings: Settings) -> CheckFailed:
         return CheckFailed(
             f"these credentials are known, but may not fetch a token ({words})",
             "Ask Shell whether your product is approved for this API, and whether this address may use it.",
+        )
+    if not isinstance(error, CredentialsRefusedError):
+        return CheckFailed(
+            f"the token endpoint gives no token and does not say that the credentials are wrong ({words})",
+            "It may pass by itself: try again in a few minutes. If it stays, send Shell this report.",
         )
     which = _which(error.error_description)
     return CheckFailed(f"{which} is wrong: the token endpoint refuses it with {words}", _advice(settings))

@@ -43,8 +43,9 @@ _ALWAYS = (
 _IN_CONFIG = {"base_url": "api_url", "token_url": "oauth_url"}
 _VARIABLES = {option: variable for variable, option in (*ENV_OPTIONS.items(), *ENV_CREDENTIALS.items())}
 _NO_SOURCE: Any = object()
-#: SHELL_EV_ENGINE is read by the decoder, not by the client.
-_KNOWN = frozenset({*ENV_OPTIONS, *ENV_CREDENTIALS, "SHELL_EV_ENGINE"})
+#: Variables that are no options: the decoder, the blocking client and the store read them.
+_OTHERS = ("SHELL_EV_ENGINE", "SHELL_EV_LOOP", "SHELL_EV_STORE_KEY", "SHELL_EV_STORE_NAMESPACE")
+_KNOWN = frozenset({*ENV_OPTIONS, *ENV_CREDENTIALS, *_OTHERS})
 
 _USERINFO = re.compile(r"(?<=//)[^/\s]*@")
 _HOMES = re.compile(r"(?:/home/|/Users/)[^/\s:'\"]+|[A-Za-z]:\\Users\\[^\\:'\"]+")

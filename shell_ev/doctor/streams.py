@@ -24,6 +24,8 @@ from .plan import CheckFailed, Limits
 
 _HEAD_LIMIT = 64 * 1024
 _MOST_HEADERS = 500
+#: Path of the request without a token. Not the root: there a web page may answer, of another server.
+PROBE_PATH = "/ev"
 
 
 @attrs.frozen
@@ -264,8 +266,8 @@ async def _reached(proxy: Proxy, limits: Limits, trusted: ssl.SSLContext) -> Asy
 
 
 _CHECK_PROXY = (
-    "Check the proxy's address (proxy=, HTTPS_PROXY, HTTP_PROXY), or leave it out if this network needs none; "
-    "NO_PROXY=host makes an exception."
+    "Check the proxy's address (proxy=, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY), or leave it out if this network needs "
+    "none; NO_PROXY=host makes an exception."
 )
 
 
@@ -283,7 +285,12 @@ async def tunnel(proxy: Proxy, target: Origin, limits: Limits, trusted: ssl.SSLC
 async def ask_through(proxy: Proxy, target: Origin, limits: Limits, trusted: ssl.SSLContext) -> Head:
     """The head of the target's answer to a plain-http GET through the proxy. Raises CheckFailed for a refusal."""
     async with _reached(proxy, limits, trusted) as stream:
-        lines = (f"GET {target.url}/ HTTP/1.1", f"Host: {target.authority}", "Accept: application/json", *proxy.login)
+        lines = (
+            f"GET {target.url}{PROBE_PATH} HTTP/1.1",
+            f"Host: {target.authority}",
+            "Accept: application/json",
+            *proxy.login,
+        )
         head = await _proxy_answer(proxy, stream, lines, limits)
     # 407 always comes from the proxy. The API answers JSON; the error page of a proxy is not JSON.
     from_proxy = head.status == 407 or "json" not in head.headers.get("content-type", "").lower()

@@ -108,12 +108,15 @@ def same(left: Any, right: Any) -> bool:
     return left is None or right is None
 
 
-def test_the_documented_json_has_the_keys_of_the_output(cli: Callable[..., Result]) -> None:
+def test_the_documented_json_has_the_keys_of_the_output(cli: Callable[..., Result], tmp_path: Path) -> None:
     printed: dict[str, Any] = {
         "error": json.loads(cli("show", "x", "--json").err),
         "id": json.loads(cli("id", "check", CARD, "--json").out),
         "location": json.loads(cli("locations", "--country", "LUX", "--json").out)["locations"][0],
     }
+    store = str(tmp_path / "charges.sqlite3")
+    assert cli("start", CARD, EVSE, "--key", "order-42", "--store", store).code == 0
+    printed["entry"] = json.loads(cli("charges", "--store", store, "--json").out)["charges"][0]
     bounds = ("--west", "4", "--south", "52", "--east", "5", "--north", "53", "--zoom", "8")
     found = json.loads(cli("markers", *bounds, "--json").out)["markers"]
     printed["marker"] = next(marker for marker in found if marker["marker_type"] == "MultiLocation")

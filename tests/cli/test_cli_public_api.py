@@ -12,7 +12,7 @@ from cli_processes import ROOT
 import shell_ev
 
 #: Modules with a page in the reference, and the demo.
-PUBLIC_MODULES = {"demo", "doctor", "geojson", "observing", "sandbox", "testing"}
+PUBLIC_MODULES = {"demo", "doctor", "geojson", "observing", "sandbox", "store", "testing"}
 FILES = sorted((ROOT / "shell_ev" / "cli").glob("*.py"))
 
 

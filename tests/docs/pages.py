@@ -5,13 +5,13 @@ A reader does not see the comments::
     <!-- not run: why not -->           nobody runs the block below
     <!-- run by tests/kit/test_x.py --> that test runs it; it names the page
     <!-- output -->                     the block below is what the Python block before it prints; ``...`` is anything
+    <!-- log -->                        the block below is what it logs, where no handler is installed
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
-from itertools import zip_longest
 from pathlib import Path
 
 import attrs
@@ -58,10 +58,11 @@ def _after(prefix: str, comment: str) -> str | None:
 
 @attrs.frozen
 class Example:
-    """A Python block that runs, and what the page says that it prints."""
+    """A Python block that runs, and what the page says that it prints and logs."""
 
     block: Block
     output: str | None
+    log: str
 
     def __str__(self) -> str:
         return str(self.block)
@@ -91,8 +92,14 @@ def blocks_of(page: Path) -> list[Block]:
 def examples_of(page: Path) -> list[Example]:
     """The Python blocks of a page that are to run."""
     blocks = blocks_of(page)
-    return [
-        Example(block, after.text if after is not None and after.comment == "output" else None)
-        for block, after in zip_longest(blocks, blocks[1:])
-        if block.language == "python" and block.not_run is None and block.run_by is None
-    ]
+    found: list[Example] = []
+    for index, block in enumerate(blocks):
+        if block.language != "python" or block.not_run is not None or block.run_by is not None:
+            continue
+        shown: dict[str, str] = {}
+        for after in blocks[index + 1 : index + 3]:
+            if after.comment not in ("output", "log") or after.comment in shown:
+                break
+            shown[after.comment] = after.text
+        found.append(Example(block, shown.get("output"), shown.get("log", "")))
+    return found

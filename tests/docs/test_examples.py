@@ -65,7 +65,10 @@ def test_an_example_runs(example: Example, sandbox: Sandbox, runner: subprocess.
     }
     code = exit_code(runner, script=str(script), directory=str(tmp_path), environment=environment)
     printed = (tmp_path / "stdout").read_text()
-    assert (code, (tmp_path / "stderr").read_text()) == (0, "")
+    logged = (tmp_path / "stderr").read_text()
+    assert (code, bool(logged)) == (0, bool(example.log)), logged
+    same = doctest.OutputChecker().check_output(example.log, logged, doctest.ELLIPSIS)
+    assert same, f"the page shows the log\n{example.log}\nand it is\n{logged}"
     assert printed.strip(), "an example shows what it comes to"
     if example.output is not None:
         same = doctest.OutputChecker().check_output(example.output, printed, doctest.ELLIPSIS)
@@ -96,7 +99,7 @@ def test_a_block_that_another_test_runs_is_known_to_it() -> None:
 
 def test_every_comment_above_a_block_is_understood() -> None:
     strange = [block for block in BLOCKS if block.comment and not (block.not_run or block.run_by)]
-    shown = [block for block in strange if block.comment == "output"]
+    shown = [block for block in strange if block.comment in ("output", "log")]
     assert strange == shown
-    # Each stands right below an example, or nobody compares it with anything.
-    assert len(shown) == sum(example.output is not None for example in EXAMPLES)
+    # Each stands right below an example, or it is compared with nothing.
+    assert len(shown) == sum((example.output is not None) + bool(example.log) for example in EXAMPLES)

@@ -36,12 +36,22 @@ async def test_a_proxy_of_the_environment_without_trust_env_is_a_warning(
     assert "trust_env=True uses HTTP_PROXY" in warning.advice
 
 
-async def test_all_proxy_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_proxy_without_trust_env_is_a_warning_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
     async with Sandbox(stations=5) as sandbox:
-        warning = only_warning(await diagnose(options(sandbox.url, trust_env=True), variables=[]))
+        warning = only_warning(await diagnose(options(sandbox.url), variables=[]))
     assert warning.check == "proxy"
-    assert "ALL_PROXY is set and not used" in warning.seen
+    assert "ALL_PROXY is set and not used, as trust_env is not True" in warning.seen
+
+
+async def test_all_proxy_is_used_and_named(monkeypatch: pytest.MonkeyPatch, closed_port: int) -> None:
+    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{closed_port}")
+    async with Sandbox(stations=5) as sandbox:
+        diagnosis = await diagnose(options(sandbox.url, trust_env=True), variables=[])
+    (failed,) = diagnosis.failed
+    assert failed.check == "proxy"
+    assert f"127.0.0.1:{closed_port}" in failed.seen
+    assert "ALL_PROXY" in failed.advice
 
 
 async def test_a_dead_host_suggests_the_unused_proxy(monkeypatch: pytest.MonkeyPatch, closed_port: int) -> None:

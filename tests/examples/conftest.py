@@ -57,7 +57,7 @@ def launch(shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) ->
         folder = folder or tmp_path_factory.mktemp("example")
         command = commands_of(header_of(EXAMPLES / name))[number]
         ours = {
-            "CHARGES_DB": str(folder / "charges.sqlite3"),
+            "SHELL_EV_STORE": str(folder / "charges.sqlite3"),
             "CELERY_FILES": str(folder / "celery"),
             # Long enough for a look or two, short enough to wait for.
             "CHARGES_PATIENCE": "0.5",

@@ -25,6 +25,9 @@ CASES = [
     (shell_ev.ShellEVError("said"), 502),
     (shell_ev.ConfigurationError("said"), 500),
     (shell_ev.ValidationError(["one", "two"]), 422),
+    (shell_ev.KeyReusedError(["said"]), 422),
+    (shell_ev.ChargeInProgressError("said", key="order", owner="host.1.x"), 409),
+    (shell_ev.StoreError("said"), 503),
     (shell_ev.AuthenticationError("said"), 502),
     (shell_ev.CredentialsRefusedError("said"), 502),
     (shell_ev.TransportError("said"), 502),
@@ -60,7 +63,7 @@ def test_status_and_body(error: shell_ev.ShellEVError, status: int, caplog: pyte
 
     problem = problem_of(error)
     assert (problem.status, problem.body["status"], problem.body["title"]) == (status, status, type(error).__name__)
-    is_ours = status in (500, 502)
+    is_ours = status in (500, 502) or isinstance(error, shell_ev.StoreError)
     assert (problem.body["detail"] == str(error)) is not is_ours
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * is_ours
     assert ("what_to_do" in problem.body) is error.outcome_unknown

@@ -14,7 +14,7 @@ from shell_ev.sandbox.__main__ import _parser
 #: Has an index and tests of its own.
 ELSEWHERE = {"tested_app"}
 #: Files that are run as part of others.
-PARTS = {"gunicorn.conf.py", "http_problems.py", "process_client.py", "start_once.py", "tiny_host.py"}
+PARTS = {"gunicorn.conf.py", "http_problems.py", "process_client.py", "tiny_host.py"}
 
 
 def examples() -> list[Path]:
