@@ -170,6 +170,8 @@ class Locations(Blocking):
     list = blocking(AsyncLocations.list)
     iterate = blocking_iterator(AsyncLocations.iterate)
     find = blocking(AsyncLocations.find)
+    follow = blocking_iterator(AsyncLocations.follow)
+    wait_available = blocking(AsyncLocations.wait_available)
     get = blocking(AsyncLocations.get)
     nearby = blocking(AsyncLocations.nearby)
     markers = blocking(AsyncLocations.markers)
