@@ -69,6 +69,9 @@ nitpick_ignore_regex = [
     ),
     # Names that only type checkers import.
     (r"py:class", r"Decimal|Json|OnProblem|UUID|datetime|timedelta"),
+    # Keywords of errors, and the clock of leases.
+    (r"py:class", r"shell_ev\.errors\.CallDetails"),
+    (r"py:func", r"clock"),
     # The type variable of ApiResponse.
     (r"py:class", r"shell_ev\.models\.response\.T"),
 ]
