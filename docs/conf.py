@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import aiohttp
 from sphinx.ext.napoleon import Config, GoogleDocstring
@@ -27,7 +28,19 @@ author = "The shell_ev founders"
 release = version = shell_ev.__version__
 html_title = f"shell_ev {release}"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "pictures",
+]
+myst_enable_extensions = ["colon_fence", "deflist"]
+# Copied is what a reader can run: no prompt, and nothing of what an example prints.
+copybutton_prompt_text = "$ "
+copybutton_line_continuation_character = "\\"
+copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"
+exclude_patterns = ["_ext"]
 myst_heading_anchors = 3
 
 html_theme = "furo"
@@ -68,10 +81,17 @@ nitpick_ignore_regex = [
         r"(aiohttp|attrs|collections|datetime|decimal|opentelemetry|os|ssl|types|uuid)\..*",
     ),
     # Names that only type checkers import.
-    (r"py:class", r"Decimal|Json|OnProblem|UUID|datetime|timedelta"),
+    (r"py:class", r"Decimal|Json|datetime|timedelta"),
     # Keywords of errors, and the clock of leases.
     (r"py:class", r"shell_ev\.errors\.CallDetails"),
     (r"py:func", r"clock"),
+    # Short names that only type checkers import, and a store's own record.
+    (
+        r"py:class",
+        r"OnProblem|Store|UUID|shell_ev\.store\.journal\.Entry|shell_ev\.identifiers\.HasEvseId",
+    ),
+    # A base class that users never see: its subclasses are documented.
+    (r"py:class", r"CallError"),
     # The type variable of ApiResponse.
     (r"py:class", r"shell_ev\.models\.response\.T"),
 ]

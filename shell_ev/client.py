@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack, overload
 from uuid import UUID
 
 from .charges.block import AsyncChargeBlock
@@ -27,7 +27,7 @@ from .dialects import ApiVersion
 from .endpoints.charging import AsyncCharging, checked_ema_id, start_arguments
 from .endpoints.validation import Checks
 from .errors import ConfigurationError, ShellEVError, ValidationError
-from .identifiers import EmaId, EvseId
+from .identifiers import EmaId, EvseId, HasEvseId
 from .models.charging import ChargeSession
 from .options import (
     AsyncClientOptions,
@@ -44,7 +44,6 @@ from .wire.operations import START
 
 if TYPE_CHECKING:
     from .endpoints.locations import AsyncLocations
-    from .models.locations import Evse
 
 _CONSTRUCTOR = option_names(AsyncClientOptions)
 
@@ -195,7 +194,7 @@ class AsyncShellEV:
     def charge(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId | Evse,
+        evse_id: str | EvseId | HasEvseId,
         *,
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
@@ -261,7 +260,7 @@ class AsyncShellEV:
     async def start_charge(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId | Evse,
+        evse_id: str | EvseId | HasEvseId,
         *,
         start_timeout: float = DEFAULT_START_TIMEOUT,
         stop_timeout: float = DEFAULT_STOP_TIMEOUT,
@@ -309,7 +308,7 @@ class AsyncShellEV:
     def _starter(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId | Evse,
+        evse_id: str | EvseId | HasEvseId,
         options: ChargeOptions,
         request_id: str | UUID | None,
         timeout: float | Timeout | None,
@@ -354,7 +353,7 @@ class AsyncShellEV:
     def validate_start(
         self,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId | Evse,
+        evse_id: str | EvseId | HasEvseId,
         *,
         ema_id: str | EmaId | None = None,
     ) -> None:
@@ -452,6 +451,21 @@ class AsyncShellEV:
         if ledger is None:
             raise ConfigurationError(f"{name} needs a store: give store= to the client, or set SHELL_EV_STORE")
         return ledger
+
+    @overload
+    async def recover(
+        self, *, timeout: float | None = None, every: None = None, give_up_after: float | None = None
+    ) -> Recovery: ...
+
+    @overload
+    async def recover(
+        self,
+        *,
+        timeout: float | None = None,
+        every: float,
+        on_recovered: Callable[[Recovery], object] | None = None,
+        give_up_after: float | None = None,
+    ) -> None: ...
 
     async def recover(
         self,

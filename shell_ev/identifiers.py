@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import attrs
 
@@ -40,6 +40,15 @@ _ISO_OUTLET_LIMIT = 31
 _DIN_OUTLET_LIMIT = 32
 # The longest valid id, a DIN EVSE id, has 44 characters. A longer text than this limit is not parsed.
 _TEXT_LIMIT = 64
+
+
+class HasEvseId(Protocol):
+    """A model with the id of an EVSE: an :class:`~shell_ev.Evse`, without the import of its module."""
+
+    @property
+    def evse_id(self) -> str | None:
+        """Id of the EVSE."""
+        ...
 
 
 class IdForm(StrEnum):

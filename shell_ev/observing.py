@@ -1,7 +1,4 @@
-"""Hooks: what an application can observe of its calls. Base classes to inherit from, and their events.
-
-Knows calls from outside only: neither how they are carried out nor who listens. Observers see, they change nothing.
-"""
+"""Hooks for watching calls: base classes to inherit from, and their events. Observers cannot affect a call."""
 
 from __future__ import annotations
 
@@ -31,15 +28,15 @@ class CallInfo:
     method: str
     """HTTP method."""
     url: str = attrs.field(repr=False)
-    """As it is sent: ids of cards and sessions may be in it. :attr:`redacted_url` is for telling others."""
+    """As it is sent, with ids of cards and sessions. :attr:`redacted_url` has none."""
     route: str
-    """Path as the table of operations has it, with placeholders: few different ones, and no ids in them."""
+    """Path with placeholders in place of ids: one of few values."""
     request_id: str | None = None
-    """RequestId of every try of the call; None for a token request, which has none."""
+    """RequestId of every attempt of the call; None for a token request, which has none."""
     arguments: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
-    """The call's own arguments by name, checked: ids of cards and sessions among them. No credentials."""
+    """Arguments of the call by name, checked, with ids of cards and sessions. No credentials."""
     background: bool = False
-    """True for a token that is renewed ahead of its end, while calls go on with the old one."""
+    """True for a token that is renewed before its end, while calls use the old one."""
 
     @property
     def redacted_url(self) -> str:
@@ -56,17 +53,17 @@ class CallInfo:
 
 @attrs.frozen(kw_only=True)
 class _OfTry:
-    """What a try came to."""
+    """Outcome of an attempt."""
 
     attempt: int
-    """Number of the try within its call, from 1; a replay with a fresh token counts."""
+    """Number of the attempt within its call, from 1; a replay with a fresh token counts."""
     outcome: TryOutcome
     """``answered``; ``not_sent``: the request surely did not leave this machine; ``no_answer``: it may have, and no
-    whole answer came; ``cancelled``: the caller left."""
+    whole answer came; ``cancelled``: the caller cancelled it."""
     status_code: int | None = None
     """HTTP status; None without an answer."""
     failure: str | None = None
-    """Why no answer came, in one line without ids or secrets; None with an answer."""
+    """Why no answer came or why it cannot be read, in one line without ids or secrets; None otherwise."""
 
     @property
     def reason(self) -> str:
@@ -76,14 +73,14 @@ class _OfTry:
 
 @attrs.frozen(kw_only=True)
 class TryEnded(_OfTry):
-    """One try is over: one request was sent, or could not be."""
+    """An attempt is over: one request was sent, or could not be sent."""
 
     elapsed: float
-    """Seconds the try took."""
+    """Seconds the attempt took."""
 
     @property
     def is_good(self) -> bool:
-        """Whether a success was answered."""
+        """Whether the status is a success."""
         return self.status_code is not None and 200 <= self.status_code <= 299
 
 
@@ -92,32 +89,32 @@ class Waiting(_OfTry):
     """An attempt failed and another follows. Sent before the wait, which a cancellation or deadline may cut short."""
 
     seconds: float
-    """How long the wait will be."""
+    """Length of the wait."""
     retry_after: float | None = None
     """Seconds the service asked for, if it did."""
 
 
 @attrs.frozen(kw_only=True)
 class CallEnded:
-    """A call is over, one way or the other."""
+    """A call is over."""
 
     elapsed: float
-    """Seconds from the beginning of the call to its end: token, tries, waits and decoding."""
+    """Seconds from the beginning of the call to its end: token, attempts, waits and decoding."""
     attempts: int
-    """How many tries were made; 0 when none was, for want of a token say."""
+    """Number of attempts; 0 when none was made, without a token say."""
     status_code: int | None = None
-    """HTTP status of the last try; None when it got no answer."""
+    """HTTP status of the last attempt; None when it got no answer."""
     response: ApiResponse[Any] | None = attrs.field(default=None, repr=False)
-    """What the caller gets; None for a failure, and for a token request: tokens are not shown."""
+    """Result of the call; None for a failure and for a token request."""
     error: BaseException | None = None
-    """What the caller gets instead: a ShellEVError, a cancellation or an interrupt. Its text may quote ids."""
+    """Error of the call: a ShellEVError, a cancellation or an interrupt. Its text may quote ids."""
     outcome_unknown: bool = False
     """Whether a start or stop may have taken effect although the call failed or was cancelled."""
 
     @property
     def outcome(self) -> CallOutcome:
         """``success``; ``unknown``: a start or stop that may have taken effect; ``error``: any other failure;
-        ``cancelled``: the caller left, and left nothing open."""
+        ``cancelled``: the caller cancelled it, and nothing is left open."""
         if self.error is None:
             return "success"
         if self.outcome_unknown:
@@ -133,13 +130,13 @@ class CallObserver:
     """
 
     def try_ended(self, event: TryEnded) -> None:
-        """A try is over."""
+        """Called when an attempt is over."""
 
     def waits(self, event: Waiting) -> None:
-        """The call will wait and try again."""
+        """Called before the wait for another attempt."""
 
     def ended(self, event: CallEnded) -> None:
-        """The call is over. Called once for every call that began, in the context that it began in."""
+        """Called once at the end of every call that began, in the context of its beginning."""
 
 
 class Observer:
@@ -151,15 +148,18 @@ class Observer:
     """
 
     def call_began(self, call: CallInfo) -> CallObserver | None:
-        """A call begins. The returned observer gets its events to the end; None for no events.
+        """Called when a call begins.
 
         Arguments that are refused begin no call, nor does a client that is closed.
+
+        Returns:
+            What receives the further events of the call; None for no more events.
         """
         return None
 
     def token_began(self, call: CallInfo) -> CallObserver | None:
-        """The client asks the token endpoint for a token: for the call that runs in this context, or ahead of time.
+        """Called when the client requests a token: in the context of the call that needs it, or in the background.
 
-        Only for client credentials: what a ``token_source`` of your own does is its own affair.
+        Only for client credentials: a ``token_source`` of yours requests its tokens itself.
         """
         return None

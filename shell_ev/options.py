@@ -183,7 +183,7 @@ class LocationFilters(TypedDict, total=False):
     evse_status: EvseStatus | str | Sequence[EvseStatus | str] | None
     """Status of an EVSE: a member, its text, or a sequence of either."""
     connector_types: ConnectorType | str | Sequence[ConnectorType | str] | None
-    """Connector type: a member, its text, or a sequence of either."""
+    """Connector type: a member, its text, a name such as "CCS" or "Mennekes", or a sequence of these."""
     connector_min_power: float | None
     """Least power of a connector, in kW."""
     authorization_methods: AuthorizationMethod | str | Sequence[AuthorizationMethod | str] | None
@@ -197,9 +197,9 @@ class LocationFilters(TypedDict, total=False):
     evse_external_id: str | None
     """The operator's id of an EVSE, sent as it is."""
     country: str | Sequence[str] | None
-    """ISO 3166-1 alpha-3 code such as "NLD", or a sequence of them (V1 and V2)."""
+    """ISO 3166-1 code such as "NL" or "NLD", or a sequence of them (V1 and V2). Sent as alpha-3."""
     exclude_country: str | Sequence[str] | None
-    """ISO 3166-1 alpha-3 codes of countries to leave out (V1 and V2)."""
+    """ISO 3166-1 codes of countries to leave out (V1 and V2). Sent as alpha-3."""
 
 
 class MapOptions(LocationFilters, RequestOptions, total=False):

@@ -1,7 +1,6 @@
-"""OpenTelemetry for calls: a span each, and metrics. An observer like any other, over OpenTelemetry's API.
+"""OpenTelemetry for calls: a span each, and metrics. Needs the extra ``otel``.
 
-Knows the events of ``shell_ev.observing`` and the semantic conventions for HTTP; the SDK and exporters are the
-application's choice. Needs the extra ``otel``.
+Uses OpenTelemetry's API alone; SDK and exporters are the choice of the application.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class OpenTelemetry(Observer):
     """Give it to a client as ``observer=OpenTelemetry()``; one may serve several clients.
 
     ``tracer_provider`` and ``meter_provider`` default to the global ones. No secret and no token is recorded. With
-    ``record_ids`` spans show session, card and EVSE too: their ids, the whole URL and the service's own words.
+    ``record_ids`` spans also hold the ids of session, card and EVSE, the whole URL and the service's own words.
 
     A span ``shell_ev.<operation>`` of kind CLIENT is current during each call, a span ``shell_ev.token`` during each
     token request. Nothing is sent to the service: no trace context goes out with a request.
@@ -60,7 +59,7 @@ class OpenTelemetry(Observer):
         self._meters = _Meters.made_by(metrics.get_meter(_NAME, __version__, meter_provider, _SCHEMA))
 
     def call_began(self, call: CallInfo) -> CallObserver:
-        """Begin a span, a child of the current span, and make it the current one."""
+        """Begin a span as a child of the current one, and make it the current one."""
         attributes = _at_start(call, self._record_ids)
         attributes["shell_ev.operation"] = call.operation
         if call.request_id is not None:
@@ -71,7 +70,7 @@ class OpenTelemetry(Observer):
         return _Spanned(span, self._meters, call, self._record_ids)
 
     def token_began(self, call: CallInfo) -> CallObserver:
-        """The same for a token: a child of the call that waits for it; a trace of its own, linked, if none does."""
+        """Begin a span for a token: a child of the call that waits for it, or a linked trace of its own."""
         attributes = _at_start(call, self._record_ids)
         attributes["shell_ev.token.background"] = call.background
         asking = trace.get_current_span().get_span_context()
@@ -101,10 +100,10 @@ class _Meters:
             )
 
         return cls(
-            calls=histogram("call", "Duration of calls: token, tries, waits and decoding."),
-            tokens=histogram("token", "Duration of token requests, tries and waits included."),
-            tries=histogram("try", "Duration of single tries, those of token requests among them."),
-            waits=histogram("wait", "Length of the waits between tries, as they were begun.", _WAIT_BUCKETS),
+            calls=histogram("call", "Duration of calls: token, attempts, waits and decoding."),
+            tokens=histogram("token", "Duration of token requests, attempts and waits included."),
+            tries=histogram("try", "Duration of single attempts, also those of token requests."),
+            waits=histogram("wait", "Length of the waits between attempts, as planned.", _WAIT_BUCKETS),
         )
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-import typing
 from contextlib import suppress
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
-import attrs
 import yarl
 
 from .core.portal import loop_factory
-from .dialects import DIALECTS, ApiVersion
+from .dialects import ApiVersion
 from .errors import ConfigurationError
-from .wire.codec import Codec, Engine, engine, structurer
+from .wire.codec import Codec, Engine, engine
 from .wire.results import Result, Undecodable
-from .wire.structuring import Structurer
 
 #: Modules that are imported late otherwise: each is absent for a program that does not use it.
 _LATE: Final = (
@@ -62,9 +59,6 @@ def _import_all() -> None:
 
 def _build_readers(version: ApiVersion) -> None:
     """The generated readers of each model in one dialect, for each engine that can be chosen."""
-    done: set[Any] = {None, type(None)}
-    for result in _results():
-        _build(structurer(DIALECTS[version]), result.model, done)
     for wanted in (Engine.CATTRS, Engine.MSGSPEC):
         with suppress(ConfigurationError):  # msgspec is an extra
             codec = Codec(version, wanted)
@@ -74,19 +68,6 @@ def _build_readers(version: ApiVersion) -> None:
                         codec.decode(result, body)
     with suppress(ConfigurationError):  # SHELL_EV_ENGINE is wrong: the constructor of a client says so
         engine()
-
-
-def _build(structures: Structurer, target: Any, done: set[Any]) -> None:
-    """The reader of a model or a union, and of every model inside it: members of unions are built late otherwise."""
-    if target in done:
-        return
-    done.add(target)
-    structures.hooks[target]
-    if attrs.has(target):
-        for field in structures.shape(target).fields:
-            _build(structures, field.target, done)
-    for member in typing.get_args(target):
-        _build(structures, member, done)
 
 
 def _results() -> list[Result]:

@@ -16,6 +16,13 @@ from shell_ev.core.transport import Transport
 from shell_ev.options import make_config
 from shell_ev.sandbox import Sandbox
 
+#: These need forks, POSIX signals or pseudo terminals, which Windows does not have.
+collect_ignore_glob = (
+    ["blocking/test_processes.py", "blocking/test_*signals.py", "cli/*", "docs/test_examples.py", "examples/*"]
+    if os.name == "nt"
+    else []
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option with which .ci/run starts pytest: what is left out there is left out unseen."""

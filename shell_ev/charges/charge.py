@@ -133,7 +133,7 @@ class AsyncCharge:
         pacer = Pacer(
             interval,
             time=timers.time,
-            session_id=self.session_id,
+            subject=self.session_id,
             state=self.state,
             on_problem=self._options.on_problem,
         )

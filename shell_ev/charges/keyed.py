@@ -14,7 +14,7 @@ from ..models.charging import ChargeSession, SessionError
 from ..models.enums import SessionErrorCode, SessionState
 from ..store import journal
 from ..store.base import Conflict
-from ..store.journal import Entry, Meeting, OnCrash, State
+from ..store.journal import Entry, Looking, Meeting, OnCrash, State
 from ..wire.operations import START
 from .charge import AsyncCharge, ChargeOptions
 from .recover import Recoverer
@@ -49,6 +49,7 @@ class KeyedStart:
         self._ledger = ledger
         self._order = order
         self._options = options
+        self._recoverer = Recoverer(manager, ledger)
 
     async def meet(self, ends_at: float) -> AsyncCharge | Ticket:
         """Find out whether the start is to be sent.
@@ -159,9 +160,14 @@ class KeyedStart:
         return charge
 
     def _unknown(self, entry: Entry) -> OutcomeUnknownError:
+        why = {
+            Looking.POSSIBLE: "its session did not show" if entry.state is State.UNKNOWN else "no look-up was answered",
+            Looking.NO_EMA_ID: "its card number is no EMA-ID, give ema_id= with the next start",
+            Looking.UNREADABLE: "its card was encrypted with another secret, give that in SHELL_EV_STORE_KEY",
+        }[self._recoverer.looking(entry)]
         return OutcomeUnknownError(
-            f"what came of the start of key {shown(entry.key, 300)} on {entry.evse_id} is not known: its session did "
-            f"not show; journal.settle() or journal.give_up() decides (request {entry.request_id})",
+            f"what came of the start of key {shown(entry.key, 300)} on {entry.evse_id} is not known: {why}; "
+            f"journal.settle() or journal.give_up() decides (request {entry.request_id})",
             operation=START.name,
             request_id=entry.request_id,
             arguments=self._order.arguments,
@@ -176,7 +182,7 @@ class KeyedStart:
             return None
         left = max(_SHORTEST, ends_at - self._manager.timers().time())
         try:
-            after = await Recoverer(self._manager, self._ledger).look_for(taken, left)
+            after = await self._recoverer.look_for(taken, left)
         finally:
             await self._ledger.release(taken)
         if after.state is State.SENT:

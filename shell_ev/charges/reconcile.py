@@ -80,7 +80,7 @@ async def find_start(
         raise
     session_id = session.id or ""
     start.adopted(session_id)
-    logger.warning(
+    logger.info(
         "start on %s (request %s): its answer was lost; adopted session %s, the only one that can be its own",
         start.evse_id,
         start.request_id,
@@ -134,7 +134,7 @@ async def reconcile(manager: SessionManager, error: ShellEVError, options: Charg
     if start is None:
         start = own_start(manager, arguments, request_id)
         start.is_foreign = True
-    return await find_start(
+    charge = await find_start(
         manager,
         start,
         error,
@@ -143,6 +143,9 @@ async def reconcile(manager: SessionManager, error: ShellEVError, options: Charg
         limit=options.start_timeout,
         baseline=getattr(error, "baseline", None),
     )
+    if manager.ledger is not None:
+        charge.key, charge.journalled = await manager.ledger.found(start.request_id, charge.session_id)
+    return charge
 
 
 async def _adopted_before(

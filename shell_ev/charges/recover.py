@@ -10,11 +10,11 @@ from typing import Final
 
 import attrs
 
-from ..core.ledger import Ledger
+from ..core.ledger import Ledger, log_without_ema_id
 from ..core.session_manager import SessionManager
 from ..dialects import ApiVersion
 from ..endpoints.sending import own_start
-from ..errors import OutcomeUnknownError, ShellEVError, StoreError, one_line, shown
+from ..errors import ConfigurationError, OutcomeUnknownError, ShellEVError, StoreError, one_line, shown
 from ..identifiers import EmaId
 from ..store import journal
 from ..store.journal import Entry, Looking, State
@@ -81,13 +81,20 @@ class Recoverer:
         self._stop_timeout = stop_timeout
 
     def _manager_for(self, entry: Entry) -> SessionManager:
-        version = ApiVersion(entry.api_version)
         config = self._manager.config
+        try:
+            version = ApiVersion(entry.api_version)
+        except ValueError:
+            raise ConfigurationError(
+                f"the entry was written for API version {shown(entry.api_version)}, which this release does not speak: "
+                "install the release that wrote it"
+            ) from None
         if version is config.api_version:
             return self._manager
         return self._manager.with_config(attrs.evolve(config, api_version=version))
 
-    def _looking(self, entry: Entry) -> Looking:
+    def looking(self, entry: Entry) -> Looking:
+        """Whether the session of an entry can be looked for."""
         card = self._ledger.vault.open_card(entry.card)
         if card is None:
             return Looking.UNREADABLE
@@ -139,10 +146,13 @@ class Recoverer:
         except ShellEVError as error:
             found.failed.append(entry)
             logger.warning("recovery of key %s failed, the next pass tries again: %s", one_line(entry.key, 300), error)
+        except Exception:
+            found.failed.append(entry)
+            logger.exception("recovery of key %s failed, the next pass tries again", one_line(entry.key, 300))
 
     async def _deal_with(self, entry: Entry, found: _Found, give_up_after: float | None) -> None:
         now = await self._ledger.store.now()
-        looking = self._looking(entry) if entry.state in (State.SENT, State.UNKNOWN) else Looking.POSSIBLE
+        looking = self.looking(entry) if entry.state in (State.SENT, State.UNKNOWN) else Looking.POSSIBLE
         action = journal.after_crash(entry, owned=False, now=now, looking=looking)
         if action is journal.Recovery.KEEP:
             found.kept.append(entry)
@@ -160,7 +170,8 @@ class Recoverer:
 
     async def _leave(self, entry: Entry, found: _Found, give_up_after: float | None, now: float) -> None:
         if entry.state is State.UNKNOWN and journal.may_give_up(entry, give_up_after):
-            conflict = await self._ledger.store.replace(journal.given_up(entry, now=now), entry.fence)
+            given_up = attrs.evolve(journal.given_up(entry, now=now), fence=entry.fence + 1)
+            conflict = await self._ledger.store.replace(given_up, entry.fence)
             if conflict is None:
                 logger.error(
                     "key %s was given up after %.0f s of look-ups that showed no session on %s (request %s)",
@@ -201,21 +212,18 @@ class Recoverer:
     async def _call_unknown(self, taken: Entry) -> Entry:
         unknown = journal.looked_in_vain(taken, now=await self._ledger.store.now(), answered_for=0.0)
         await self._ledger.write(unknown)
-        logger.error(
-            "the start on %s (request %s, key %s) cannot be looked for: its card number is no EMA-ID; give ema_id= "
-            "to charge() and start_charge()",
-            taken.evse_id,
-            taken.request_id,
-            one_line(taken.key, 300),
-        )
+        log_without_ema_id(taken)
         return unknown
 
     async def _stop(self, taken: Entry, found: _Found) -> None:
         options = ChargeOptions(stop_timeout=self._stop_timeout, keep_running=True)
         charge = AsyncCharge(self._manager_for(taken), taken.session_id or "", options)
         await charge.stop(shield=False)
+        after = await self._ledger.get(taken.key)
+        if after is not None and after.fence > taken.fence + 1:
+            return  # taken over and stopped by another recovery: this process was taken for dead
         logger.info("recovery stopped session %s (key %s)", shown(taken.session_id, 300), one_line(taken.key, 300))
-        found.stopped.append(await self._ledger.get(taken.key) or taken)
+        found.stopped.append(after or taken)
 
     async def look_for(self, taken: Entry, limit: float) -> Entry:
         """Look for the session of a lost start that this process owns now.
@@ -231,6 +239,8 @@ class Recoverer:
         card = ledger.vault.open_card(taken.card)
         if card is None:
             return taken
+        if self.looking(taken) is Looking.NO_EMA_ID:
+            return await self._call_unknown(taken)
         arguments = {"ev_charge_number": card[0], "evse_id": taken.evse_id}
         start = own_start(manager, arguments, taken.request_id, card[1])
         start.is_foreign = True

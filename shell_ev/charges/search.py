@@ -13,7 +13,7 @@ from ..core.ownership import OwnStart
 from ..core.service_clock import Moment
 from ..core.session_manager import SessionManager
 from ..endpoints.charging import AsyncCharging
-from ..errors import ApiError, OutcomeUnknownError, ResponseDecodeError, ShellEVError, shown
+from ..errors import ApiError, OutcomeUnknownError, ResponseDecodeError, ShellEVError, StoreError, shown
 from ..models.charging import ChargeSession
 from ..wire.operations import START
 from .adoption import UNDATED, Search, Verdict, judge
@@ -113,17 +113,38 @@ class StartSearch:
                 raise self._unknown(f"the card's sessions cannot be read: {error}") from error
             report_problem(self._options.on_problem, None, error)
             return retry_after_of(error)
+        try:
+            await self._hold_listed(answer.data)
+        except StoreError as error:
+            # Without the journal a session of another key could be adopted.
+            report_problem(self._options.on_problem, None, error)
+            return 0.0
         self._answered += 1
-        if self._manager.ledger is not None:
-            await self._manager.ledger.hold_listed(answer.data, self._manager.ownership)
         self._seen = answer.data
-        self._verdict = judge(answer.data, self._search())
+        self._verdict = self._judge()
         return 0.0
+
+    def _judge(self) -> Verdict:
+        search = self._search()
+        verdict = judge(self._seen, search)
+        if verdict.session is None or self._answered >= _LOOKS_FOR_A_DATE or self._measured() is not None:
+            return verdict
+        # A Date may still come, or be confirmed: what our own clock leaves open waits for it.
+        close = attrs.evolve(search, sent=Moment(search.sent.at, _OWN_CLOCK))
+        is_dated = self._manager.service_clock.dates(self._timers.time()) > 0
+        if not is_dated and judge(self._seen, close).session is not None:
+            return verdict
+        return judge(self._seen, attrs.evolve(search, is_certain=False))
+
+    async def _hold_listed(self, sessions: Sequence[ChargeSession]) -> None:
+        """Leave out the sessions of other keys, those of other processes too."""
+        if self._manager.ledger is not None:
+            await self._manager.ledger.hold_listed(sessions, self._manager.ownership)
 
     async def confirm(self, session_id: str, timeout: float) -> bool:
         """Look once more whether the session that was adopted is the only one that can be the start's.
 
-        The start's own session may show only after another's was adopted that no field tells from it.
+        The start's own session may show only after another's was adopted, which no field distinguishes from it.
 
         Args:
             session_id: The session that was adopted.
@@ -133,7 +154,7 @@ class StartSearch:
             Whether no other session can be the start's. Otherwise a line at level ERROR names them.
         """
         listed = await self._list(session_id, self._timers.time() + timeout)
-        sent, _ = self._sent()
+        sent = self._sent()
         latest = sent.at + timedelta(seconds=self._limit + sent.error)
         # A later session on this EVSE is the next charge.
         self._seen = tuple(
@@ -141,7 +162,7 @@ class StartSearch:
             for session in listed
             if session.id != session_id and (session.started_at is None or session.started_at <= latest)
         )
-        others = judge(self._seen, attrs.evolve(self._search(), rivals=0, is_certain=True)).candidates
+        others = judge(self._seen, attrs.evolve(self._search(), rivals=0)).candidates
         if not others:
             return True
         logger.error(
@@ -160,7 +181,9 @@ class StartSearch:
             if left <= 0:
                 break
             try:
-                return (await self._charging.active(self._ema_id or "", timeout=self._look_up_timeout(left))).data
+                listed = (await self._charging.active(self._ema_id or "", timeout=self._look_up_timeout(left))).data
+                await self._hold_listed(listed)
+                return listed
             except ShellEVError as error:
                 report_problem(self._options.on_problem, session_id, error)
                 pause = max(retry_after_of(error), self._interval(0.0))
@@ -178,7 +201,7 @@ class StartSearch:
 
     def _search(self) -> Search:
         start, ownership = self._start, self._manager.ownership
-        sent, is_certain = self._sent()
+        sent = self._sent()
         left_at = self._left_at(sent)
         ids = [session.id for session in self._seen if session.id is not None]
         return Search(
@@ -188,18 +211,11 @@ class StartSearch:
             watched=[id_ for id_ in ids if ownership.was_watched(id_, start, left_at)],
             baseline=self._baseline or (),
             rivals=ownership.rivals(start),
-            is_certain=is_certain,
         )
 
-    def _sent(self) -> tuple[Moment, bool]:
-        """When the start was sent, and whether that is certain enough to adopt by."""
-        measured = self._measured()
-        if measured is not None:
-            return measured, True
-        now = self._timers.time()
-        if self._answered < _LOOKS_FOR_A_DATE:
-            return Moment(self._on_service_clock(), _OWN_CLOCK), not self._manager.service_clock.dates(now)
-        return Moment(self._on_service_clock(), UNDATED), True
+    def _sent(self) -> Moment:
+        """When the start was sent, on the service's clock as far as that is known."""
+        return self._measured() or Moment(self._on_service_clock(), UNDATED)
 
     def _measured(self) -> Moment | None:
         """The time of sending by Date headers: those of this client, or those that the error was made with."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
 from ..core.call import mint_request_id
@@ -18,7 +18,7 @@ from ..core.session_manager import SessionManager
 from ..endpoints.charging import AsyncCharging, prepare_start
 from ..endpoints.sending import fenced_off, own_start, send_start
 from ..errors import ChargeInProgressError, ConfigurationError, OutcomeUnknownError, ShellEVError, ValidationError
-from ..identifiers import EmaId, EvseId
+from ..identifiers import EmaId, EvseId, HasEvseId
 from ..options import Timeout
 from ..store import journal
 from ..store.journal import OnCrash
@@ -28,9 +28,6 @@ from .charge import AsyncCharge, ChargeOptions
 from .cleanup import cleanup_during
 from .keyed import KeyedStart, Order
 from .reconcile import check_ema_id, ema_id_of, find_start
-
-if TYPE_CHECKING:
-    from ..models.locations import Evse
 
 logger = logging.getLogger("shell_ev")
 
@@ -60,7 +57,7 @@ class Starter:
         self,
         manager: SessionManager,
         ev_charge_number: str | EmaId,
-        evse_id: str | EvseId | Evse,
+        evse_id: str | EvseId | HasEvseId,
         options: ChargeOptions,
         *,
         request_id: str | UUID | None,
@@ -136,8 +133,8 @@ class Starter:
                     return met
                 return await self._send(own, met, ends_at)
             except ChargeInProgressError as error:
-                # Another process was faster; what it left behind may be recovered.
-                if error.outcome_unknown or not await keyed.clear(error, ends_at):
+                # Another process was faster; what it left behind may be recovered. After the send: it was fenced off.
+                if own.sent or error.outcome_unknown or not await keyed.clear(error, ends_at):
                     raise
                 self.manager.ownership.register(own)
             except BaseException:
@@ -201,7 +198,9 @@ class Starter:
                     baseline=self._baseline,
                 )
             except OutcomeUnknownError as unknown:
-                if ticket is not None:
+                if ticket is not None and self._ema_id is None:
+                    await ticket.cannot_be_looked_for()
+                elif ticket is not None:
                     await ticket.looked_in_vain(limit if unknown.lookups_answered else 0.0)
                 raise
             except BaseException:

@@ -104,9 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = Settings()
     try:
         code = _run(words, settings)
-        sys.stdout.flush()
     except OSError as error:
         return _report_output_error(error, settings)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # A closed terminal, from Python 3.14 on: the outcome of the command counts, 129 for one.
+        reported = _report_output_error(error, settings)
+        return code or reported
     return code
 
 

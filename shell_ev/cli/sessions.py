@@ -111,7 +111,11 @@ def start(
 def _print_accepted(out: Output, charge: AsyncCharge) -> None:
     if out.json:
         out.document(
-            {"session_id": charge.session_id, "request_id": charge.request_id, "session": json_value(charge.session)}
+            {
+                "session_id": charge.session_id,
+                "request_id": charge.request_id,
+                "session": json_value(charge.session) if charge.state is not None else None,
+            }
         )
     else:
         out.line(charge.session_id)

@@ -80,7 +80,7 @@ def mint_request_id() -> str:
 
 
 def is_same_request(one: str, other: str) -> bool:
-    """Whether two RequestIds are the same UUID, in any spelling."""
+    """Whether two RequestIds are the same UUID in any spelling."""
     return one == other or _hex_digits(one) == _hex_digits(other)
 
 

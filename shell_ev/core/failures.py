@@ -40,8 +40,8 @@ def _details(call: Call) -> CallDetails:
 
 
 def _tail(call: Call) -> str:
-    tries = "1 try" if call.attempts == 1 else f"{call.attempts} tries"
-    return f"({call.name}, request {call.request_id or '-'}, {tries})"
+    attempts = "1 attempt" if call.attempts == 1 else f"{call.attempts} attempts"
+    return f"({call.name}, request {call.request_id or '-'}, {attempts})"
 
 
 def api_error(

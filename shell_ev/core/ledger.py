@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+
+import attrs
 
 from ..errors import ChargeInProgressError, ShellEVError, StoreError, one_line
 from ..models.charging import ChargeSession
@@ -18,6 +21,7 @@ from ..store.journal import Entry, OnCrash, State
 from ..store.opening import open_store
 from ..store.vault import Vault
 from .auth import ClientCredentials, TokenSource
+from .unwritten import Record, Unwritten
 
 if TYPE_CHECKING:
     from .call import Call
@@ -50,7 +54,7 @@ class Ledger:
         self._is_ours = is_ours
         self.owner = new_owner()
         self._is_enrolled = False
-        self._unwritten: dict[str, str] = {}
+        self._unwritten = Unwritten()
 
     async def enrol(self) -> None:
         """Give this process its life sign, or renew it where it ends soon."""
@@ -84,12 +88,51 @@ class Ledger:
 
     async def release(self, entry: Entry) -> None:
         """Stop owning an entry, if this process still does. A failing store only leaves it to the life sign."""
+        waiting = self._unwritten.get(entry.key)
+        if waiting is not None:
+            if waiting.entry is not None:
+                waiting.entry = journal.released(waiting.entry)
+            return
         try:
             current = await self.get(entry.key)
             if current is not None and current.owner == self.owner and current.fence == entry.fence:
                 await self.store.replace(journal.released(current), current.fence)
         except StoreError as error:
-            logger.warning("key %s: the entry could not be released: %s", one_line(entry.key, 300), error)
+            logger.warning("key %s: the entry is not released yet: %s", one_line(entry.key, 300), error)
+            self.write_later(journal.released(entry), error)
+
+    def write_later(self, entry: Entry, error: StoreError) -> None:
+        """Write an entry that this process owns as soon as the store works again."""
+        lost: str | None = None
+        if entry.session_id is not None:
+            lost = (
+                f"session {one_line(entry.session_id, 300)} (key {one_line(entry.key, 300)}) is {entry.state.value}, "
+            )
+            lost += "which the store does not know"
+        self._unwritten.keep(entry.key, Record(self._write_owned, entry, lost), error)
+
+    def forget_unwritten(self, entry: Entry) -> None:
+        """Leave out what was to be written of an entry of which more is written now."""
+        self._unwritten.drop(entry.key)
+
+    def remove_later(self, entry: Entry, error: StoreError) -> None:
+        """Remove an intent that may have been written although the store failed: nothing was sent."""
+
+        async def remove(_: Record) -> None:
+            current = await self.get(entry.key)
+            if current is not None and (current.owner, current.request_id) == (self.owner, entry.request_id):
+                await self.store.delete(current.namespace, current.key, current.fence)
+
+        self._unwritten.keep(entry.key, Record(remove), error)
+
+    async def _write_owned(self, record: Record) -> None:
+        entry = record.entry
+        current = None if entry is None else await self.get(entry.key)
+        if entry is None or current is None or (current.owner, current.fence) != (self.owner, entry.fence):
+            return  # another process has taken it over
+        conflict = await self.store.replace(entry, entry.fence)
+        if conflict is not None and record.lost is not None:
+            logger.error("%s: %s", record.lost, in_progress(conflict, entry))
 
     async def hold_listed(self, sessions: Sequence[ChargeSession], ownership: Any) -> None:
         """Mark the sessions of a list that belong to other entries as held: they are not to be adopted."""
@@ -101,11 +144,20 @@ class Ledger:
 
     async def ended(self, session_id: str, session: ChargeSession) -> None:
         """Record that a session is over. A failing store does not stop anything: recovery finds it over."""
+        waiting = self._unwritten.with_session(session_id)
+        if waiting is not None and waiting.entry is not None:
+            if waiting.entry.state is not State.OVER:
+                waiting.entry = _ended(waiting.entry, session, time.time())
+            return
+        name = f"session {one_line(session_id, 300)}"
+
+        async def end(_: Record) -> None:
+            await self._end(session_id, session)
+
         try:
             await self._end(session_id, session)
-            self._unwritten.pop(session_id, None)
         except StoreError as error:
-            self._unwritten[session_id] = str(error)
+            self._unwritten.keep(name, Record(end, lost=f"{name} is over, which the store does not know"), error)
 
     async def _end(self, session_id: str, session: ChargeSession) -> None:
         for _ in range(_WRITES):
@@ -113,29 +165,41 @@ class Ledger:
             if not entries or entries[0].state is State.OVER:
                 return
             entry = entries[0]
-            done = journal.over(
-                entry,
-                now=await self.store.now(),
-                ended_state=session.state.value if session.state is not None else None,
-                ended_error=session.error.code.value if session.error is not None and session.error.code else None,
-            )
-            if await self.store.replace(done, entry.fence) is None:
+            done = _ended(entry, session, await self.store.now())
+            # The fence is raised: an owner that read the entry before is not to undo this.
+            if await self.store.replace(attrs.evolve(done, fence=entry.fence + 1), entry.fence) is None:
                 return
 
-    async def found(self, request_id: str | None, session_id: str) -> None:
-        """Record the session of a lost start that was found by hand."""
-        if request_id is None:
-            return
-        for entry in await self.store.find(self.namespace, request_id=request_id):
-            if entry.state in (State.SENT, State.UNKNOWN) and not await self.is_owned(entry):
-                await self.store.replace(journal.accepted(entry, session_id), entry.fence)
-                return
+    async def found(self, request_id: str, session_id: str) -> tuple[str | None, bool]:
+        """Record the session of a lost start that the caller had looked up.
+
+        Returns:
+            The caller's key of the entry, None where there is none; and whether the journal knows the session.
+
+        Raises:
+            ChargeInProgressError: The session belongs to another entry.
+        """
+        key: str | None = None
+        try:
+            for entry in await self.store.find(self.namespace, request_id=request_id):
+                key = None if journal.is_own_key(entry.key) else entry.key
+                if entry.session_id == session_id:
+                    return key, True
+                if entry.state in (State.SENT, State.UNKNOWN) and not await self.is_owned(entry):
+                    # The fence is raised: a writer that read the entry before is not to undo this.
+                    known = attrs.evolve(journal.accepted(entry, session_id), owner=None, fence=entry.fence + 1)
+                    conflict = await self.store.replace(known, entry.fence)
+                    if conflict is None:
+                        return key, True
+                    if conflict.over == "session":
+                        raise in_progress(conflict, entry)
+        except StoreError as error:
+            logger.error("session %s of request %s is not recorded: %s", one_line(session_id, 300), request_id, error)
+        return key, False
 
     async def aclose(self) -> None:
         """End the life sign of this process, and close the store if it belongs to the client."""
-        for session_id, reason in self._unwritten.items():
-            logger.error("session %s is over, which the store does not know: %s", one_line(session_id, 300), reason)
-        self._unwritten.clear()
+        await self._unwritten.aclose()
         if self._is_ours:
             await self.store.aclose()
         elif self._is_enrolled:
@@ -144,6 +208,16 @@ class Ledger:
             except ShellEVError as error:
                 logger.warning("the life sign of this process could not be ended: %s", error)
         self._is_enrolled = False
+
+
+def _ended(entry: Entry, session: ChargeSession, now: float) -> Entry:
+    """An entry once its session is over."""
+    return journal.over(
+        entry,
+        now=now,
+        ended_state=session.state.value if session.state is not None else None,
+        ended_error=session.error.code.value if session.error is not None and session.error.code else None,
+    )
 
 
 def open_ledger(
@@ -202,11 +276,17 @@ class Ticket:
         until = ledger.store.sends_until(ledger.owner)
         sent_at, error = self._sending()
         intent = journal.sent(self.entry, sent_at=sent_at, sent_at_error=error, not_ours=self.baseline)
+        ledger.forget_unwritten(self.entry)
         writing = asyncio.ensure_future(self._write(intent))
         cancelled = await _finish(writing)
-        conflict = writing.result()
+        try:
+            conflict = writing.result()
+        except StoreError as error:
+            # It may have been written all the same.
+            ledger.remove_later(intent, error)
+            raise
         if conflict is None:
-            self.entry, self._is_stored = intent, True
+            self.entry, self._is_stored, self.is_recorded = intent, True, True
         if cancelled is not None:
             raise cancelled
         if conflict is not None:
@@ -256,6 +336,11 @@ class Ticket:
         else:
             await self._update(journal.look_failed(self.entry, now=now))
 
+    async def cannot_be_looked_for(self) -> None:
+        """Record that the outcome is open and stays so: the card has no EMA-ID."""
+        await self._update(journal.looked_in_vain(self.entry, now=await self._now(), answered_for=0.0))
+        log_without_ema_id(self.entry)
+
     async def lost(self) -> None:
         """Record that the outcome is open and that no look-up follows here."""
         await self._update(journal.released(self.entry))
@@ -267,7 +352,7 @@ class Ticket:
         try:
             await self._ledger.store.delete(self.entry.namespace, self.entry.key, self.entry.fence)
         except StoreError as error:
-            self._not_recorded(error)
+            self._ledger.remove_later(self.entry, error)
 
     async def _now(self) -> float:
         try:
@@ -284,9 +369,10 @@ class Ticket:
         except StoreError as error:
             self.entry = entry
             self._not_recorded(error)
+            self._ledger.write_later(entry, error)
             return None
         if conflict is None:
-            self.entry = entry
+            self.entry, self.is_recorded = entry, True
         return conflict
 
     def _not_recorded(self, error: StoreError) -> None:
@@ -300,6 +386,17 @@ class Ticket:
             self.entry.state.value,
             error,
         )
+
+
+def log_without_ema_id(entry: Entry) -> None:
+    """Log that the outcome of a start stays unknown."""
+    logger.error(
+        "the start on %s (request %s, key %s) cannot be looked for: its card number is no EMA-ID; give ema_id= to "
+        "charge() and start_charge()",
+        one_line(entry.evse_id, 100),
+        entry.request_id,
+        one_line(entry.key, 300),
+    )
 
 
 async def _finish(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:

@@ -175,7 +175,7 @@ class CallLog(CallObserver):
         """One line at DEBUG."""
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
-                "%s: try %d: %s after %.3f s (request %s)",
+                "%s: attempt %d: %s after %.3f s (request %s)",
                 self._operation,
                 event.attempt,
                 event.reason,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 from uuid import UUID
 
 from ..core.call import CallOptions
 from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
 from ..dialects import DIALECTS, ApiVersion
-from ..identifiers import EmaId, EvseId
+from ..identifiers import EmaId, EvseId, HasEvseId
 from ..models.charging import ChargeSession, StartedSession
 from ..models.response import ApiResponse
 from ..options import RequestOptions
@@ -19,11 +19,8 @@ from ..wire.results import NOTHING, SESSION, SESSIONS
 from .sending import own_start, send_journalled_start
 from .validation import Checks, takes
 
-if TYPE_CHECKING:
-    from ..models.locations import Evse
 
-
-def start_arguments(checks: Checks, ev_charge_number: str | EmaId, evse_id: str | EvseId | Evse) -> dict[str, str]:
+def start_arguments(checks: Checks, ev_charge_number: str | EmaId, evse_id: str | EvseId | HasEvseId) -> dict[str, str]:
     """The arguments of a start. Their faults are added to ``checks``."""
     return {
         "ev_charge_number": checks.text("ev_charge_number", ev_charge_number, 1, 50),
@@ -32,7 +29,7 @@ def start_arguments(checks: Checks, ev_charge_number: str | EmaId, evse_id: str 
 
 
 def prepare_start(
-    ev_charge_number: str | EmaId, evse_id: str | EvseId | Evse, options: Mapping[str, Any]
+    ev_charge_number: str | EmaId, evse_id: str | EvseId | HasEvseId, options: Mapping[str, Any]
 ) -> tuple[dict[str, str], CallOptions]:
     """The checked arguments and options of a start. Raises ValidationError with every fault."""
     checks = Checks(START.name)
@@ -67,7 +64,7 @@ class AsyncCharging:
 
     @takes(RequestOptions)
     async def start(
-        self, ev_charge_number: str | EmaId, evse_id: str | EvseId | Evse, **options: Unpack[RequestOptions]
+        self, ev_charge_number: str | EmaId, evse_id: str | EvseId | HasEvseId, **options: Unpack[RequestOptions]
     ) -> ApiResponse[StartedSession]:
         """Start a charge on an EVSE. An accepted start is not a running charge: retrieve the session to see it start.
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Final, Unpack, cast
 
 from ..core.connections import not_pickled
 from ..core.session_manager import SessionManager
-from ..errors import ShellEVError
+from ..errors import NotFoundError, ValidationError, shown
+from ..identifiers import EvseId
 from ..models.locations import Accessibility, ElectricalProperties, Location, OpeningHours
 from ..models.markers import LocationMarker
 from ..models.response import ApiResponse
 from ..models.tariffs import PowerRange, TariffAltText, TariffElement
-from ..options import GetOptions, IterateOptions, ListOptions, MapOptions
+from ..options import AttemptOptions, GetOptions, IterateOptions, ListOptions, MapOptions
 from ..wire.operations import LOCATIONS_GET, LOCATIONS_LIST, LOCATIONS_MARKERS, LOCATIONS_NEARBY
 from ..wire.results import Result
+from .paging import MAX_PREFETCH, Pages
 from .validation import LocationChecks, takes
 
 #: Locations a page of :meth:`AsyncLocations.iterate` when none are given.
@@ -62,12 +65,17 @@ class AsyncLocations:
         return await self._manager.call(LOCATIONS_LIST, arguments, LOCATIONS, checks.options(options))
 
     @takes(IterateOptions)
-    async def iterate(self, **options: Unpack[IterateOptions]) -> AsyncIterator[Location]:
+    async def iterate(
+        self, *, limit: int | None = None, prefetch: int = 0, **options: Unpack[IterateOptions]
+    ) -> AsyncIterator[Location]:
         """Every location that matches. A page is fetched when all locations of the one before are used.
 
-        The last page is one that is short, empty, or equal to an earlier one. One page at a time is in memory.
+        The last page is one that is short, empty, or equal to an earlier one. At most ``prefetch + 1`` pages are in
+        memory.
 
         Args:
+            limit: Most locations to give; all of them by default.
+            prefetch: Pages to fetch while one is used, at most 100. The first page is fetched alone.
             **options: Keys of :class:`~shell_ev.options.IterateOptions`.
 
         Yields:
@@ -78,32 +86,77 @@ class AsyncLocations:
             ShellEVError: As for :meth:`list`, while it is iterated. A note of the error (``error.__notes__``, part of
                 its traceback) names the page.
         """
+        checks = LocationChecks(LOCATIONS_LIST, self._manager.version)
+        numbers: dict[str, int] = {}
+        checks.whole_number(numbers, "limit", limit, 1, None)
+        checks.whole_number(numbers, "prefetch", prefetch, 0, MAX_PREFETCH)
+        checks.raise_if_any()
         given = options.get("per_page")
-        size = MAX_PER_PAGE if given is None else given
-        number = 1
-        seen: set[int] = set()
-        while True:
+        size = given if given is not None else MAX_PER_PAGE if limit is None else min(limit, MAX_PER_PAGE)
+
+        async def fetch(number: int) -> ApiResponse[tuple[Location, ...]]:
             page_options = cast("ListOptions", {**options, "page_number": number, "per_page": size})
-            try:
-                answer = await self.list(**page_options)
-            except ShellEVError as error:
-                error.add_note(f"locations.iterate: page {number} of {size} locations a page")
-                raise
-            page = answer.data
-            # A service without paging repeats its page, or begins again after the last one. Only uids are compared:
-            # a status may have changed. As a hash, because a page may be large.
-            mark = hash(tuple(location.uid or location for location in page))
-            if not page or mark in seen:
-                return
-            for location in page:
+            return await self.list(**page_options)
+
+        async with aclosing(Pages(fetch, size, limit=limit, prefetch=prefetch).locations()) as found:
+            async for location in found:
                 yield location
-            # An unreadable item is a problem, and was on the page all the same.
-            if len(page) + len(answer.problems) < size:
-                return
-            # Released before the next page is fetched: two would be in memory otherwise.
-            del answer, page
-            seen.add(mark)
-            number += 1
+
+    @takes(AttemptOptions)
+    async def find(
+        self,
+        *,
+        external_id: str | None = None,
+        evse_id: str | EvseId | None = None,
+        evse_external_id: str | None = None,
+        provider_id: str | None = None,
+        **options: Unpack[AttemptOptions],
+    ) -> Location | None:
+        """The location of one id. Exactly one of the first three arguments is needed.
+
+        Args:
+            external_id: The operator's id of the location.
+            evse_id: Id of one of its EVSEs.
+            evse_external_id: The operator's id of one of its EVSEs.
+            provider_id: Provider whose tariffs the location is to have (V1 and V2). It takes a second request.
+            **options: Keys of :class:`~shell_ev.options.AttemptOptions`. They apply to each request.
+
+        Returns:
+            The location; None where there is none.
+
+        Raises:
+            TypeError: An option does not exist.
+            ValidationError: Several locations have that id: the error lists their uids. Or an argument is invalid.
+            ShellEVError: Others as for :meth:`list`.
+        """
+        ids = {"location_external_id": external_id, "evse_id": evse_id, "evse_external_id": evse_external_id}
+        wanted = {name: value for name, value in ids.items() if value is not None}
+        checks = LocationChecks(LOCATIONS_LIST, self._manager.version)
+        if len(wanted) != 1:
+            checks.faults.append(
+                f"exactly one of external_id, evse_id and evse_external_id is needed, not {len(wanted)}"
+            )
+        if provider_id is not None:
+            checks.exists(LOCATIONS_GET, self._manager.version, "provider_id")
+        checks.raise_if_any()
+        name, value = next(iter(wanted.items()))
+        answer = await self.list(**cast("ListOptions", {**options, name: value}))
+        found = {location.uid: location for location in answer.data if _has(location, name, str(value))}
+        if len(found) > 1:
+            uids = ", ".join(sorted(str(uid) for uid in found))
+            fault = f"{name}: several locations have the id {shown(str(value))}: uids {uids}"
+            raise ValidationError([fault], operation="locations.find")
+        location = next(iter(found.values()), None)
+        if location is None or location.uid is None or provider_id is None:
+            return location
+        return await self._with_tariffs(location.uid, provider_id, options)
+
+    async def _with_tariffs(self, uid: str, provider_id: str, options: AttemptOptions) -> Location | None:
+        try:
+            return (await self.get(uid, provider_id=provider_id, **options)).data
+        except NotFoundError:
+            # It was removed between the two requests.
+            return None
 
     @takes(GetOptions)
     async def get(self, uid: str, **options: Unpack[GetOptions]) -> ApiResponse[Location]:
@@ -190,3 +243,12 @@ class AsyncLocations:
         checks.south_of(arguments)
         checks.zoom(arguments, zoom)
         return await self._manager.call(LOCATIONS_MARKERS, arguments, MARKERS, checks.options(options))
+
+
+def _has(location: Location, name: str, value: str) -> bool:
+    """Whether a location has an id: a service may know a filter less exactly than its name says."""
+    if name == "evse_id":
+        return location.evse(value) is not None
+    wanted = value.strip().casefold()
+    ids = [location.external_id] if name == "location_external_id" else [evse.external_id for evse in location.evses]
+    return any(text is not None and text.strip().casefold() == wanted for text in ids)

@@ -19,9 +19,11 @@ from ..dialects import DIALECTS, ApiVersion
 from ..errors import ConfigurationError, ValidationError, shown
 from ..export import Exported
 from ..identifiers import EVSE_ID_LENGTHS, EmaId, EvseId
+from ..models.connector_names import connector_type_of
 from ..models.enums import AuthorizationMethod, ConnectorType, EvseStatus, OpenEnum
 from ..options import RequestOptions, Timeout, check_names, option_names
 from ..wire.operations import Operation, versions_with
+from .countries import alpha_3
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -228,7 +230,6 @@ _ENUMS: dict[str, type[OpenEnum]] = {
     "authorization_methods": AuthorizationMethod,
 }
 _REQUEST_OPTIONS: frozenset[str] = option_names(RequestOptions)
-_ALPHA_3 = re.compile(r"[A-Za-z]{3}", re.ASCII)
 _ZOOMS = frozenset(str(level) for level in range(1, 21))
 #: Names of the service beside the uids of locations.
 _SIBLINGS = frozenset({"nearby", "markers"})
@@ -291,7 +292,7 @@ class LocationChecks(Checks):
         if not isinstance(value, str):
             self.faults.append(f"{name} must be text, not {type(value).__name__}")
             return ""
-        member = enum(value)
+        member = connector_type_of(value) if enum is ConnectorType else enum(value)
         if not member.is_known:
             known = ", ".join(choice.value for choice in enum)
             self.faults.append(f"{name} must be one of {known}, not {shown(value)}")
@@ -300,10 +301,11 @@ class LocationChecks(Checks):
     def _countries(self, name: str, value: object) -> tuple[str, ...]:
         codes: list[str] = []
         for item in (value,) if isinstance(value, str) else self._several(name, value):
-            if isinstance(item, str) and _ALPHA_3.fullmatch(item):
-                codes.append(item.upper())
-            else:
-                self.faults.append(f"{name} must be ISO 3166-1 alpha-3 codes such as 'NLD', not {shown(item)}")
+            code = alpha_3(item) if isinstance(item, str) else None
+            if code is None:
+                self.faults.append(f"{name} must be ISO 3166-1 codes such as 'NL' or 'NLD', not {shown(item)}")
+            elif code not in codes:
+                codes.append(code)
         return tuple(codes)
 
     def _time(self, name: str, value: object) -> object:

@@ -13,7 +13,7 @@ orphaned silently   An own session that runs after the end, and neither of these
                     caller's hand that was not asked to stop. (A bare ``charging.start`` is not cancelled in the
                     run: its caller alone could stop what comes of it.)
 orphaned, marked    The same where the start adopted a session that no field distinguishes from its own, and said so:
-                    by the mark on the charge and by a line at level WARNING with its RequestId. Counted, not
+                    by the mark on the charge and by a line at level INFO with its RequestId. Counted, not
                     forbidden: its own session showed, or was made, only after that.
 untyped errors      What reached a caller and is no ShellEVError, none of the caller's own and no cancellation; and
                     what reached the loop's exception handler.
@@ -34,7 +34,9 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -42,6 +44,7 @@ import attrs
 from .raw_server import RawServer, Seen, Session
 
 _MARGIN = 2.0
+_ADOPTION = re.compile(r"request ([0-9a-f-]{36})\).*adopted session")
 
 
 @attrs.define(eq=False)
@@ -65,20 +68,21 @@ class Charge:
 
 
 class ErrorLines(logging.Handler):
-    """The library's lines at level ERROR."""
+    """The library's lines at level ERROR, and when it said that it adopted a session."""
 
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+    def __init__(self, clock: Callable[[], float] = lambda: math.inf) -> None:
+        super().__init__(logging.INFO)
+        self._clock = clock
         self.text = ""
-        #: The lines of adoptions.
-        self.adoptions = ""
+        #: When a start adopted a session and said so, by its RequestId.
+        self.adoptions: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = record.getMessage() + "\n"
+        line = record.getMessage()
         if record.levelno >= logging.ERROR:
-            self.text += line
-        elif "adopted session" in line:
-            self.adoptions += line
+            self.text += line + "\n"
+        elif (adoption := _ADOPTION.search(line)) is not None:
+            self.adoptions[adoption[1]] = self._clock()
 
 
 class Judge:
@@ -137,7 +141,7 @@ class Judge:
     def _is_knowable(self, charge: Charge, session: Session) -> bool:
         """Whether it could be known that the session is not the start's."""
         asked = self._asked[charge.client, str(session.id)]
-        until = asked[0].at if asked else charge.ended
+        until = min(asked[0].at if asked else charge.ended, self._adoptions.get(charge.request_id, math.inf))
         if session.evse != charge.evse or self._is_other_start(charge, session, until):
             return True
         baseline = self._baseline(charge)

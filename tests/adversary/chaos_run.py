@@ -145,8 +145,9 @@ class Callers:
 
 @contextmanager
 def _error_lines() -> Iterator[ErrorLines]:
-    lines, logger = ErrorLines(), logging.getLogger("shell_ev")
-    propagate = logger.propagate
+    lines, logger = ErrorLines(now), logging.getLogger("shell_ev")
+    propagate, level = logger.propagate, logger.level
+    logger.setLevel(logging.INFO)
     logger.addHandler(lines)
     logger.propagate = False
     try:
@@ -154,6 +155,7 @@ def _error_lines() -> Iterator[ErrorLines]:
     finally:
         logger.removeHandler(lines)
         logger.propagate = propagate
+        logger.setLevel(level)
 
 
 async def chaos(charges: int, seed: int) -> dict[str, Any]:

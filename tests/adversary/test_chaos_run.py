@@ -208,7 +208,7 @@ def test_the_judge_counts_a_marked_adoption_that_no_field_distinguishes_apart() 
     scene.charge.held = theirs.id
     assert scene.judge().orphaned_silently() == [session], "not marked"
     line = ("start (request %s): adopted session x", (RID,))
-    scene.lines.emit(logging.LogRecord("shell_ev", logging.WARNING, "", 0, *line, None))
+    scene.lines.emit(logging.LogRecord("shell_ev", logging.INFO, "", 0, *line, None))
     judge = scene.judge()
     assert (judge.orphaned_silently(), judge.orphaned_and_marked()) == ([], [session])
     theirs.evse = OTHER_EVSE

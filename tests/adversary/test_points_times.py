@@ -72,6 +72,28 @@ async def test_without_a_date_header_the_error_is_60_s(began: float, adopted: bo
     assert isinstance(await _lost(server), AsyncCharge) is adopted
 
 
+@virtual
+async def test_without_a_date_header_a_session_within_60_s_is_a_second_candidate(server: RawServer) -> None:
+    server.sends_date = False
+    theirs = server.foreign(CARD, EVSE, began=-30)
+    server.script("start", lose_answer_after_effect)
+    async with client_of(server) as ev:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await ev.start_charge(CARD, EVSE, start_timeout=20)
+    assert set(caught.value.reasons) == {theirs.id, server.own_sessions()[0].id}
+
+
+@pytest.mark.parametrize(("began", "looks"), [(-30, 3), (-0.1, 1)])
+@virtual
+async def test_without_a_date_header_a_doubtful_session_waits_for_one(
+    began: float, looks: int, server: RawServer
+) -> None:
+    server.sends_date = False
+    server.foreign(CARD, EVSE, began=began)
+    assert isinstance(await _lost(server), AsyncCharge)
+    assert server.count("active") == looks
+
+
 @pytest.mark.parametrize("text", ["yesterday", "Sun, 06 Nov 1994 99:99:99 GMT", "0"])
 @virtual
 async def test_a_date_header_that_is_none_counts_as_missing(text: str, server: RawServer) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +13,7 @@ from cli_processes import CARD, EVSE, SECRET, Result
 
 import shell_ev
 from shell_ev import ChargeSession, SessionError, SessionErrorCode, SessionState, errors
+from shell_ev.cli.main import main
 from shell_ev.cli.reporting import ExitCode, exit_code_of, report_error
 from shell_ev.cli.settings import Settings
 from shell_ev.sandbox import FAILING_EVSES, FAILING_STOP_EVSE, Fault, Sandbox
@@ -184,3 +187,12 @@ def test_no_output_contains_a_secret_at_any_log_level(
     assert [one.code for one in outputs] == [0, 0, 0, 0, 5, 6, 3, 3, 4]
     for one in outputs:  # `cli` checks for the secret itself; these are the tokens
         assert not any(token in one.out + one.err for token in sandbox.service.tokens._expiry)
+
+
+def test_an_output_that_cannot_be_flushed_does_not_hide_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("sys.stdout", Gone())
+    assert main(["nonsense"]) == ExitCode.USAGE

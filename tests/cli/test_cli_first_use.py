@@ -128,7 +128,7 @@ def test_a_repeated_problem_is_one_line_on_the_panel(
         panel.show(Event(name="problem", at=datetime.now(UTC), card=CARD, evse_id=EVSE, message=text))
 
     for number in range(20):
-        problem(f"status 500 (charging.retrieve, request {number}, 1 try); trying again")
+        problem(f"status 500 (charging.retrieve, request {number}, 1 attempt); trying again")
     problem("something else")
     assert [count for _, count in panel._events] == [20, 1]
     for number in range(8):

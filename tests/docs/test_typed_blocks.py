@@ -53,7 +53,8 @@ def test_every_block_passes_mypy_strict(folder: Path) -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, [on_its_page(line) for line in done.stdout.splitlines()]) == (0, [])
+    lines = [on_its_page(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, lines) == (0, []), "\n".join(lines)
 
 
 def test_every_block_passes_pyright_strict(folder: Path) -> None:

@@ -11,7 +11,7 @@ import trustme
 from doctor_servers import answer_everything, behind_tls, listening, proxy, server_context, set_clock, trusting
 from fault_cases import CLIENT_ID, options
 
-from shell_ev import AuthenticationError
+from shell_ev import CredentialsRefusedError
 from shell_ev.doctor import Limits, Outcome, as_markdown, as_text, diagnose
 from shell_ev.doctor.clock import duration, judge, offset
 from shell_ev.doctor.operations import refused
@@ -286,7 +286,7 @@ async def test_the_other_environment_is_suggested_for_refused_credentials(enviro
 
     places = [("environment", {"SHELL_EV_ENVIRONMENT": environment})]
     settings = resolve({"client_id": "some-client", "client_secret": "some-secret"}, places)
-    failed = refused(AuthenticationError("no", error="invalid_client", status_code=401), settings)
+    failed = refused(CredentialsRefusedError("no", error="invalid_client", status_code=401), settings)
     assert f"this is {environment}; if they are for {other}, set SHELL_EV_ENVIRONMENT={other}" in failed.advice
 
 

@@ -58,7 +58,7 @@ class TestATry:
             "status": 200,
             "failure": None,
         }
-        text = f"charging.active: try 1: status 200 after {elapsed:.3f} s (request {REQUEST_ID})"
+        text = f"charging.active: attempt 1: status 200 after {elapsed:.3f} s (request {REQUEST_ID})"
         assert record.getMessage() == text
         assert fields(token)["operation"] == "token"
         assert fields(token)["request_id"] is None
@@ -106,8 +106,8 @@ class TestATry:
             logger.removeHandler(handler)
             logger.setLevel(logging.NOTSET)
         assert [record.getMessage() for record in caught] == [
-            f"charging.start: try 1: no answer in time after 2.000 s (request {REQUEST_ID})",
-            f"charging.active: try 1: cancelled after 1.000 s (request {REQUEST_ID})",
+            f"charging.start: attempt 1: no answer in time after 2.000 s (request {REQUEST_ID})",
+            f"charging.active: attempt 1: cancelled after 1.000 s (request {REQUEST_ID})",
         ]
 
 
@@ -183,7 +183,7 @@ class TestRedaction:
         ):
             error = await outcome(ev, operation, max_retries=0)
         (record,) = lines(debug, "try")
-        assert record.getMessage().startswith(f"charging.{operation}: try 1: ")
+        assert record.getMessage().startswith(f"charging.{operation}: attempt 1: ")
         everything = record.getMessage() + repr(vars(record))
         for planted in (CARD, SESSION, EVSE, "planted-token"):
             assert planted not in everything

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -25,6 +26,9 @@ from shell_ev.options import (
     RequestOptions,
     option_names,
 )
+
+#: That of asyncio also knows the marks of Python 3.11; it is deprecated from 3.14 on.
+_is_coroutine_function = inspect.iscoroutinefunction if sys.version_info >= (3, 14) else asyncio.iscoroutinefunction
 
 EV = AsyncShellEV(token_source=StaticToken("t"))
 ENV = {"SHELL_EV_CLIENT_ID": "id", "SHELL_EV_CLIENT_SECRET": "secret"}
@@ -97,11 +101,11 @@ GROUPS = [
 @pytest.mark.parametrize(("group", "name"), GROUPS)
 def test_a_method_is_a_coroutine_function_for_mocks_and_frameworks(group: type, name: str) -> None:
     is_coroutine = name != "iterate"
-    assert asyncio.iscoroutinefunction(getattr(group, name)) is is_coroutine
+    assert _is_coroutine_function(getattr(group, name)) is is_coroutine
     assert isinstance(getattr(mock.create_autospec(group), name), mock.AsyncMock) is is_coroutine
     blocking = getattr(sync, group.__name__.removeprefix("Async"))
     assert not inspect.iscoroutinefunction(getattr(blocking, name))
-    assert not asyncio.iscoroutinefunction(getattr(blocking, name))
+    assert not _is_coroutine_function(getattr(blocking, name))
 
 
 def test_every_option_of_a_configuration_is_a_field_of_it() -> None:

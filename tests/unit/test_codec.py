@@ -1,4 +1,4 @@
-"""Reading answers: the contract's own examples completely, and everything else as far as it can be read."""
+"""Answers are decoded: the documented examples completely, everything else as far as it can be read."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def test_the_examples_of_the_documentation_are_read_completely(
     ("version", "result", "text", "wanted"), [row[1:] for row in EXAMPLES], ids=[row[0] for row in EXAMPLES]
 )
 @pytest.mark.parametrize("other", VERSIONS)
-def test_every_dialect_understands_the_examples_of_every_other(
+def test_every_dialect_decodes_the_examples_of_every_other(
     version: str, result: Result, text: str, wanted: Any, other: str
 ) -> None:
     assert decode(text.encode(), result, other).data == wanted
@@ -254,14 +254,14 @@ def test_the_state_is_read_under_every_spelling_as_text_and_as_an_object(version
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("member", list(SessionState))
-def test_every_state_is_known_in_any_capitalisation(version: str, member: SessionState) -> None:
+def test_every_state_is_known_in_any_case(version: str, member: SessionState) -> None:
     for text in (member.value, member.value.upper(), member.value.title(), member.value.replace("-", "")):
         assert session({"id": "x", "sessionState": text}, version).state is member
         assert session({"id": "x", "sessionState": {"status": text}}, version).state is member
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_state_that_comes_twice_loses_to_null_in_neither_order(version: str) -> None:
+def test_null_beside_a_state_of_another_spelling_is_ignored(version: str) -> None:
     for item in ({"sessionState": "started", "SessionState": None}, {"SessionState": None, "sessionState": "started"}):
         assert session({"id": "x", **item}, version).state is SessionState.STARTED
 
@@ -302,7 +302,7 @@ def test_a_state_that_comes_twice_loses_to_null_in_neither_order(version: str) -
     ],
     ids=str,
 )
-def test_the_reason_of_a_failure_is_read_wherever_a_dialect_puts_it(
+def test_the_error_of_a_session_is_read_in_the_shape_of_any_dialect(
     version: str, item: dict[str, Any], state: SessionState | None, error: SessionError | None
 ) -> None:
     got = session({"id": "x", **item}, version)
@@ -317,7 +317,7 @@ def test_every_documented_session_code_is_known(code: SessionErrorCode) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_unknown_words_survive_as_themselves(version: str) -> None:
+def test_unknown_words_are_kept_as_they_are(version: str) -> None:
     got = session({"id": "x", "sessionState": {"status": "Paused", "error": {"code": "NewCode"}}}, version)
     assert got.state is not None
     assert (got.state.value, got.state.is_known) == ("Paused", False)
@@ -327,7 +327,7 @@ def test_unknown_words_survive_as_themselves(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_unknown_fields_are_passed_over_anywhere(version: str) -> None:
+def test_unknown_fields_are_ignored(version: str) -> None:
     document = json.loads(CAMEL_RETRIEVE)
     document["new"] = {"a": [1]}
     document["data"][0]["newField"] = {"deep": [{"er": None}]}
@@ -356,7 +356,7 @@ def test_times_are_read_in_every_documented_form(wire: str | None, moment: datet
 
 
 @pytest.mark.parametrize("bad", ["soon", "", 1718782617, [], {}, True, "2024-99-99T00:00:00Z"])
-def test_an_unreadable_time_becomes_none_and_the_rest_survives(bad: Any) -> None:
+def test_an_unreadable_time_becomes_none_and_the_rest_is_kept(bad: Any) -> None:
     document = json.loads(CAMEL_RETRIEVE)
     document["data"][0]["startedAt"] = bad
     decoded = decode(document)
@@ -366,7 +366,7 @@ def test_an_unreadable_time_becomes_none_and_the_rest_survives(bad: Any) -> None
     assert [problem.partition(":")[0] for problem in decoded.problems] == ["$.data[0].startedAt"]
 
 
-def test_numbers_stand_for_text_and_zero_false_and_nothing_survive() -> None:
+def test_numbers_become_text_and_empty_text_is_kept() -> None:
     got = session({"id": 0, "userId": False, "emaId": "", "evseId": 42.0})
     assert (got.id, got.user_id, got.ema_id, got.evse_id) == ("0", "false", "", "42")
 
@@ -375,78 +375,99 @@ def test_missing_and_null_are_none() -> None:
     assert session({"id": None, "userId": "u"}) == ChargeSession(user_id="u")
 
 
-def test_nan_is_nothing_and_the_rest_survives() -> None:
+def test_nan_becomes_none_and_the_rest_is_kept() -> None:
     decoded = decode(b'{"status":"SUCCESS","data":[{"id":NaN,"userId":"u","emaId":Infinity,"evseId":-Infinity}]}')
     assert decoded.data == ChargeSession(user_id="u")
 
 
+@pytest.mark.parametrize(
+    "document", [{"status": "SUCCESS"}, {"status": "SUCCESS", "data": None}, {"requestId": "r", "data": []}]
+)
 @pytest.mark.parametrize("version", VERSIONS)
-class TestTheEnvelope:
-    @pytest.mark.parametrize(
-        "document", [{"status": "SUCCESS"}, {"status": "SUCCESS", "data": None}, {"requestId": "r", "data": []}]
-    )
-    def test_without_data_there_are_no_sessions(self, version: str, document: Any) -> None:
-        assert decode(document, SESSIONS, version).data == ()
+def test_an_envelope_without_data_is_an_empty_list(version: str, document: Any) -> None:
+    assert decode(document, SESSIONS, version).data == ()
 
-    @pytest.mark.parametrize(
-        "document", [{"status": "SUCCESS"}, {"status": "SUCCESS", "data": None}, {"requestId": "r", "data": []}]
-    )
-    @pytest.mark.parametrize("result", ["session", "started"])
-    def test_without_data_there_is_no_one_thing(self, version: str, document: Any, result: str) -> None:
-        with pytest.raises(Undecodable):
-            decode(document, RESULTS[result], version)
 
-    def test_an_object_in_place_of_the_list_stands_for_itself(self, version: str) -> None:
-        document = {"status": "SUCCESS", "data": {"id": "x"}}
-        assert decode(document, SESSION, version).data == ChargeSession(id="x")
-        assert decode(document, SESSIONS, version).data == (ChargeSession(id="x"),)
+@pytest.mark.parametrize(
+    "document", [{"status": "SUCCESS"}, {"status": "SUCCESS", "data": None}, {"requestId": "r", "data": []}]
+)
+@pytest.mark.parametrize("result", ["session", "started"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_envelope_without_data_is_undecodable_for_one_item(version: str, document: Any, result: str) -> None:
+    with pytest.raises(Undecodable):
+        decode(document, RESULTS[result], version)
 
-    def test_a_list_without_an_envelope_still_is_the_data(self, version: str) -> None:
-        assert decode([{"id": "x"}], SESSIONS, version).data == (ChargeSession(id="x"),)
 
-    @pytest.mark.parametrize(
-        "keys", [("REQUESTID", "STATUS", "DATA"), ("Requestid", "statuS", "dAta"), ("request_id", "status", "data")]
-    )
-    def test_its_keys_come_in_any_capitalisation(self, version: str, keys: tuple[str, str, str]) -> None:
-        decoded = decode(dict(zip(keys, ("r", "success", [{"Id": "x"}]), strict=True)), SESSION, version)
-        assert decoded == Decoded(ChargeSession(id="x"), "r", EnvelopeStatus.SUCCESS, ())
+@pytest.mark.parametrize("version", VERSIONS)
+def test_data_that_is_an_object_is_a_list_of_one(version: str) -> None:
+    document = {"status": "SUCCESS", "data": {"id": "x"}}
+    assert decode(document, SESSION, version).data == ChargeSession(id="x")
+    assert decode(document, SESSIONS, version).data == (ChargeSession(id="x"),)
 
-    @pytest.mark.parametrize(("wire", "text"), [(None, None), (7, "7"), ([], None), ({}, None), ("", "")])
-    def test_a_strange_request_id_does_no_harm(self, version: str, wire: Any, text: str | None) -> None:
-        assert decode({"requestId": wire, "status": "SUCCESS"}, NOTHING, version).request_id == text
 
-    @pytest.mark.parametrize("status", ["PARTIAL_SUCCESS", "OK", "", 7, None, [], {}])
-    def test_a_strange_status_does_no_harm(self, version: str, status: Any) -> None:
-        assert decode({"requestId": "r", "status": status, "data": [{"id": "x"}]}, SESSION, version).data.id == "x"
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_list_without_an_envelope_is_the_data(version: str) -> None:
+    assert decode([{"id": "x"}], SESSIONS, version).data == (ChargeSession(id="x"),)
 
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b"",
-            b" ",
-            b"<html>",
-            b"null",
-            b"7",
-            b'"text"',
-            b"true",
-            b"{",
-            b"{}",
-            b'{"a": 1}',
-            b"\xff\xfe",
-            b"[" * 100_000,
-            b"1" * 5000,
-        ],
-    )
-    @pytest.mark.parametrize("result", ["session", "sessions", "started", "nothing"])
-    def test_what_holds_nothing_of_it_is_undecodable(self, version: str, body: bytes, result: str) -> None:
-        with pytest.raises(Undecodable) as caught:
-            decode(body, RESULTS[result], version)
-        assert caught.value.problems
 
-    def test_more_than_one_where_one_was_expected_is_noted(self, version: str) -> None:
-        decoded = decode({"status": "SUCCESS", "data": [{"id": "x"}, {"id": "y"}]}, SESSION, version)
-        assert decoded.data.id == "x"
-        assert len(decoded.problems) == 1
+@pytest.mark.parametrize(
+    "keys", [("REQUESTID", "STATUS", "DATA"), ("Requestid", "statuS", "dAta"), ("request_id", "status", "data")]
+)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_keys_of_an_envelope_are_read_in_any_case(version: str, keys: tuple[str, str, str]) -> None:
+    decoded = decode(dict(zip(keys, ("r", "success", [{"Id": "x"}]), strict=True)), SESSION, version)
+    assert decoded == Decoded(ChargeSession(id="x"), "r", EnvelopeStatus.SUCCESS, ())
+
+
+@pytest.mark.parametrize(("wire", "text"), [(None, None), (7, "7"), ([], None), ({}, None), ("", "")])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_odd_request_id_in_an_envelope_is_tolerated(version: str, wire: Any, text: str | None) -> None:
+    assert decode({"requestId": wire, "status": "SUCCESS"}, NOTHING, version).request_id == text
+
+
+@pytest.mark.parametrize("status", ["PARTIAL_SUCCESS", "OK", "", 7, None, [], {}])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_odd_status_in_an_envelope_is_tolerated(version: str, status: Any) -> None:
+    assert decode({"requestId": "r", "status": status, "data": [{"id": "x"}]}, SESSION, version).data.id == "x"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"<html>",
+        b"null",
+        b"7",
+        b'"text"',
+        b"true",
+        b"{",
+        b"{}",
+        b'{"a": 1}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"1" * 5000,
+    ],
+)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_body_without_an_answer_is_undecodable(version: str, body: bytes) -> None:
+    with pytest.raises(Undecodable) as caught:
+        decode(body, SESSION, version)
+    assert caught.value.problems
+
+
+@pytest.mark.parametrize("result", ["session", "sessions", "started", "nothing"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_body_that_is_no_json_is_undecodable_for_every_operation(version: str, result: str) -> None:
+    with pytest.raises(Undecodable):
+        decode(b"<html>", RESULTS[result], version)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_more_than_one_item_where_one_was_expected_is_a_problem(version: str) -> None:
+    decoded = decode({"status": "SUCCESS", "data": [{"id": "x"}, {"id": "y"}]}, SESSION, version)
+    assert decoded.data.id == "x"
+    assert len(decoded.problems) == 1
 
 
 BAD_ITEMS = [None, 7, "text", [], True, {"somebody": "elses"}, {"id": []}, {"id": {"a": 1}, "sessionState": 7.5}]
@@ -471,7 +492,7 @@ def test_a_start_without_a_session_id_is_undecodable(bad: Any) -> None:
         decode({"status": "SUCCESS", "data": [bad]}, STARTED)
 
 
-def test_bytes_are_read_as_utf_8_with_or_without_a_mark_and_one_broken_name_costs_only_itself() -> None:
+def test_a_body_is_utf_8_and_one_broken_character_costs_only_itself() -> None:
     assert parse_json(b'\xef\xbb\xbf{"a": "\xc3\xa9"}') == {"a": "\u00e9"}
     assert parse_json(b'{"a": "caf\xe9", "b": 1}') == {"a": "caf\ufffd", "b": 1}
 
@@ -542,7 +563,7 @@ def test_no_single_broken_byte_makes_decoding_raise_anything_but_undecodable(
 
 
 @given(st.data(), st.sampled_from(VERSIONS))
-def test_whatever_happens_to_one_item_the_others_are_intact(data: st.DataObject, version: ApiVersion) -> None:
+def test_any_damage_to_one_item_leaves_the_others_intact(data: st.DataObject, version: ApiVersion) -> None:
     """A page of sessions in which one item is replaced, robbed of keys, or filled with values of any kind."""
     pascal = version is ApiVersion.V1_PASCAL
     document = json.loads(PASCAL_ACTIVE if pascal else CAMEL_ACTIVE)

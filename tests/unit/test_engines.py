@@ -112,7 +112,7 @@ _CASES = [(version, name) for version in ApiVersion for name in _RESULTS]
 
 @needs_msgspec
 @pytest.mark.parametrize(("version", "name"), _CASES)
-def test_a_clean_body_is_read_alike_and_on_the_fast_way(version: ApiVersion, name: str) -> None:
+def test_a_documented_body_is_decoded_alike_and_by_msgspec(version: ApiVersion, name: str) -> None:
     body = json.dumps(DOCUMENTS[version][name]).encode()
     _assert_alike(version, _RESULTS[name], body)
     fast = Codec(version, "msgspec")._fast
@@ -188,7 +188,7 @@ _ODD_BODIES = [
 @needs_msgspec
 @pytest.mark.parametrize("version", list(ApiVersion))
 @pytest.mark.parametrize("body", _ODD_BODIES)
-def test_an_odd_body_is_read_alike(version: ApiVersion, body: bytes) -> None:
+def test_an_odd_body_is_decoded_alike(version: ApiVersion, body: bytes) -> None:
     for result in _RESULTS.values():
         _assert_alike(version, result, body)
     if body.startswith(b'{"data": ['):
@@ -264,7 +264,7 @@ def mutated(draw: st.DrawFn) -> tuple[ApiVersion, str, bytes]:
 @needs_msgspec
 @settings(max_examples=600, deadline=None)
 @given(case=mutated())
-def test_a_mutated_body_is_read_alike(case: tuple[ApiVersion, str, bytes]) -> None:
+def test_a_mutated_body_is_decoded_alike(case: tuple[ApiVersion, str, bytes]) -> None:
     version, name, body = case
     _assert_alike(version, _RESULTS[name], body)
 
@@ -273,12 +273,12 @@ def test_a_mutated_body_is_read_alike(case: tuple[ApiVersion, str, bytes]) -> No
 @pytest.mark.long
 @settings(max_examples=20_000, deadline=None)
 @given(case=mutated())
-def test_many_mutated_bodies_are_read_alike(case: tuple[ApiVersion, str, bytes]) -> None:
+def test_many_mutated_bodies_are_decoded_alike(case: tuple[ApiVersion, str, bytes]) -> None:
     version, name, body = case
     _assert_alike(version, _RESULTS[name], body)
 
 
-def test_the_engine_is_chosen_in_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decoder_is_chosen_by_the_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     there = importlib.util.find_spec("msgspec") is not None
     monkeypatch.delenv("SHELL_EV_ENGINE", raising=False)
     assert engine() is (Engine.MSGSPEC if there else Engine.CATTRS)

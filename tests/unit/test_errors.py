@@ -83,8 +83,6 @@ BY_STATUS: dict[int, type[ApiError]] = {
     504: InternalServerError,
     599: InternalServerError,
 }
-#: Bodies in the words of the service itself.
-ENVELOPES = ("pascal", "camel")
 UNKNOWN_AFTER_A_POST = {302, 402, 418, 500, 502, 503, 504, 599}
 
 BODIES: dict[str, bytes] = {
@@ -129,9 +127,13 @@ def check_manners(error: ShellEVError) -> None:
 async def test_every_status_has_its_error_on_every_operation_whatever_the_body(
     version: ApiVersion, operation: str, status: int
 ) -> None:
-    for name, body in BODIES.items():
-        if status == 404 and operation == "active" and name in ENVELOPES:
-            continue  # an empty list
+    # A 404 of "active" in the service's own envelope is an empty list.
+    bodies = [
+        body
+        for name, body in BODIES.items()
+        if (status, operation) != (404, "active") or name not in ("camel", "pascal")
+    ]
+    for body in bodies:
         sender = FakeSender(always=reply(status, body, Content_Type="text/plain", Location="https://elsewhere/x"))
         async with client_over(sender, api_version=version, max_retries=0) as ev:
             with pytest.raises(ApiError) as caught:

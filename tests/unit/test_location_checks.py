@@ -1,4 +1,4 @@
-"""What the contract refuses of location arguments (section 5), without I/O; and what the documentation promises."""
+"""Invalid arguments of the location operations are refused; and their documentation is complete."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def faults(operation: Operation = LOCATIONS_LIST, version: ApiVersion = V2, **gi
     return caught.value.faults
 
 
-# Which dialect has what, from the table of contract section 5
+# The documented arguments by dialect
 
 COMMON = """evse_status connector_types connector_min_power authorization_methods with_operator_name
             evse_id location_external_id evse_external_id"""
@@ -74,7 +74,7 @@ LATER = {operation.name: "country exclude_country" for operation in OPERATIONS} 
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_the_table_has_what_the_contract_has(operation: Operation) -> None:
+def test_an_operation_has_the_documented_arguments_in_each_dialect(operation: Operation) -> None:
     old, new = set(HAVE[operation.name].split()), set(LATER[operation.name].split())
     assert operation.routes[PASCAL].names == old
     assert operation.routes[V1].names == operation.routes[V2].names == old | new
@@ -91,12 +91,14 @@ def test_the_table_has_what_the_contract_has(operation: Operation) -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_every_method_takes_what_its_operation_has(operation: Operation) -> None:
+def test_a_method_takes_the_arguments_of_its_operation(operation: Operation) -> None:
     method = getattr(AsyncLocations, operation.name.partition(".")[2])
     own = accepted(method) - {"request_id", "timeout", "max_retries", "headers"}
     assert own == operation.routes[V2].names
     if operation is LOCATIONS_LIST:
-        assert accepted(AsyncLocations.iterate) - {"timeout", "max_retries", "headers"} == own - {"page_number"}
+        assert accepted(AsyncLocations.iterate) - {"timeout", "max_retries", "headers", "limit", "prefetch"} == own - {
+            "page_number"
+        }
 
 
 # Enums
@@ -109,7 +111,7 @@ ENUMS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "enum"), ENUMS)
-def test_members_and_texts_in_any_case_and_any_sequence(name: str, enum: Any) -> None:
+def test_an_enum_filter_takes_members_and_texts_in_any_case_and_sequence(name: str, enum: Any) -> None:
     for member in enum:
         for form in (member, member.value, member.value.upper(), member.value.lower(), f" {member.value}_"):
             assert checked(**{name: form}) == {name: member.value}
@@ -125,15 +127,15 @@ def test_members_and_texts_in_any_case_and_any_sequence(name: str, enum: Any) ->
 
 @pytest.mark.parametrize(("name", "enum"), ENUMS)
 @pytest.mark.parametrize("empty", [[], (), set(), frozenset(), deque()])
-def test_an_empty_sequence_is_refused(name: str, enum: Any, empty: Any) -> None:
+def test_an_empty_sequence_of_a_filter_is_refused(name: str, enum: Any, empty: Any) -> None:
     assert faults(**{name: empty}) == (f"{name} is an empty sequence; leave it out to not filter by it",)
 
 
 @pytest.mark.parametrize(("name", "enum"), ENUMS)
 @pytest.mark.parametrize(
-    "bad", ["", "CCS2", "NLD", PowerType.DC, 3, True, b"Type2", bytearray(b"x"), object(), {"a": 1}]
+    "bad", ["", "CCS3", "NLD", PowerType.DC, 3, True, b"Type2", bytearray(b"x"), object(), {"a": 1}]
 )
-def test_no_member_is_refused(name: str, enum: Any, bad: Any) -> None:
+def test_a_word_that_is_no_member_is_refused(name: str, enum: Any, bad: Any) -> None:
     (fault,) = faults(**{name: bad})
     assert fault.startswith(f"{name} must be ")
     if isinstance(bad, str):
@@ -146,8 +148,8 @@ def test_a_generator_is_refused_rather_than_used_up() -> None:
     )
 
 
-def test_every_item_of_a_sequence_counts() -> None:
-    kinds, countries = ["Type2", "CCS", 3, None, ["Type2"]], ["NLD", "NL", "", 3, None, "NLDX", "N1D"]
+def test_every_bad_item_of_a_sequence_is_a_fault() -> None:
+    kinds, countries = ["Type2", "CCS3", 3, None, ["Type2"]], ["NLD", "QQ", "", 3, None, "NLDX", "N1D"]
     found = faults(connector_types=kinds, country=countries)
     assert len(found) == 4 + 6
     assert sum(fault.startswith("connector_types must be ") for fault in found) == 4
@@ -156,13 +158,15 @@ def test_every_item_of_a_sequence_counts() -> None:
 # Countries
 
 
-def test_countries() -> None:
+def test_countries_are_alpha_3_codes() -> None:
     for name in ("country", "exclude_country"):
         assert checked(**{name: "nld"}) == {name: ("NLD",)}
         assert checked(**{name: ["NLD", "Bel"]}) == {name: ("NLD", "BEL")}
         assert checked(**{name: {"NLD", "BEL"}}) == {name: ("BEL", "NLD")}
+        assert checked(**{name: "nl"}) == {name: ("NLD",)}
+        assert checked(**{name: ["NL", "NLD", "be", "UK", "XK"]}) == {name: ("NLD", "BEL", "GBR", "XKX")}
         assert faults(**{name: []}) == (f"{name} is an empty sequence; leave it out to not filter by it",)
-        for bad in ("NL", "", "NLDX", "N1D", "NLD,BEL", " NLD", "NLD\n", "ＮＬＤ", "ſſſ", b"NLD", 528):
+        for bad in ("QQ", "N1", "", "NLDX", "N1D", "NLD,BEL", " NLD", "NLD\n", "ＮＬＤ", "ſſſ", b"NLD", 528):
             assert len(faults(**{name: bad})) == 1, bad
 
 
@@ -170,14 +174,14 @@ def test_countries() -> None:
 
 
 @pytest.mark.parametrize("name", ["with_operator_name", "with_max_power"])
-def test_flags(name: str) -> None:
+def test_a_flag_is_true_or_false(name: str) -> None:
     for flag in (True, False):
         assert checked(LOCATIONS_NEARBY, **{name: flag}) == {name: flag}
     for bad in (0, 1, "true", "", [], 1.0):
         assert len(faults(LOCATIONS_NEARBY, **{name: bad})) == 1
 
 
-def test_power() -> None:
+def test_a_power_is_a_number_of_kw_from_zero() -> None:
     for good in (0, 0.0, 11, 22.5, 1e300):
         assert checked(connector_min_power=good) == {"connector_min_power": good}
     for bad in (-0.1, float("nan"), float("inf"), True, "11", Decimal(11), 10**400, [11], 1j):
@@ -189,7 +193,7 @@ def test_power() -> None:
     ("name", "bound"),
     [("latitude", 90), ("longitude", 180), ("west", 180), ("east", 180), ("south", 90), ("north", 90)],
 )
-def test_degrees(name: str, bound: int) -> None:
+def test_degrees_are_numbers_within_their_bounds(name: str, bound: int) -> None:
     for version in ApiVersion:
         for good in (bound, -bound, 0, -0.0, 1e-9, bound - 1e-9):
             checks, arguments = LocationChecks(LOCATIONS_NEARBY, version), dict[str, Any]()
@@ -203,7 +207,7 @@ def test_degrees(name: str, bound: int) -> None:
             assert f"{name} must be a number from -{bound} to {bound} (degrees)" in checks.faults[0]
 
 
-def test_whole_numbers() -> None:
+def test_a_page_is_a_whole_number_within_its_bounds() -> None:
     def fault(value: object, high: int | None) -> list[str]:
         checks, arguments = LocationChecks(LOCATIONS_LIST, V2), dict[str, Any]()
         checks.whole_number(arguments, "per_page", value, 1, high)
@@ -220,7 +224,7 @@ def test_whole_numbers() -> None:
     assert [DIALECTS[version].max_nearby for version in (PASCAL, V1, V2)] == [None, 100, 100]
 
 
-def test_zoom() -> None:
+def test_a_zoom_level_is_a_whole_number_from_1_to_20() -> None:
     def zoom(value: object) -> str | None:
         checks, arguments = LocationChecks(LOCATIONS_MARKERS, V2), dict[str, Any]()
         checks.zoom(arguments, value)
@@ -248,7 +252,7 @@ def test_a_view_must_not_be_upside_down() -> None:
 
 
 @pytest.mark.parametrize(("operation", "name"), [(LOCATIONS_LIST, "updated_since"), (LOCATIONS_GET, "since")])
-def test_times(operation: Operation, name: str) -> None:
+def test_a_time_is_an_aware_datetime_or_a_text(operation: Operation, name: str) -> None:
     class Nowhere(tzinfo):
         def utcoffset(self, when: datetime | None) -> None:
             return None
@@ -284,12 +288,12 @@ def test_texts_are_sent_as_they_are(name: str) -> None:
     assert "surrogate" in faults(LOCATIONS_NEARBY, **{name: "\ud800"})[0]
 
 
-def test_mobility_ids_are_texts() -> None:
+def test_an_evse_id_object_is_sent_as_its_text() -> None:
     assert checked(evse_id=EvseId.parse("nl*tnm*e02003451*0")) == {"evse_id": "NL*TNM*E02003451*0"}
     assert checked(evse_id=EmaId.parse("NL-TNM-C00122045-K")) == {"evse_id": "NL-TNM-C00122045-K"}
 
 
-def test_path_segments() -> None:
+def test_a_uid_is_one_segment_of_the_path() -> None:
     def fault(value: object) -> list[str]:
         checks = LocationChecks(LOCATIONS_GET, V2)
         checks.path_segment("uid", value)
@@ -319,7 +323,7 @@ junk = st.one_of(
 
 
 @given(st.sampled_from(OPERATIONS), st.sampled_from(list(ApiVersion)), st.data())
-def test_whatever_is_given_is_sent_or_refused(operation: Operation, version: ApiVersion, data: st.DataObject) -> None:
+def test_any_argument_is_either_sent_or_refused(operation: Operation, version: ApiVersion, data: st.DataObject) -> None:
     names = sorted(operation.routes[V2].names)
     given = data.draw(st.dictionaries(st.sampled_from(names), junk, max_size=6))
     checks = LocationChecks(operation, version)

@@ -360,7 +360,7 @@ SAMPLES = {PASCAL: (G1_DOCUMENT, G1_LOCATION), V1: (G1_DOCUMENT, G1_LOCATION), V
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_whole_location(version: ApiVersion) -> None:
+def test_a_location_with_every_field_is_decoded_completely(version: ApiVersion) -> None:
     document, location = SAMPLES[version]
     (found,) = whole(version, LOCATIONS, document)
     assert found == location
@@ -447,7 +447,7 @@ def test_a_minimal_location(version: ApiVersion, document: Any, location: Locati
         ("Fingerprint", (AuthorizationMethod("Fingerprint"),)),
     ],
 )
-def test_authorization_methods_are_a_tuple(version: ApiVersion, sent: Any, read: tuple[Any, ...]) -> None:
+def test_authorization_methods_are_always_a_tuple(version: ApiVersion, sent: Any, read: tuple[Any, ...]) -> None:
     (location,) = whole(version, LOCATIONS, {"evses": [{"authorizationMethods": sent}]})
     assert location.evses[0].authorization_methods == read
     assert all(type(method) is AuthorizationMethod for method in location.evses[0].authorization_methods)
@@ -472,7 +472,7 @@ def test_a_price_of_zero_is_not_an_unknown_one(version: ApiVersion, sent: Any, r
     assert tariff.is_free is free
 
 
-def test_a_price_of_zero_in_elements() -> None:
+def test_a_price_of_zero_in_an_element_is_not_an_unknown_one() -> None:
     def tariff(price: Any, least: Any) -> ElementTariff:
         sent = {"minPrice": least, "elements": [{"priceComponents": [{"type": "ENERGY", "price": price}]}]}
         (location,) = whole(V2, LOCATIONS, {"evses": [{"connectors": [{"tariffs": [sent]}]}]})
@@ -486,7 +486,7 @@ def test_a_price_of_zero_in_elements() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_both_tariffs_side_by_side_stay_what_they_are(version: ApiVersion) -> None:
+def test_a_flat_and_an_element_tariff_are_both_kept(version: ApiVersion) -> None:
     sent = {"tariff": {"perKWh": 0.3}, "tariffs": [{"tariffId": "t", "tariffAltText": None}]}
     (location,) = whole(version, LOCATIONS, {"evses": [{"connectors": [sent]}]})
     (connector,) = location.evses[0].connectors
@@ -600,14 +600,14 @@ UNKNOWN_MARKERS = [
 
 
 @pytest.mark.parametrize(("versions", "document", "marker"), MARKER_SAMPLES)
-def test_markers(versions: list[ApiVersion], document: Any, marker: LocationMarker) -> None:
+def test_a_marker_is_decoded_completely(versions: list[ApiVersion], document: Any, marker: LocationMarker) -> None:
     for version in versions:
         (found,) = whole(version, MARKERS, document)
         assert (type(found), found) == (type(marker), marker)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_unknown_marker_survives_among_the_others(version: ApiVersion) -> None:
+def test_an_unknown_marker_is_kept_among_others(version: ApiVersion) -> None:
     single, multi = (G2_SINGLE, G2_MULTI) if version is V2 else (G1_SINGLE, G1_MULTI)
     found = whole(version, MARKERS, single, *UNKNOWN_MARKERS, multi)
     assert isinstance(found[0], SingleLocationMarker)
@@ -618,7 +618,7 @@ def test_an_unknown_marker_survives_among_the_others(version: ApiVersion) -> Non
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_bad_marker_costs_the_others_nothing(version: ApiVersion) -> None:
+def test_a_bad_marker_does_not_cost_the_others(version: ApiVersion) -> None:
     items = [G2_MULTI, None, "x", 7, [], {**G2_SINGLE, "evseCount": "many", "coordinates": 5}]
     decoded = decode(version, MARKERS, answer(version, *items))
     multi, single = decoded.data
@@ -632,21 +632,21 @@ def test_a_bad_marker_costs_the_others_nothing(version: ApiVersion) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("result", [LOCATIONS, MARKERS])
-def test_nothing_found(version: ApiVersion, result: Result) -> None:
+def test_an_empty_answer_is_an_empty_tuple(version: ApiVersion, result: Result) -> None:
     assert whole(version, result) == ()
     for document in ({"requestId": RID, "status": "SUCCESS"}, {"status": "SUCCESS", "data": None}, []):
         assert decode(version, result, document).data == ()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_no_location_is_no_answer_to_get(version: ApiVersion) -> None:
+def test_an_answer_without_a_location_is_undecodable_for_get(version: ApiVersion) -> None:
     for document in (answer(version), {"status": "SUCCESS", "data": None}, {"status": "SUCCESS"}, [], [None]):
         with pytest.raises(Undecodable):
             decode(version, LOCATION, document)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_envelopes_in_any_spelling(version: ApiVersion) -> None:
+def test_the_keys_of_an_envelope_are_read_in_any_case(version: ApiVersion) -> None:
     document, location = SAMPLES[version]
     for keys in (("requestId", "status", "data"), ("RequestId", "Status", "Data"), ("request_id", "STATUS", "DATA")):
         sent = dict(zip(keys, (RID, "Success", [document]), strict=True))
@@ -657,7 +657,7 @@ def test_envelopes_in_any_spelling(version: ApiVersion) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("result", [LOCATIONS, LOCATION, MARKERS])
-def test_a_failed_envelope_is_told_and_not_read(version: ApiVersion, result: Result) -> None:
+def test_an_envelope_with_the_status_failed_has_no_data(version: ApiVersion, result: Result) -> None:
     for status in ("FAILED", "Failed", "failed"):
         decoded = decode(version, result, {"requestId": RID, "status": status, "data": "anything"})
         assert (decoded.status, decoded.data, decoded.request_id) == (EnvelopeStatus.FAILED, None, RID)
@@ -667,7 +667,7 @@ def test_a_failed_envelope_is_told_and_not_read(version: ApiVersion, result: Res
 @pytest.mark.parametrize(
     "body", [b"", b" ", b"<html>", b"7", b'"x"', b"null", b"{}", b'{"code":"E","message":"m"}', b"["]
 )
-def test_what_is_no_answer_is_refused(version: ApiVersion, body: bytes) -> None:
+def test_a_body_that_is_no_answer_is_undecodable(version: ApiVersion, body: bytes) -> None:
     for result in (LOCATIONS, LOCATION, MARKERS):
         # Every field of G1.0's bare objects is optional, and an unknown marker is whatever it is.
         if version is PASCAL and (body == b"{}" or (body.startswith(b"{") and result is MARKERS)):
@@ -810,7 +810,7 @@ DAMAGES = [_delete, _make_unreadable, _make_unreadable, _respell, _add_strange_k
 @pytest.mark.parametrize("kind", POOLS)
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_damage_costs_what_it_hits_and_nothing_else(version: ApiVersion, kind: str, data: st.DataObject) -> None:
+def test_a_damaged_field_costs_only_itself(version: ApiVersion, kind: str, data: st.DataObject) -> None:
     """Every damage is done to one page, and what it costs is taken out of another by hand: both must read the same."""
     result, pools = POOLS[kind]
     pool = pools[version]
@@ -873,7 +873,7 @@ anything = st.recursive(
 @pytest.mark.parametrize("kind", POOLS)
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_whatever_stands_in_one_place_the_other_items_decode_as_before(
+def test_any_value_in_one_item_leaves_the_other_items_intact(
     version: ApiVersion, kind: str, data: st.DataObject
 ) -> None:
     result, pools = POOLS[kind]
@@ -899,7 +899,7 @@ def test_whatever_stands_in_one_place_the_other_items_decode_as_before(
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(document=anything, wrapped=st.booleans())
-def test_nothing_but_the_documented_error_comes_out(version: ApiVersion, document: Any, wrapped: bool) -> None:
+def test_no_document_raises_anything_but_undecodable(version: ApiVersion, document: Any, wrapped: bool) -> None:
     for result in (LOCATIONS, LOCATION, MARKERS):
         try:
             decoded = decode(version, result, {"status": "SUCCESS", "data": document} if wrapped else document)
@@ -914,7 +914,7 @@ def test_nothing_but_the_documented_error_comes_out(version: ApiVersion, documen
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
-def test_a_body_cut_or_scribbled_on(version: ApiVersion, data: st.DataObject) -> None:
+def test_a_truncated_or_altered_body_raises_nothing_but_undecodable(version: ApiVersion, data: st.DataObject) -> None:
     body = json.dumps(answer(version, SAMPLES[version][0])).encode()
     start = data.draw(st.integers(0, len(body)))
     end = data.draw(st.integers(start, len(body)))

@@ -1,4 +1,4 @@
-"""How arguments take their seats: paths, queries and bodies as the contract spells them."""
+"""Operations are built into the documented paths, queries and bodies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_only_start_and_stop_must_not_be_repeated() -> None:
             assert (route.method == "GET") is operation.repeatable
 
 
-def test_every_operation_speaks_every_dialect_and_has_a_name_of_its_own() -> None:
+def test_every_operation_has_a_unique_name_and_a_route_in_every_dialect() -> None:
     assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS) == 8
     for operation in OPERATIONS:
         assert set(operation.routes) == set(ApiVersion)
@@ -87,7 +87,7 @@ def test_every_operation_speaks_every_dialect_and_has_a_name_of_its_own() -> Non
         (LOCATIONS_LIST, "v2", {"evse_status": None}, "GET", "/ev/v2/locations", None),
     ],
 )
-def test_arguments_take_their_seats(
+def test_an_operation_is_built_as_documented(
     operation: Any, version: str, arguments: dict[str, Any], method: str, path: str, body: bytes | None
 ) -> None:
     route = operation.routes[ApiVersion(version)]
@@ -112,12 +112,12 @@ def test_arguments_take_their_seats(
         (datetime(2021, 10, 6, 10, 44, 24, tzinfo=timezone(timedelta(hours=2))), "2021-10-06T10:44:24+02:00"),
     ],
 )
-def test_values_are_spelled_as_the_contract_spells_them(value: Any, text: str) -> None:
+def test_a_value_is_spelled_as_documented(value: Any, text: str) -> None:
     assert wire_text(value) == text
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.text(st.characters(exclude_categories=["Cs"])))
-def test_whatever_the_text_it_stays_in_its_seat_and_arrives_as_it_was(in_path: str, in_query: str) -> None:
+def test_any_text_stays_in_its_place_and_arrives_unchanged(in_path: str, in_query: str) -> None:
     path, _ = build(ECHO, {"id": in_path, "q": in_query})
     parts = urlsplit("http://host" + path)
     assert parts.path.count("/") == 2
@@ -131,7 +131,7 @@ def test_a_form_is_percent_encoded_utf_8() -> None:
     )
 
 
-def test_names_go_into_a_query_as_they_are() -> None:
+def test_wire_names_are_ascii_letters() -> None:
     names = {
         seat.wire_name for operation in OPERATIONS for route in operation.routes.values() for seat in route.arguments
     }

@@ -67,14 +67,14 @@ def _repeated(place: Location) -> list[Any]:
     ]
 
 
-def test_what_repeats_in_a_page_is_one_object() -> None:
+def test_repeated_parts_of_a_page_are_one_object() -> None:
     one, other = _clean(_page("1", "2"))
     for mine, theirs in zip(_repeated(one), _repeated(other), strict=True):
         assert mine
         assert mine is theirs
 
 
-def test_what_has_an_id_is_never_shared() -> None:
+def test_a_model_with_an_id_is_not_shared() -> None:
     one, other = _clean(_page("1", "1"))
     assert one == other
     assert one is not other
@@ -83,13 +83,13 @@ def test_what_has_an_id_is_never_shared() -> None:
     assert one.evses[0].connectors[0].tariffs[0] is not other.evses[0].connectors[0].tariffs[0]
 
 
-def test_nothing_is_kept_from_one_body_to_the_next() -> None:
+def test_nothing_is_shared_between_two_bodies() -> None:
     (one,), (other,) = _clean(_page("1")), _clean(_page("1"))
     for mine, theirs in zip(_repeated(one), _repeated(other), strict=True):
         assert mine is not theirs
 
 
-def test_what_was_shared_goes_with_its_last_owner() -> None:
+def test_a_shared_model_is_freed_with_its_last_owner() -> None:
     places = list(_clean(_page("1", "2")))
     properties = places[0].evses[0].connectors[0].electrical_properties
     assert properties is not None
@@ -101,7 +101,7 @@ def test_what_was_shared_goes_with_its_last_owner() -> None:
     assert gone() is None  # at once: neither a cache nor a cycle holds it
 
 
-def test_equal_numbers_of_another_wording_stay_what_they_are() -> None:
+def test_equal_numbers_of_different_text_are_not_shared() -> None:
     zeros = ["0", "0.0", "-0.0", "-0", "0e0"]
     evses = [f'{{"evses": [{{"connectors": [{{"electricalProperties": {{"voltage": {zero}}}}}]}}]}}' for zero in zeros]
     voltages = [place.evses[0].connectors[0].electrical_properties for place in _clean(_body(*evses, *evses))]
@@ -109,7 +109,7 @@ def test_equal_numbers_of_another_wording_stay_what_they_are() -> None:
 
 
 @pytest.mark.parametrize(("single", "several"), [("{}", "[]"), ("null", "null")])
-def test_the_same_wording_in_other_fields_is_another_matter(single: str, several: str) -> None:
+def test_equal_json_in_different_fields_is_not_shared(single: str, several: str) -> None:
     tariff = f'{{"tariffId": "x", "powerRange": {single}, "tariffAltText": {several}, "elements": {several}}}'
     place = (
         f'{{"uid": "1", "accessibility": {single}, "openingHours": {several}, "evses": [{{"connectors": ['
@@ -123,7 +123,7 @@ def test_the_same_wording_in_other_fields_is_another_matter(single: str, several
 @pytest.mark.parametrize("key", ["accessibility", "openingHours", "electricalProperties", "powerRange", "elements"])
 @pytest.mark.parametrize("value", [7, "x", {}, [], [None], {"new": 1}, [{"new": 1}], {"status": 7}, [{"weekDay": 7}]])
 @pytest.mark.parametrize("odd", [(0,), (1,), (0, 1)])
-def test_an_odd_one_is_read_alike_wherever_it_stands(key: str, value: object, odd: tuple[int, ...]) -> None:
+def test_an_odd_part_is_decoded_alike_at_any_place(key: str, value: object, odd: tuple[int, ...]) -> None:
     document = json.loads(_page("1", "2", "3"))
     for index in odd:
         place = document["data"][index]
@@ -149,13 +149,13 @@ def test_an_odd_one_is_read_alike_wherever_it_stands(key: str, value: object, od
         b'{"uid": "1", "openingHours" :\n [ {"weekDay" : "Mon"} ] }',
     ],
 )
-def test_a_peculiar_one_is_read_alike(place: bytes) -> None:
+def test_duplicate_keys_and_bad_bytes_are_decoded_alike(place: bytes) -> None:
     body = b'{"data": [' + place + b", " + place + b"]}"
     fast, slow = (Codec(ApiVersion.V2, engine).decode(LOCATIONS, body) for engine in ("msgspec", "cattrs"))
     assert (fast, every_field(fast)) == (slow, every_field(slow))
 
 
-def test_a_page_that_shares_is_copied_changed_and_pickled_like_any_other() -> None:
+def test_a_page_with_shared_parts_copies_changes_and_pickles() -> None:
     page = _clean(_page("1", "2"))
     slow = _read(_page("1", "2"), "cattrs")
     assert pickle.loads(pickle.dumps(page)) == slow
@@ -166,6 +166,6 @@ def test_a_page_that_shares_is_copied_changed_and_pickled_like_any_other() -> No
     assert page == slow
 
 
-def test_a_single_location_is_read_as_a_page_of_one_is() -> None:
+def test_a_single_location_is_decoded_as_a_page_of_one() -> None:
     codec = Codec(ApiVersion.V2, "msgspec")
     assert codec.decode(LOCATION, _page("1")).data == codec.decode(LOCATIONS, _page("1")).data[0]

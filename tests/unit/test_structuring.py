@@ -28,7 +28,7 @@ def _location(body: bytes) -> Location:
     return Codec(ApiVersion.V2, "cattrs").decode(LOCATIONS, body).data[0]
 
 
-def test_what_comes_out_of_a_draft_is_the_model_itself() -> None:
+def test_a_draft_becomes_an_instance_of_the_model() -> None:
     location = _location(b'{"data": [{"uid": "1", "address": {"city": "Delft"}, "coordinates": {"latitude": 52}}]}')
     made = Location(uid="1", address=Address(city="Delft"), coordinates=Coordinates(latitude=52.0))
     assert type(location) is Location
@@ -76,7 +76,7 @@ def _large(*items: Any, **others: Any) -> bytes:
 
 
 @pytest.mark.parametrize("engine", ["cattrs", "auto"])
-def test_problems_of_a_large_body_have_their_paths(engine: str) -> None:
+def test_problems_of_a_large_body_have_json_paths(engine: str) -> None:
     body = _large({"uid": "a", "coordinates": {"latitude": "north"}}, 7, {"UID": "b"}, requestId="r")
     decoded = Codec(ApiVersion.V2, engine).decode(LOCATIONS, body)
     assert [location.uid for location in decoded.data[-2:]] == ["a", "b"]
@@ -88,13 +88,13 @@ def test_problems_of_a_large_body_have_their_paths(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ["cattrs", "auto"])
-def test_a_large_body_that_breaks_off_is_refused_as_a_small_one(engine: str) -> None:
+def test_a_large_truncated_body_is_refused(engine: str) -> None:
     with pytest.raises(Undecodable, match="not JSON"):
         Codec(ApiVersion.V2, engine).decode(LOCATIONS, _large()[:-2])
 
 
 @pytest.mark.parametrize("engine", ["cattrs", "auto"])
-def test_a_large_body_that_failed_holds_nothing(engine: str) -> None:
+def test_a_large_body_with_the_status_failed_has_no_data(engine: str) -> None:
     decoded = Codec(ApiVersion.V2, engine).decode(LOCATIONS, _large(status="FAILED"))
     assert (decoded.data, decoded.status, decoded.problems) == (None, "FAILED", ())
 
@@ -106,7 +106,7 @@ def test_json_is_read_as_the_standard_library_reads_it(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[1,]", b"{} {}", b"[" * 100_000])
-def test_what_is_no_json_is_a_value_error(text: bytes) -> None:
+def test_a_text_that_is_not_json_is_a_value_error(text: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_json(text)
 
@@ -131,11 +131,11 @@ def _outcome(reader: Any, value: Any) -> Any:
         ),
     )
 )
-def test_the_short_cut_for_dates_gives_what_the_long_way_gives(value: Any) -> None:
+def test_the_fast_reader_of_times_agrees_with_the_tolerant_one(value: Any) -> None:
     assert _outcome(quick_datetime, value) == _outcome(read_datetime, value)
 
 
-def test_spellings_are_remembered_but_not_without_end() -> None:
+def test_the_number_of_cached_spellings_is_bounded() -> None:
     known = Spellings(SessionState)
     assert known["Start_Requested"] is SessionState.START_REQUESTED
     assert "Start_Requested" in known

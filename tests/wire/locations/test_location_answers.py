@@ -107,7 +107,7 @@ async def test_a_failed_envelope_is_an_error(serve: Any, version: str, operation
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_an_answer_without_a_location_is_no_answer(serve: Any, version: str) -> None:
+async def test_an_answer_without_a_location_is_a_decode_error(serve: Any, version: str) -> None:
     for document in ([], {"status": "SUCCESS", "data": []}, {"status": "SUCCESS"}, [7], b"<html>", b""):
         _, client = await serve(saying(document), version)
         with pytest.raises(ResponseDecodeError) as caught:
@@ -116,7 +116,7 @@ async def test_an_answer_without_a_location_is_no_answer(serve: Any, version: st
         assert not caught.value.outcome_unknown
 
 
-async def test_bad_items_are_told_and_cost_nothing_else(serve: Any) -> None:
+async def test_bad_items_are_problems_and_cost_only_themselves(serve: Any) -> None:
     items = [{"uid": "1"}, None, {"uid": "2", "coordinates": {"latitude": "north", "longitude": 4}}]
     _, client = await serve(saying({"status": "SUCCESS", "data": items}))
     answer = await client.locations.list()
@@ -126,7 +126,7 @@ async def test_bad_items_are_told_and_cost_nothing_else(serve: Any) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_errors_of_the_service(sandbox: Sandbox, connect: Connect, version: str) -> None:
+async def test_an_error_of_the_service_has_its_class(sandbox: Sandbox, connect: Connect, version: str) -> None:
     client = connect(version)
     with pytest.raises(NotFoundError) as missing:
         await client.locations.get("999999")
@@ -141,7 +141,7 @@ async def test_errors_of_the_service(sandbox: Sandbox, connect: Connect, version
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_get(sandbox: Sandbox, connect: Connect, version: str) -> None:
+async def test_get_gives_one_location_with_its_tariffs(sandbox: Sandbox, connect: Connect, version: str) -> None:
     client = connect(version)
     for station in NAMED_STATIONS:
         location = (await client.locations.get(str(station.number))).data
@@ -151,7 +151,7 @@ async def test_get(sandbox: Sandbox, connect: Connect, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1-pascal", "v1"])
-async def test_prices_of_the_flat_kind(connect: Connect, version: str) -> None:
+async def test_flat_tariffs_have_their_prices(connect: Connect, version: str) -> None:
     locations = connect(version).locations
     priced = (await locations.get("1")).data.evses[0].connectors[0]
     assert priced.tariffs == ()
@@ -170,7 +170,7 @@ async def test_prices_of_the_flat_kind(connect: Connect, version: str) -> None:
     assert (free.start_fee, free.per_minute, free.per_kwh, free.is_free) == (0.0, 0.0, 0.0, True)
 
 
-async def test_prices_of_the_element_kind(connect: Connect) -> None:
+async def test_element_tariffs_have_their_prices(connect: Connect) -> None:
     locations = connect().locations
     unpriced = (await locations.get("10")).data.evses[0].connectors[0]
     assert (unpriced.tariff, unpriced.tariffs) == (None, ())
@@ -216,7 +216,7 @@ async def test_nearby_is_nearest_first(sandbox: Sandbox, connect: Connect, versi
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_the_nearest_free_evse(connect: Connect, version: str) -> None:
+async def test_the_nearest_available_evse_is_found(connect: Connect, version: str) -> None:
     """What a driver wants, end to end: the nearest place with a free fast plug, and start there."""
     client = connect(version)
     kind, power = ConnectorType.TYPE_2_COMBO, 150
@@ -241,7 +241,7 @@ async def test_the_nearest_free_evse(connect: Connect, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_open_day_and_night(connect: Connect, version: str) -> None:
+async def test_a_location_is_open_day_and_night(connect: Connect, version: str) -> None:
     at = datetime(2024, 6, 19, 3, tzinfo=UTC)
     locations = connect(version).locations
     assert (await locations.get("1")).data.is_open(at) is True  # a flag in G2, hours for every day in G1
@@ -253,7 +253,7 @@ async def test_open_day_and_night(connect: Connect, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_markers(sandbox: Sandbox, connect: Connect, version: str) -> None:
+async def test_markers_are_single_or_multiple(sandbox: Sandbox, connect: Connect, version: str) -> None:
     locations = connect(version).locations
     stations = sandbox.service.locations.network.stations
     from_afar = (await locations.markers(**EUROPE, zoom=4, with_max_power=True)).data
@@ -276,7 +276,7 @@ async def test_markers(sandbox: Sandbox, connect: Connect, version: str) -> None
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_geojson_of_real_pages(connect: Connect, version: str) -> None:
+async def test_pages_of_the_sandbox_become_geojson(connect: Connect, version: str) -> None:
     locations = connect(version).locations
     page = (await locations.list(per_page=500)).data
     markers = (await locations.markers(**EUROPE, zoom=8, with_max_power=True)).data
@@ -352,7 +352,7 @@ async def test_the_status_follows_a_running_charge(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_everything_blocking(version: str) -> None:
+def test_every_location_operation_works_blocking(version: str) -> None:
     with (
         Sandbox(stations=100) as sandbox,
         ShellEV(sandbox.client_id, sandbox.client_secret, base_url=sandbox.url, api_version=version) as ev,

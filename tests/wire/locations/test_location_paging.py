@@ -62,7 +62,7 @@ async def uids(stream: AsyncIterator[Any]) -> list[str | None]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_five_thousand_stations(crowd: Sandbox, version: str) -> None:
+async def test_iterate_gives_five_thousand_stations(crowd: Sandbox, version: str) -> None:
     async with client_of(crowd, version) as ev:
         found = [location async for location in ev.locations.iterate()]
     assert len(found) == 5000
@@ -72,7 +72,7 @@ async def test_five_thousand_stations(crowd: Sandbox, version: str) -> None:
     assert len({request.headers["RequestId"] for request in asked(crowd)}) == 11
 
 
-def test_five_thousand_stations_blocking() -> None:
+def test_iterate_gives_five_thousand_stations_blocking() -> None:
     with Sandbox(stations=5000 - NAMED) as sandbox:
         with ShellEV(sandbox.client_id, sandbox.client_secret, base_url=sandbox.url) as ev:
             found = [location.uid for location in ev.locations.iterate(per_page=500)]
@@ -83,13 +83,13 @@ def test_five_thousand_stations_blocking() -> None:
 @pytest.mark.parametrize(
     ("per_page", "sizes"), [(100, [100, 100, 100, 14]), (157, [157, 157, 0]), (314, [314, 0]), (None, [314])]
 )
-async def test_no_request_too_many(sandbox: Sandbox, connect: Callable[..., AsyncShellEV], per_page: int | None,
-                                   sizes: list[int]) -> None:  # fmt: skip
+async def test_iterate_sends_no_request_too_many(sandbox: Sandbox, connect: Callable[..., AsyncShellEV],
+                                   per_page: int | None, sizes: list[int]) -> None:  # fmt: skip
     assert len(await uids(connect().locations.iterate(per_page=per_page))) == 314
     assert pages_asked(sandbox) == [(str(page), str(per_page or 500)) for page in range(1, len(sizes) + 1)]
 
 
-async def test_filters_go_along_on_every_page(sandbox: Sandbox, connect: Callable[..., AsyncShellEV]) -> None:
+async def test_filters_are_sent_with_every_page(sandbox: Sandbox, connect: Callable[..., AsyncShellEV]) -> None:
     stream = connect().locations.iterate(country=["NLD", "BEL"], evse_status="available", per_page=20)
     found = [location async for location in stream]
     assert {location.address.country for location in found if location.address} == {"NLD", "BEL"}
@@ -108,7 +108,7 @@ async def test_filters_go_along_on_every_page(sandbox: Sandbox, connect: Callabl
 # Not before its time
 
 
-async def test_a_page_is_asked_for_when_the_one_before_is_used_up(
+async def test_a_page_is_fetched_when_the_one_before_is_used_up(
     sandbox: Sandbox, connect: Callable[..., AsyncShellEV]
 ) -> None:
     stream = connect().locations.iterate(per_page=50)
@@ -121,7 +121,7 @@ async def test_a_page_is_asked_for_when_the_one_before_is_used_up(
     assert len(asked(sandbox)) == 7
 
 
-def test_a_page_is_asked_for_when_the_one_before_is_used_up_blocking() -> None:
+def test_a_page_is_fetched_when_the_one_before_is_used_up_blocking() -> None:
     with Sandbox(stations=300) as sandbox:
         with ShellEV(sandbox.client_id, sandbox.client_secret, base_url=sandbox.url) as ev:
             stream = ev.locations.iterate(per_page=50)
@@ -152,13 +152,15 @@ def test_a_page_is_asked_for_when_the_one_before_is_used_up_blocking() -> None:
         ({1: [{"uid": ""}, {"uid": ""}, {"uid": "", "locationType": "x"}]}, [{"uid": ""}] * 3, 6, 3),
     ],
 )
-async def test_the_end(serve: Serve, pages: Any, beyond: Any, count: int, requests: int) -> None:
+async def test_iterate_ends_at_a_short_empty_or_repeated_page(
+    serve: Serve, pages: Any, beyond: Any, count: int, requests: int
+) -> None:
     server, client = await serve(paging(pages, beyond))
     assert len(await uids(client.locations.iterate(per_page=3))) == count
     assert len(server.targets) == requests
 
 
-async def test_the_same_page_is_known_by_its_uids(serve: Serve) -> None:
+async def test_a_repeated_page_is_recognised_by_its_uids(serve: Serve) -> None:
     def answer(request: web.BaseRequest) -> tuple[int, bytes]:
         status = "Available" if page_number(request) % 2 else "Occupied"
         return 200, json.dumps({"data": [{"uid": uid, "evses": [{"status": status}]} for uid in (1, 2)]}).encode()
@@ -169,7 +171,7 @@ async def test_the_same_page_is_known_by_its_uids(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("junk", [None, 7, "x", [], {"error": "gone"}])
-async def test_bad_items_end_nothing(serve: Serve, junk: Any) -> None:
+async def test_bad_items_do_not_end_the_iteration(serve: Serve, junk: Any) -> None:
     full = items(0, 4)
     pages = {1: [full[0], junk, full[1]], 2: [junk, junk, full[2]], 3: [full[3], junk]}
     server, client = await serve(paging(pages))
@@ -177,7 +179,7 @@ async def test_bad_items_end_nothing(serve: Serve, junk: Any) -> None:
     assert len(server.targets) == 3
 
 
-async def test_odd_values_end_nothing(serve: Serve) -> None:
+async def test_odd_values_do_not_end_the_iteration(serve: Serve) -> None:
     odd = [{"uid": str(uid), "coordinates": "here", "evses": [{"status": []}]} for uid in range(6)]
     _, client = await serve(paging({1: odd[:3], 2: odd[3:5]}))
     assert await uids(client.locations.iterate(per_page=3)) == ["0", "1", "2", "3", "4"]
@@ -186,7 +188,7 @@ async def test_odd_values_end_nothing(serve: Serve) -> None:
 # Memory
 
 
-async def test_memory_holds_one_page(serve: Serve) -> None:
+async def test_one_page_at_a_time_is_in_memory(serve: Serve) -> None:
     stations = load_network(1, 500).stations[:500]
     text = json.dumps([station_document(station, Dialect.V2) for station in stations])
 
@@ -220,7 +222,7 @@ async def test_memory_holds_one_page(serve: Serve) -> None:
 # Leaving early, and errors
 
 
-async def test_leaving_early_leaves_nothing_behind(sandbox: Sandbox, connect: Callable[..., AsyncShellEV]) -> None:
+async def test_leaving_early_sends_no_further_request(sandbox: Sandbox, connect: Callable[..., AsyncShellEV]) -> None:
     client = connect()
     before = asyncio.all_tasks()
     async for location in client.locations.iterate(per_page=10):
@@ -241,7 +243,7 @@ async def test_leaving_early_leaves_nothing_behind(sandbox: Sandbox, connect: Ca
     assert (await client.locations.list(per_page=1)).data  # and the client goes on
 
 
-def test_leaving_early_leaves_nothing_behind_blocking() -> None:
+def test_leaving_early_sends_no_further_request_blocking() -> None:
     with Sandbox(stations=300) as sandbox:
         threads = threading.active_count()
         with ShellEV(sandbox.client_id, sandbox.client_secret, base_url=sandbox.url) as ev:
@@ -286,7 +288,7 @@ async def test_a_cancelled_iteration_leaves_the_client_usable(
         ([None, None], ResponseDecodeError),
     ],
 )
-async def test_an_error_in_the_middle_tells_its_page(serve: Serve, page: Any, error: type[Exception]) -> None:
+async def test_an_error_of_a_page_names_the_page(serve: Serve, page: Any, error: type[Exception]) -> None:
     server, client = await serve(paging({1: items(0, 2), 2: items(2, 2), 3: page}), max_retries=0)
     found: list[str | None] = []
     with pytest.raises(error) as caught:
@@ -299,7 +301,7 @@ async def test_an_error_in_the_middle_tells_its_page(serve: Serve, page: Any, er
     assert again.__notes__ == caught.value.__notes__
 
 
-async def test_a_page_that_failed_tells_its_number(serve: Serve) -> None:
+async def test_a_failed_page_names_its_number(serve: Serve) -> None:
     def answer(request: web.BaseRequest) -> tuple[int, bytes]:
         good = page_number(request) == 1
         document = {"status": "SUCCESS", "data": items(0, 2)} if good else {"status": "Failed", "data": items(2, 2)}
@@ -315,7 +317,7 @@ async def test_a_page_that_failed_tells_its_number(serve: Serve) -> None:
         await anext(stream)
 
 
-def test_an_error_in_the_middle_tells_its_page_blocking() -> None:
+def test_an_error_of_a_page_names_the_page_blocking() -> None:
     with Sandbox(stations=300) as sandbox:
         sandbox.faults.add("locations.list", Fault.status(404), after=2)
         with ShellEV(sandbox.client_id, sandbox.client_secret, base_url=sandbox.url) as ev:
@@ -327,13 +329,13 @@ def test_an_error_in_the_middle_tells_its_page_blocking() -> None:
             assert len(list(ev.locations.iterate(per_page=100))) == 314
 
 
-async def test_a_page_is_tried_again_like_any_call(sandbox: Sandbox, connect: Callable[..., AsyncShellEV]) -> None:
+async def test_a_page_is_retried_like_any_call(sandbox: Sandbox, connect: Callable[..., AsyncShellEV]) -> None:
     sandbox.faults.add("locations.list", Fault.rate_limit(0), after=1)
     assert len(await uids(connect().locations.iterate(per_page=200))) == 314
     assert [page for page, _ in pages_asked(sandbox)] == ["1", "2", "2"]
 
 
-async def test_a_server_that_goes_away(closing: contextlib.AsyncExitStack) -> None:
+async def test_a_server_that_goes_away_is_a_connect_error_of_the_page(closing: contextlib.AsyncExitStack) -> None:
     sandbox = Sandbox(stations=300)
     await sandbox.start()
     client = await closing.enter_async_context(client_of(sandbox))
@@ -347,7 +349,7 @@ async def test_a_server_that_goes_away(closing: contextlib.AsyncExitStack) -> No
 
 
 @pytest.mark.parametrize("per_page", [0, -1, 501, 2.0, "10", True])
-async def test_a_page_of_no_size_is_refused(
+async def test_an_invalid_page_size_is_refused(
     sandbox: Sandbox, connect: Callable[..., AsyncShellEV], per_page: Any
 ) -> None:
     with pytest.raises(ValidationError, match="per_page"):

@@ -83,7 +83,7 @@ BOOLS = [
         for value, wanted in table
     ],
 )
-def test_a_value_is_read_if_it_can_only_mean_one_thing(reader: Callable[[Any], Any], value: Any, wanted: Any) -> None:
+def test_a_value_is_read_if_it_has_one_meaning_only(reader: Callable[[Any], Any], value: Any, wanted: Any) -> None:
     if wanted is NO:
         with pytest.raises(Unreadable):
             reader(value)
@@ -128,7 +128,7 @@ def test_every_documented_form_of_a_time_is_read_as_an_aware_one(text: str, mome
     assert got.tzinfo is not None
 
 
-def test_the_servers_own_offset_is_kept() -> None:
+def test_the_offset_of_a_time_is_kept() -> None:
     assert read_datetime("2024-06-19T13:20:27+02:00").tzinfo == timezone(timedelta(hours=2))
 
 
@@ -154,7 +154,7 @@ def test_the_servers_own_offset_is_kept() -> None:
         {},
     ],
 )
-def test_anything_else_is_no_time(value: Any) -> None:
+def test_any_other_value_is_no_time(value: Any) -> None:
     with pytest.raises(Unreadable):
         read_datetime(value)
 
@@ -171,19 +171,19 @@ def test_anything_else_is_no_time(value: Any) -> None:
         ("Failed to Stop", SessionState.FAILED_TO_STOP),
     ],
 )
-def test_a_word_of_an_enum_is_matched_without_regard_to_case(value: str, member: SessionState) -> None:
+def test_a_word_of_an_enum_is_matched_in_any_case(value: str, member: SessionState) -> None:
     assert enum_reader(SessionState)(value) is member
 
 
 @pytest.mark.parametrize(("value", "text"), [("paused", "paused"), ("", ""), (7, "7"), (False, "false")])
-def test_an_unknown_word_survives_as_itself(value: Any, text: str) -> None:
+def test_an_unknown_word_is_kept_as_it_is(value: Any, text: str) -> None:
     got = enum_reader(SessionState)(value)
     assert isinstance(got, SessionState)
     assert (got.value, got.is_known) == (text, False)
 
 
 @pytest.mark.parametrize("value", [None, [], {}, float("nan")])
-def test_what_is_no_word_is_unreadable(value: Any) -> None:
+def test_a_value_that_is_no_text_is_no_word(value: Any) -> None:
     with pytest.raises(Unreadable):
         enum_reader(SessionState)(value)
 
@@ -196,7 +196,7 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING | st.from_regex(r"\d{2}/\d{2}/\d{4}[ T].*") | st.from_regex(r"\d{4}-\d{2}-\d{2}[ T]\d{2}.*"))
-def test_no_value_makes_a_reader_do_anything_but_read_or_refuse(value: Any) -> None:
+def test_no_value_raises_anything_but_unreadable(value: Any) -> None:
     for reader in (read_text, read_float, read_int, read_bool, read_datetime, enum_reader(SessionState)):
         with contextlib.suppress(Unreadable):
             reader(value)
