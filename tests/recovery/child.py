@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -25,6 +26,7 @@ from shell_ev import AsyncCharge, AsyncShellEV, ShellEV, ShellEVError
 from shell_ev.charges.poller import Polling
 from shell_ev.charges.recover import Recoverer
 from shell_ev.charges.recover import Recovery as Pass
+from shell_ev.core.runtime import Hooks, ambient
 
 CARD = "NL-TNM-C00122045-K"
 EVSE = "NL*TNM*E02003451*0"
@@ -61,6 +63,8 @@ class Job:
     """Method after which the process stops itself with SIGSTOP."""
     lease: float | None = None
     """Seconds of a lease in a store that has leases."""
+    clock_ahead: float = 0.0
+    """By how many seconds the wall clock of the process is ahead of the truth."""
     client_id: str = "id"
     secret: str = "secret"
 
@@ -218,6 +222,12 @@ def run_blocking(job: Job, ev: ShellEV, pipe: Connection | None = None) -> Resul
 
 
 def _work(job: Job, pipe: Connection) -> None:
+    clock = Hooks(utcnow=lambda: datetime.now(UTC) + timedelta(seconds=job.clock_ahead))
+    with ambient(clock):
+        _do_work(job, pipe)
+
+
+def _do_work(job: Job, pipe: Connection) -> None:
     hasten()
     if job.lease is not None:
         shorten_leases(job.lease)

@@ -280,3 +280,19 @@ def test_two_orders_that_cross_each_keep_their_own_session(service: RawServer, s
     assert entry is not None
     assert entry.session_id == other.session_id == service.own_sessions()[0].id
     assert CARD not in str(entry)
+
+
+@pytest.mark.parametrize("ahead", [-90.0, 90.0], ids=["behind", "ahead"])
+def test_a_session_is_found_although_the_clock_of_the_dead_process_was_wrong(
+    service: RawServer, store: str, until: Until, ahead: float
+) -> None:
+    job = Job(url=service.url, store=store, way="block", clock_ahead=ahead)
+    crash(next(point for point in POINTS if point.name == "after the effect"), job, service, until)
+    assert recovered_by(attrs.evolve(job, clock_ahead=0.0), 1).stopped == ("order-1",)
+    assert not service.running()
+
+
+def test_a_session_is_found_by_a_process_with_a_wrong_clock(service: RawServer, store: str, until: Until) -> None:
+    job = Job(url=service.url, store=store, way="block")
+    crash(next(point for point in POINTS if point.name == "after the effect"), job, service, until)
+    assert recovered_by(attrs.evolve(job, clock_ahead=90.0), 1).stopped == ("order-1",)
