@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,6 @@ import attrs
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from adversary.raw_server import RawServer
-from adversary.support import in_thread
 
 from shell_ev import AsyncShellEV
 from shell_ev.store.base import new_owner
@@ -31,6 +33,30 @@ from shell_ev.store.journal import State
 CARD = "NL-TNM-C00122045-K"
 #: Milliseconds that a store may add to a start, and that recovery may take of its own for an entry.
 START_TARGET, RECOVERY_TARGET = 1.5, 2.0
+
+
+def _serve(pipe: Connection) -> None:
+    async def serve() -> None:
+        async with RawServer() as server:
+            server.start_delay = server.stop_delay = 0.0
+            pipe.send(server.url)
+            await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The URL of a service in a process of its own: in a thread it would share the interpreter's lock."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        process.kill()
+        process.join()
 
 
 def _evse(number: int) -> str:
@@ -42,7 +68,7 @@ def _ms(values: list[float]) -> tuple[float, float]:
     return statistics.median(ordered) * 1e3, ordered[int(len(ordered) * 0.99)] * 1e3
 
 
-async def starts(server: RawServer, stores: dict[str, str | None], count: int) -> dict[str, list[float]]:
+async def starts(url: str, stores: dict[str, str | None], count: int) -> dict[str, list[float]]:
     """Seconds of each start, the contenders in turns."""
     found: dict[str, list[float]] = {name: [] for name in stores}
     async with AsyncExitStack() as stack:
@@ -50,7 +76,7 @@ async def starts(server: RawServer, stores: dict[str, str | None], count: int) -
         for name, store in stores.items():
             options: dict[str, Any] = {} if store is None else {"store": store}
             clients[name] = await stack.enter_async_context(
-                AsyncShellEV(f"bench-{name}", "secret", base_url=server.url, **options)
+                AsyncShellEV(f"bench-{name}", "secret", base_url=url, **options)
             )
         for number in range(-20, count):
             for name, ev in clients.items():
@@ -62,9 +88,9 @@ async def starts(server: RawServer, stores: dict[str, str | None], count: int) -
     return found
 
 
-async def recovery(server: RawServer, store: str, entries: int) -> tuple[float, float]:
+async def recovery(url: str, store: str, entries: int) -> tuple[float, float]:
     """Milliseconds for each entry of a recovery that stops them all, and for the same stops without a journal."""
-    async with AsyncShellEV(f"recovery-{entries}", "secret", base_url=server.url, store=store) as ev:
+    async with AsyncShellEV(f"recovery-{entries}", "secret", base_url=url, store=store) as ev:
         ledger = ev.journal._ledger
         dead = new_owner()
         for number in range(entries):
@@ -77,7 +103,7 @@ async def recovery(server: RawServer, store: str, entries: int) -> tuple[float, 
         recovered = await ev.recover()
         took = time.perf_counter() - began
         assert len(recovered.stopped) == entries, recovered
-    async with AsyncShellEV(f"bare-{entries}", "secret", base_url=server.url) as ev:
+    async with AsyncShellEV(f"bare-{entries}", "secret", base_url=url) as ev:
         charges = [await ev.start_charge(CARD, _evse(number)) for number in range(entries)]
         room = asyncio.Semaphore(32)
 
@@ -101,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     count, entries = (20, 20) if given.quick else (given.rounds * 100, given.entries)
     database: Any = None
     missed: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, in_thread(start_delay=0.0, stop_delay=0.0) as server:
+    with tempfile.TemporaryDirectory() as folder, served() as url:
         stores: dict[str, str | None] = {"no store": None, "SQLite": str(Path(folder) / "charges.sqlite3")}
         try:
             from store.servers import PostgresServer
@@ -112,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             stores["PostgreSQL"] = database.make_database("bench")
         try:
-            found = asyncio.run(starts(server, stores, count))
+            found = asyncio.run(starts(url, stores, count))
             base = _ms(found["no store"])[0]
             print(f"a start, {count} each in turns      p50 ms   p99 ms   more than without")
             for name, values in found.items():
@@ -124,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
             for name, store in stores.items():
                 if store is None:
                     continue
-                took, bare = asyncio.run(recovery(server, store, entries))
+                took, bare = asyncio.run(recovery(url, store, entries))
                 print(f"{name:32} {took:8.2f} {bare:8.2f} {took - bare:8.2f}")
                 if took - bare > RECOVERY_TARGET:
                     missed.append(f"recovery with {name}: {took - bare:.2f} ms each, target {RECOVERY_TARGET} ms")
