@@ -33,6 +33,8 @@ logger = logging.getLogger("shell_ev")
 _MARGIN: Final = 15.0
 #: Error of the time of sending where the service's clock is not known, in seconds.
 _UNDATED: Final = 60.0
+#: The same where an answer has dated it and nothing confirms the Date.
+_DATED_ONCE: Final = 59.0
 #: How often a write that meets another fence is made again on what stands there.
 _WRITES: Final = 5
 
@@ -308,7 +310,13 @@ class Ticket:
         manager = self._manager
         now, wall = manager.timers().time(), manager.hooks.utcnow()
         moment = manager.service_clock.moment(now, now=now, wall=wall)
-        return (wall.timestamp(), _UNDATED) if moment is None else (moment.at.timestamp(), moment.error)
+        if moment is not None:
+            return moment.at.timestamp(), moment.error
+        dated = manager.service_clock.unconfirmed(now, now=now)
+        if dated is None:
+            return wall.timestamp(), _UNDATED
+        # One of the two clocks is right: a time that is too late would hide the session from a recovery.
+        return min(wall, dated).timestamp(), _DATED_ONCE
 
     async def undo(self, call: Call) -> None:
         """Put the entry back: the attempt had no effect."""
