@@ -10,8 +10,9 @@ from typing import Final
 
 import attrs
 
-from ..core.ledger import Ledger, log_without_ema_id
+from ..core.ledger import Ledger
 from ..core.session_manager import SessionManager
+from ..core.ticket import log_without_ema_id
 from ..dialects import ApiVersion
 from ..endpoints.sending import own_start
 from ..errors import ConfigurationError, OutcomeUnknownError, ShellEVError, StoreError, one_line, shown

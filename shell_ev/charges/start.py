@@ -10,11 +10,11 @@ from typing import Final
 from uuid import UUID
 
 from ..core.call import mint_request_id
-from ..core.ledger import Ticket
 from ..core.ownership import OwnStart
 from ..core.runtime import running_loop
 from ..core.service_clock import Moment
 from ..core.session_manager import SessionManager
+from ..core.ticket import Ticket
 from ..endpoints.charging import AsyncCharging, prepare_start
 from ..endpoints.sending import fenced_off, own_start, send_start
 from ..errors import ChargeInProgressError, ConfigurationError, OutcomeUnknownError, ShellEVError, ValidationError

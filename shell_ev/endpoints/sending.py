@@ -9,9 +9,9 @@ from datetime import timedelta
 import attrs
 
 from ..core.call import CallOptions, mint_request_id
-from ..core.ledger import Ticket, new_entry
 from ..core.ownership import OwnStart
 from ..core.session_manager import SessionManager
+from ..core.ticket import Ticket, new_entry
 from ..errors import CallError, ChargeInProgressError, NotFoundError, OutcomeUnknownError, ShellEVError, shown
 from ..models.charging import StartedSession
 from ..models.enums import SessionState

@@ -112,7 +112,7 @@ def shorten_leases(seconds: float) -> None:
     """Let leases end soon, margins in proportion."""
     driver, ledger = importlib.import_module("shell_ev.store.driver"), importlib.import_module("shell_ev.core.ledger")
     driver.LEASE, driver._BEAT, driver._MARGIN = seconds, seconds / 3, seconds / 12
-    ledger._MARGIN = seconds / 4
+    ledger.LEAST_LEFT = importlib.import_module("shell_ev.core.ticket").LEAST_LEFT = seconds / 4
 
 
 def _kill_here() -> None:

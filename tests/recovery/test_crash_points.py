@@ -28,7 +28,7 @@ from recovery.conftest import Until
 from shell_ev import AsyncShellEV
 from shell_ev.charges.journal import JournalEntry
 
-TICKET, LEDGER = "shell_ev.core.ledger:Ticket", "shell_ev.core.ledger:Ledger"
+TICKET, LEDGER = "shell_ev.core.ticket:Ticket", "shell_ev.core.ledger:Ledger"
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,7 @@ from store.servers import PostgresServer
 
 from recovery.child import shorten_leases
 from recovery.kill_run import LEASE, LONG, SHORT, Plan, run
-from shell_ev.core import ledger
+from shell_ev.core import ledger, ticket
 from shell_ev.store import driver
 
 
@@ -20,7 +20,8 @@ def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases of seconds, as in the processes of the run; undone afterwards."""
     for name in ("LEASE", "_BEAT", "_MARGIN"):
         monkeypatch.setattr(driver, name, getattr(driver, name))
-    monkeypatch.setattr(ledger, "_MARGIN", ledger._MARGIN)
+    monkeypatch.setattr(ledger, "LEAST_LEFT", ledger.LEAST_LEFT)
+    monkeypatch.setattr(ticket, "LEAST_LEFT", ticket.LEAST_LEFT)
     shorten_leases(LEASE)
 
 

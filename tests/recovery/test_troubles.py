@@ -633,7 +633,7 @@ class TestPaused:
             url=service.url,
             store=database,
             lease=self.LEASE,
-            pause_after="shell_ev.core.ledger:Ticket._write",
+            pause_after="shell_ev.core.ticket:Ticket._write",
         )
         with Child(job) as child:
             await asyncio.to_thread(child.wait_paused)
