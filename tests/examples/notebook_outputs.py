@@ -1,6 +1,6 @@
 """Runs the notebook against a sandbox, and stores what it prints in the notebook itself.
 
-``python tests/examples/notebook_outputs.py`` writes ``examples/charge.ipynb`` anew. A test compares the outputs with a run.
+``python tests/examples/notebook_outputs.py`` writes ``examples/charge.ipynb`` anew. A test compares it with a run.
 """
 
 from __future__ import annotations
