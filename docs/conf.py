@@ -82,8 +82,14 @@ nitpick_ignore_regex = [
     ),
     # Names that only type checkers import.
     (r"py:class", r"Decimal|Json|datetime|timedelta"),
+    # Keywords of errors, and the clock of leases.
+    (r"py:class", r"shell_ev\.errors\.CallDetails"),
+    (r"py:func", r"clock"),
     # Short names that only type checkers import, and a store's own record.
-    (r"py:class", r"OnProblem|Store|UUID|shell_ev\.store\.journal\.Entry"),
+    (
+        r"py:class",
+        r"OnProblem|Store|UUID|shell_ev\.store\.journal\.Entry|shell_ev\.identifiers\.HasEvseId",
+    ),
     # A base class that users never see: its subclasses are documented.
     (r"py:class", r"CallError"),
     # The type variable of ApiResponse.

@@ -110,7 +110,8 @@ class AsyncShellEV:
         manager = SessionManager(config, source, make_sender)
         store = options.get("store")
         if store is not None:
-            manager.ledger = open_ledger(store, config, source)
+            manager.ledger = ledger = open_ledger(store, config, source)
+            ledger.store = manager.hooks.store(ledger.store)
         self._wire(manager, owner=True)
 
     def _wire(self, manager: SessionManager, *, owner: bool) -> None:
