@@ -52,6 +52,10 @@ class AsyncChargeBlock:
         #: The charge while it is entered or left.
         self._in_passage: AsyncCharge | None = None
 
+    def __del__(self) -> None:
+        if "entered_on" in vars(self):  # not for a block whose making failed
+            open_blocks.collected(self)
+
     @property
     def longest_cleanup(self) -> float:
         """Seconds that a cancelled entry or exit may take: to learn what a start came to, and to stop it."""

@@ -28,8 +28,16 @@ class OpenBlock(Protocol):
 
 #: For the end of the interpreter only: the collector clears weak references before it closes a coroutine.
 _open: weakref.WeakSet[OpenBlock] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    # The blocks of the parent are left by the parent.
+    for block in list(_open):
+        left(block)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_open.clear)  # the blocks of the parent are left by the parent
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def opened(block: OpenBlock) -> None:
@@ -52,6 +60,12 @@ def can_send(block: OpenBlock) -> bool:
         return True
     _report(block, "the event loop was closed inside the block")
     return False
+
+
+def collected(block: OpenBlock) -> None:
+    """A block goes away: logs its charge if the block is still open."""
+    if block.entered_on is not None:
+        _report(block, "the block was dropped while it was open")
 
 
 @contextmanager

@@ -28,6 +28,7 @@ CASES = [
     (shell_ev.KeyReusedError(["said"]), 422),
     (shell_ev.ChargeInProgressError("said", key="order", owner="host.1.x"), 409),
     (shell_ev.StoreError("said"), 503),
+    (shell_ev.EvseNotAvailableError("said", uid="1"), 409),
     (shell_ev.AuthenticationError("said"), 502),
     (shell_ev.CredentialsRefusedError("said"), 502),
     (shell_ev.TransportError("said"), 502),
