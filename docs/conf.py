@@ -83,7 +83,12 @@ nitpick_ignore_regex = [
     # Names that only type checkers import.
     (r"py:class", r"Decimal|Json|datetime|timedelta"),
     # Short names that only type checkers import, and a store's own record.
-    (r"py:class", r"OnProblem|Store|UUID|shell_ev\.store\.journal\.Entry"),
+    (
+        r"py:class",
+        r"OnProblem|Store|UUID|shell_ev\.identifiers\.HasEvseId|shell_ev\.store\.journal\.Entry",
+    ),
+    # A method of the protocol, named without its class.
+    (r"py:func", r"clock"),
     # A base class that users never see: its subclasses are documented.
     (r"py:class", r"CallError"),
     # The type variable of ApiResponse.
