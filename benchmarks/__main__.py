@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import harness, report
 
-NAMES = ("calls", "in_flight", "decoding", "footprint", "following", "iterating", "instructions")
+NAMES = ("calls", "in_flight", "decoding", "footprint", "following", "iterating", "prefetching", "instructions")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -65,6 +65,8 @@ TARGETS = (
     _most("5,000 full locations held", "held", OURS, OFFICIAL, 0.6),
     _most("5,000 full locations held", "held", FAST, OFFICIAL, 0.34),
     _most("5,000 full locations, peak", "held_peak", FAST, OFFICIAL, 0.34),
+    _most("20 pages, 200 ms of latency each", "prefetch", "prefetch=10", "plain", 0.3),
+    _most("20 pages, 200 ms of latency each", "prefetch", "prefetch=10[speed]", "plain[speed]", 0.2),
     Target("a call in flight", "<= 16 KiB", lambda tables: tables["call_memory"].median(OURS), 16, unit="KiB"),
     Target(
         "1,000 followed charges at 1 Hz",

@@ -6,6 +6,7 @@ without a network.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 import sys
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import aiohttp
 from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.util import inspect as sphinx_inspect
 
 import shell_ev
 from shell_ev import client, errors, observing, sync
@@ -60,6 +62,13 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False
 
+if sys.version_info < (3, 12):
+    # Plain functions that give coroutines carry a mark that Sphinx does not know before.
+    _known = sphinx_inspect.iscoroutinefunction
+    sphinx_inspect.iscoroutinefunction = lambda obj: (
+        _known(obj) or asyncio.iscoroutinefunction(obj)
+    )
+
 # What these modules import for type checkers alone: with it autodoc can evaluate their
 # annotations, and link them.
 for module in (client, config, sync):
@@ -82,6 +91,9 @@ nitpick_ignore_regex = [
     ),
     # Names that only type checkers import.
     (r"py:class", r"Decimal|Json|datetime|timedelta"),
+    # Keywords of errors, and the clock of leases.
+    (r"py:class", r"shell_ev\.errors\.CallDetails"),
+    (r"py:func", r"clock"),
     # Short names that only type checkers import, and a store's own record.
     (
         r"py:class",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .errors import ConnectError as ConnectError
     from .errors import CredentialsRefusedError as CredentialsRefusedError
     from .errors import ErrorDetail as ErrorDetail
+    from .errors import EvseNotAvailableError as EvseNotAvailableError
     from .errors import ForbiddenError as ForbiddenError
     from .errors import InternalServerError as InternalServerError
     from .errors import KeyReusedError as KeyReusedError
@@ -118,7 +119,7 @@ _ROOMS = {
     "errors": (
         "ApiError AuthenticationError BadRequestError ChargeFailedError ChargeInProgressError ChargeNotStoppedError "
         "ChargePendingError "
-        "ConfigurationError ConnectError CredentialsRefusedError ErrorDetail ForbiddenError "
+        "ConfigurationError ConnectError CredentialsRefusedError ErrorDetail EvseNotAvailableError ForbiddenError "
         "InternalServerError KeyReusedError MethodNotAllowedError NotFoundError OutcomeUnknownError RequestFailedError "
         "RequestTimeoutError ResponseDecodeError ServiceUnavailableError ShellEVError StoreError TooManyRequestsError "
         "TransportError UnauthorizedError ValidationError"

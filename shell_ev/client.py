@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack, overload
 from uuid import UUID
 
 from .charges.block import AsyncChargeBlock
@@ -110,7 +110,8 @@ class AsyncShellEV:
         manager = SessionManager(config, source, make_sender)
         store = options.get("store")
         if store is not None:
-            manager.ledger = open_ledger(store, config, source)
+            manager.ledger = ledger = open_ledger(store, config, source)
+            ledger.store = manager.hooks.store(ledger.store)
         self._wire(manager, owner=True)
 
     def _wire(self, manager: SessionManager, *, owner: bool) -> None:
@@ -450,6 +451,21 @@ class AsyncShellEV:
         if ledger is None:
             raise ConfigurationError(f"{name} needs a store: give store= to the client, or set SHELL_EV_STORE")
         return ledger
+
+    @overload
+    async def recover(
+        self, *, timeout: float | None = None, every: None = None, give_up_after: float | None = None
+    ) -> Recovery: ...
+
+    @overload
+    async def recover(
+        self,
+        *,
+        timeout: float | None = None,
+        every: float,
+        on_recovered: Callable[[Recovery], object] | None = None,
+        give_up_after: float | None = None,
+    ) -> None: ...
 
     async def recover(
         self,

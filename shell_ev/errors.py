@@ -16,6 +16,7 @@ from .export import Exported
 if TYPE_CHECKING:
     from .models.charging import ChargeSession
     from .models.enums import SessionErrorCode
+    from .models.locations import Location
 
 _TEXT_LIMIT = 300
 
@@ -474,6 +475,22 @@ class ChargeInProgressError(ShellEVError):
 
 class StoreError(ShellEVError):
     """The store cannot be used. Raised by a start: nothing was sent. The text says what to do."""
+
+
+class EvseNotAvailableError(ShellEVError, TimeoutError):
+    """No EVSE of the kind came free in time, or the location has none of the kind. Also a builtin ``TimeoutError``."""
+
+    def __init__(
+        self,
+        message: str = "",
+        outcome_unknown: bool | None = None,
+        *,
+        uid: str = "",
+        location: Location | None = None,
+    ) -> None:
+        super().__init__(message, outcome_unknown)
+        self.uid = uid  #: Uid of the location; empty when the error was made from its text alone.
+        self.location = location  #: The location as it was last seen; None if it was not seen.
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
 from .charges import open_blocks
@@ -18,6 +18,7 @@ from .charges.cleanup import cleanup_during
 from .charges.follow import DEFAULT_BUDGET, is_many
 from .charges.journal import AsyncJournal
 from .charges.poller import OnProblem, Polling
+from .charges.recover import Recovery
 from .client import AsyncShellEV
 from .core.connections import not_pickled
 from .core.portal import CANCEL_GRACE, Portal
@@ -169,6 +170,8 @@ class Locations(Blocking):
     list = blocking(AsyncLocations.list)
     iterate = blocking_iterator(AsyncLocations.iterate)
     find = blocking(AsyncLocations.find)
+    follow = blocking_iterator(AsyncLocations.follow)
+    wait_available = blocking(AsyncLocations.wait_available)
     get = blocking(AsyncLocations.get)
     nearby = blocking(AsyncLocations.nearby)
     markers = blocking(AsyncLocations.markers)
@@ -358,7 +361,27 @@ class ShellEV(Blocking):
     validate_start = wrapped(AsyncShellEV.validate_start, _nothing)
     attach = wrapped(AsyncShellEV.attach, Charge)
     reconcile = blocking_wrapped(AsyncShellEV.reconcile, Charge)
-    recover = blocking(AsyncShellEV.recover)
+    if TYPE_CHECKING:  # a ParamSpec keeps one overload alone
+
+        @overload
+        def recover(
+            self, *, timeout: float | None = None, every: None = None, give_up_after: float | None = None
+        ) -> Recovery: ...
+
+        @overload
+        def recover(
+            self,
+            *,
+            timeout: float | None = None,
+            every: float,
+            on_recovered: Callable[[Recovery], object] | None = None,
+            give_up_after: float | None = None,
+        ) -> None: ...
+
+        def recover(self, **options: Any) -> Recovery | None: ...
+
+    else:
+        recover = blocking(AsyncShellEV.recover)
 
     @property
     def journal(self) -> Journal:

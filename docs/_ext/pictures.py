@@ -143,6 +143,34 @@ def process_dies() -> Drawing:
     return draw
 
 
+def entry_states() -> Drawing:
+    """The states of an entry of the journal."""
+    draw = Drawing(760, 300, "The states of an entry of the journal")
+    draw.box(10, 90, 110, 44, "waiting")
+    draw.box(230, 90, 110, 44, "sent")
+    draw.box(450, 90, 110, 44, "accepted", "good")
+    draw.box(640, 90, 110, 44, "over", "over")
+    draw.box(230, 240, 110, 44, "unknown", "bad")
+    draw.box(450, 240, 110, 44, "given_up")
+    draw.arrow((120, 112), (230, 112))
+    draw.text(175, 92, "written, sent", "label")
+    draw.arrow((340, 112), (450, 112))
+    draw.text(395, 92, "session id", "label")
+    draw.arrow((560, 112), (640, 112))
+    draw.text(600, 92, "ended", "label")
+    draw.arrow((285, 90), (285, 30), (65, 30), (65, 90))
+    draw.text(175, 14, "surely not sent: tried again", "label")
+    draw.arrow((285, 134), (285, 240))
+    draw.text(275, 178, "looked for,\nnot there", "label", "end")
+    draw.arrow((340, 252), (480, 134))
+    draw.text(390, 180, "found later,\nsettle()", "label", "end")
+    draw.arrow((340, 270), (450, 270))
+    draw.text(395, 286, "give_up()", "label")
+    draw.arrow((520, 240), (520, 134))
+    draw.text(530, 186, "settle()", "label", "start")
+    return draw
+
+
 def markers() -> Drawing:
     """The markers of a map of the Netherlands, out of the sandbox."""
     draw = Drawing(760, 430, "The markers of a map at zoom 8, from the sandbox")
@@ -177,6 +205,7 @@ PICTURES: dict[str, Callable[[], Drawing]] = {
     "lost-start": lost_start,
     "who-talks": who_talks,
     "process-dies": process_dies,
+    "entry-states": entry_states,
     "markers": markers,
 }
 

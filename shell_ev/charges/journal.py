@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 import attrs
 
@@ -29,8 +30,8 @@ class JournalEntry:
     """Id of the session; None while it is not known."""
     request_id: str
     """RequestId of the start."""
-    api_version: ApiVersion
-    """Dialect in which it was started."""
+    api_version: ApiVersion | str
+    """Dialect in which it was started; a text where a newer release wrote one that this release does not know."""
     on_crash: OnCrash
     """What a recovery does with it: ``stop``, or ``keep`` it running."""
     owner: str | None
@@ -48,6 +49,9 @@ class JournalEntry:
         return self.state in journal.OPEN
 
 
+_VERSIONS: Final = {version.value: version for version in ApiVersion}
+
+
 def public_entry(entry: Entry) -> JournalEntry:
     """An entry as users see it: without the card."""
     return JournalEntry(
@@ -56,7 +60,7 @@ def public_entry(entry: Entry) -> JournalEntry:
         evse_id=entry.evse_id,
         session_id=entry.session_id,
         request_id=entry.request_id,
-        api_version=ApiVersion(entry.api_version),
+        api_version=_VERSIONS.get(entry.api_version, entry.api_version),
         on_crash=entry.on_crash,
         owner=entry.owner,
         created_at=datetime.fromtimestamp(entry.created_at, UTC),

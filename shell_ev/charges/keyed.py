@@ -7,8 +7,9 @@ from typing import Final
 
 import attrs
 
-from ..core.ledger import Ledger, Ticket, in_progress, new_entry
+from ..core.ledger import Ledger, in_progress
 from ..core.session_manager import SessionManager
+from ..core.ticket import Ticket, new_entry
 from ..errors import ChargeFailedError, ChargeInProgressError, KeyReusedError, OutcomeUnknownError, one_line, shown
 from ..models.charging import ChargeSession, SessionError
 from ..models.enums import SessionErrorCode, SessionState

@@ -10,11 +10,12 @@ from typing import Final
 
 import attrs
 
-from ..core.ledger import Ledger, log_without_ema_id
+from ..core.ledger import Ledger
 from ..core.session_manager import SessionManager
+from ..core.ticket import log_without_ema_id
 from ..dialects import ApiVersion
 from ..endpoints.sending import own_start
-from ..errors import OutcomeUnknownError, ShellEVError, StoreError, one_line, shown
+from ..errors import ConfigurationError, OutcomeUnknownError, ShellEVError, StoreError, one_line, shown
 from ..identifiers import EmaId
 from ..store import journal
 from ..store.journal import Entry, Looking, State
@@ -81,8 +82,14 @@ class Recoverer:
         self._stop_timeout = stop_timeout
 
     def _manager_for(self, entry: Entry) -> SessionManager:
-        version = ApiVersion(entry.api_version)
         config = self._manager.config
+        try:
+            version = ApiVersion(entry.api_version)
+        except ValueError:
+            raise ConfigurationError(
+                f"the entry was written for API version {shown(entry.api_version)}, which this release does not speak: "
+                "install the release that wrote it"
+            ) from None
         if version is config.api_version:
             return self._manager
         return self._manager.with_config(attrs.evolve(config, api_version=version))
@@ -140,6 +147,9 @@ class Recoverer:
         except ShellEVError as error:
             found.failed.append(entry)
             logger.warning("recovery of key %s failed, the next pass tries again: %s", one_line(entry.key, 300), error)
+        except Exception:
+            found.failed.append(entry)
+            logger.exception("recovery of key %s failed, the next pass tries again", one_line(entry.key, 300))
 
     async def _deal_with(self, entry: Entry, found: _Found, give_up_after: float | None) -> None:
         now = await self._ledger.store.now()
@@ -161,7 +171,8 @@ class Recoverer:
 
     async def _leave(self, entry: Entry, found: _Found, give_up_after: float | None, now: float) -> None:
         if entry.state is State.UNKNOWN and journal.may_give_up(entry, give_up_after):
-            conflict = await self._ledger.store.replace(journal.given_up(entry, now=now), entry.fence)
+            given_up = attrs.evolve(journal.given_up(entry, now=now), fence=entry.fence + 1)
+            conflict = await self._ledger.store.replace(given_up, entry.fence)
             if conflict is None:
                 logger.error(
                     "key %s was given up after %.0f s of look-ups that showed no session on %s (request %s)",
@@ -209,8 +220,11 @@ class Recoverer:
         options = ChargeOptions(stop_timeout=self._stop_timeout, keep_running=True)
         charge = AsyncCharge(self._manager_for(taken), taken.session_id or "", options)
         await charge.stop(shield=False)
+        after = await self._ledger.get(taken.key)
+        if after is not None and after.fence > taken.fence + 1:
+            return  # taken over and stopped by another recovery: this process was taken for dead
         logger.info("recovery stopped session %s (key %s)", shown(taken.session_id, 300), one_line(taken.key, 300))
-        found.stopped.append(await self._ledger.get(taken.key) or taken)
+        found.stopped.append(after or taken)
 
     async def look_for(self, taken: Entry, limit: float) -> Entry:
         """Look for the session of a lost start that this process owns now.

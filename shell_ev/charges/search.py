@@ -13,7 +13,7 @@ from ..core.ownership import OwnStart
 from ..core.service_clock import Moment
 from ..core.session_manager import SessionManager
 from ..endpoints.charging import AsyncCharging
-from ..errors import ApiError, OutcomeUnknownError, ResponseDecodeError, ShellEVError, shown
+from ..errors import ApiError, OutcomeUnknownError, ResponseDecodeError, ShellEVError, StoreError, shown
 from ..models.charging import ChargeSession
 from ..wire.operations import START
 from .adoption import UNDATED, Search, Verdict, judge
@@ -113,9 +113,13 @@ class StartSearch:
                 raise self._unknown(f"the card's sessions cannot be read: {error}") from error
             report_problem(self._options.on_problem, None, error)
             return retry_after_of(error)
+        try:
+            await self._hold_listed(answer.data)
+        except StoreError as error:
+            # Without the journal a session of another key could be adopted.
+            report_problem(self._options.on_problem, None, error)
+            return 0.0
         self._answered += 1
-        if self._manager.ledger is not None:
-            await self._manager.ledger.hold_listed(answer.data, self._manager.ownership)
         self._seen = answer.data
         self._verdict = self._judge()
         return 0.0
@@ -131,6 +135,11 @@ class StartSearch:
         if not is_dated and judge(self._seen, close).session is not None:
             return verdict
         return judge(self._seen, attrs.evolve(search, is_certain=False))
+
+    async def _hold_listed(self, sessions: Sequence[ChargeSession]) -> None:
+        """Leave out the sessions of other keys, those of other processes too."""
+        if self._manager.ledger is not None:
+            await self._manager.ledger.hold_listed(sessions, self._manager.ownership)
 
     async def confirm(self, session_id: str, timeout: float) -> bool:
         """Look once more whether the session that was adopted is the only one that can be the start's.
@@ -172,7 +181,9 @@ class StartSearch:
             if left <= 0:
                 break
             try:
-                return (await self._charging.active(self._ema_id or "", timeout=self._look_up_timeout(left))).data
+                listed = (await self._charging.active(self._ema_id or "", timeout=self._look_up_timeout(left))).data
+                await self._hold_listed(listed)
+                return listed
             except ShellEVError as error:
                 report_problem(self._options.on_problem, session_id, error)
                 pause = max(retry_after_of(error), self._interval(0.0))

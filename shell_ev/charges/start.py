@@ -10,11 +10,11 @@ from typing import Final
 from uuid import UUID
 
 from ..core.call import mint_request_id
-from ..core.ledger import Ticket
 from ..core.ownership import OwnStart
 from ..core.runtime import running_loop
 from ..core.service_clock import Moment
 from ..core.session_manager import SessionManager
+from ..core.ticket import Ticket
 from ..endpoints.charging import AsyncCharging, prepare_start
 from ..endpoints.sending import fenced_off, own_start, send_start
 from ..errors import ChargeInProgressError, ConfigurationError, OutcomeUnknownError, ShellEVError, ValidationError
@@ -133,8 +133,8 @@ class Starter:
                     return met
                 return await self._send(own, met, ends_at)
             except ChargeInProgressError as error:
-                # Another process was faster; what it left behind may be recovered.
-                if error.outcome_unknown or not await keyed.clear(error, ends_at):
+                # Another process was faster; what it left behind may be recovered. After the send: it was fenced off.
+                if own.sent or error.outcome_unknown or not await keyed.clear(error, ends_at):
                     raise
                 self.manager.ownership.register(own)
             except BaseException:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -210,7 +211,7 @@ def find(settings: Settings, key: str | None, session_id: str | None, request_id
 @click.pass_obj
 def settle(settings: Settings, key: str, session_id: str) -> ExitCode:
     """Record which session the start of a key made, where that is not known."""
-    return _changed(settings, lambda journal: journal.settle(key, session_id))
+    return _changed(settings, lambda run: run.client.journal.settle(key, session_id))
 
 
 @command("give-up")
@@ -221,14 +222,14 @@ def give_up(settings: Settings, key: str) -> ExitCode:
 
     Look at the card with `shell-ev active` before: a session that shows later is not adopted, and runs on.
     """
-    return _changed(settings, lambda journal: journal.give_up(key))
+    return _changed(settings, lambda run: run.client.journal.give_up(key))
 
 
-def _changed(settings: Settings, change: Any) -> ExitCode:
+def _changed(settings: Settings, change: Callable[[Run], Awaitable[JournalEntry]]) -> ExitCode:
     _store_of(settings)
 
     async def work(run: Run) -> None:
-        entry = await change(run.client.journal)
+        entry = await change(run)
         if run.out.json:
             run.out.document(json_value(entry))
         else:

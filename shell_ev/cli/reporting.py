@@ -15,6 +15,7 @@ from .. import (
     ChargePendingError,
     ConfigurationError,
     EmaId,
+    EvseNotAvailableError,
     ForbiddenError,
     ResponseDecodeError,
     ShellEVError,
@@ -94,7 +95,7 @@ _CODES: tuple[tuple[tuple[type[ShellEVError], ...], ExitCode], ...] = (
     ((ValidationError,), ExitCode.USAGE),
     ((ConfigurationError,), ExitCode.CONFIGURATION),
     ((AuthenticationError, UnauthorizedError, ForbiddenError), ExitCode.AUTHENTICATION),
-    ((TransportError,), ExitCode.NO_ANSWER),
+    ((TransportError, EvseNotAvailableError), ExitCode.NO_ANSWER),
     ((ApiError, ResponseDecodeError), ExitCode.REFUSED),
 )
 

@@ -112,6 +112,12 @@ class Connections:
         if abandon is not None:
             abandon()
 
+    def cut_off(self) -> None:
+        """Abandon every connection. Later calls find the client closed."""
+        self._closed = True
+        for resources in self._by_loop.values():
+            self._abandon(resources)
+
     async def aclose(self) -> None:
         """Close the connections of the running loop and abandon those of closed loops. Idempotent."""
         running = running_loop()

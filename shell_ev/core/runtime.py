@@ -16,6 +16,7 @@ from ..errors import ConfigurationError
 from .retry import DEFAULT_POLICY, Jitter, RetryPolicy
 
 if TYPE_CHECKING:
+    from ..store.base import Store
     from .call import Sender
 
 
@@ -75,6 +76,10 @@ def _as_it_is(sender: Sender) -> Sender:
     return sender
 
 
+def _store_as_it_is(store: Store) -> Store:
+    return store
+
+
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Hooks:
     """What a test replaces to be deterministic."""
@@ -86,6 +91,8 @@ class Hooks:
     timers: Callable[[asyncio.AbstractEventLoop], Timers] = LoopTimers
     sender: Callable[[Sender], Sender] = _as_it_is
     """Wraps the sender, so that a test sees or replaces requests."""
+    store: Callable[[Store], Store] = _store_as_it_is
+    """Wraps the store, so that the clock of a test waits for it."""
 
 
 _ambient: list[Hooks] = [Hooks()]

@@ -89,6 +89,11 @@ class ServiceClock:
         at = datetime.fromtimestamp(best.date + then - best.asked_at, UTC)
         return Moment(at, best.answered_at - best.asked_at + _RESOLUTION)
 
+    def unconfirmed(self, then: float, *, now: float) -> datetime | None:
+        """What the clock of the service showed at a moment by the latest Date, though nothing confirms it."""
+        latest = max(self._dated(now), key=lambda one: one.low, default=None)
+        return None if latest is None else datetime.fromtimestamp(latest.date + then - latest.asked_at, UTC)
+
     def _best(self, now: float, own: float) -> _Dated | None:
         dated = self._dated(now)
         confirmed = [

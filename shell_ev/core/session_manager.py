@@ -444,6 +444,10 @@ class SessionManager:
             problems=decoded.problems,
         )
 
+    def cut_off(self) -> None:
+        """Drop all connections and send nothing more, from any thread: the end of a killed process, for tests."""
+        self._connections.cut_off()
+
     async def aclose(self) -> None:
         """Close what is shared: only the client itself does, never a copy."""
         await self._connections.aclose()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Final, Unpack, cast
 
 from ..core.connections import not_pickled
+from ..core.polling import DEFAULT_BUDGET, OnProblem, Pacer, Poller, is_positive
 from ..core.session_manager import SessionManager
 from ..errors import NotFoundError, ValidationError, shown
 from ..identifiers import EvseId
-from ..models.locations import Accessibility, ElectricalProperties, Location, OpeningHours
+from ..models.enums import ConnectorType
+from ..models.locations import Accessibility, ElectricalProperties, Evse, Location, OpeningHours
 from ..models.markers import LocationMarker
 from ..models.response import ApiResponse
 from ..models.tariffs import PowerRange, TariffAltText, TariffElement
@@ -19,6 +21,7 @@ from ..wire.operations import LOCATIONS_GET, LOCATIONS_LIST, LOCATIONS_MARKERS, 
 from ..wire.results import Result
 from .paging import MAX_PREFETCH, Pages
 from .validation import LocationChecks, takes
+from .watching import DEFAULT_EVERY, LocationFollower, checked_uids, interval_of, pace_faults, wait_available
 
 #: Locations a page of :meth:`AsyncLocations.iterate` when none are given.
 MAX_PER_PAGE: Final = 500
@@ -150,6 +153,108 @@ class AsyncLocations:
         if location is None or location.uid is None or provider_id is None:
             return location
         return await self._with_tariffs(location.uid, provider_id, options)
+
+    def follow(
+        self,
+        uids: Iterable[str | Location],
+        *,
+        every: float = DEFAULT_EVERY,
+        budget: float = DEFAULT_BUDGET,
+        on_problem: OnProblem | None = None,
+    ) -> AsyncIterator[Location]:
+        """Follow many locations: each first as it is, then at each change of the status of an EVSE.
+
+        The longest overdue location is polled first where the budget is short. It ends when the service has not known
+        any of the locations for five minutes.
+
+        Args:
+            uids: Uids of the locations, or locations. One that is named twice is followed once.
+            every: Seconds between two polls of one location.
+            budget: Requests per second for all of them.
+            on_problem: Called with a uid and each error that polling tolerates; by default they are logged.
+
+        Yields:
+            A location, as it is.
+
+        Raises:
+            ValidationError: An argument is invalid. Raised at the call.
+            ShellEVError: An error that waiting does not mend, such as refused credentials, while it is iterated.
+        """
+        checks = LocationChecks(LOCATIONS_GET, self._manager.version)
+        wanted = checked_uids(checks, uids)
+        checks.faults += pace_faults(every, on_problem, budget)
+        checks.raise_if_any()
+
+        async def changes() -> AsyncIterator[Location]:
+            follower = LocationFollower(
+                self._get,
+                self._manager.timers(),
+                self._manager.hooks.jitter,
+                wanted,
+                every=every,
+                budget=budget,
+                on_problem=on_problem,
+            )
+            async with aclosing(follower.changes()) as found:
+                async for location in found:
+                    yield location
+
+        return changes()
+
+    async def wait_available(
+        self,
+        uid: str | Location,
+        *,
+        connector_type: ConnectorType | str | None = None,
+        min_power_kw: float | None = None,
+        timeout: float | None = None,
+        every: float = DEFAULT_EVERY,
+        on_problem: OnProblem | None = None,
+    ) -> Evse:
+        """Wait until an EVSE of a location is available.
+
+        Args:
+            uid: Uid of the location, or the location.
+            connector_type: Connector that the EVSE is to have: a member, its text, or a name such as "CCS".
+            min_power_kw: Least power of that connector, in kW.
+            timeout: Seconds to wait; without limit by default.
+            every: Seconds between two polls.
+            on_problem: Called with the uid and each error that polling tolerates; by default they are logged.
+
+        Returns:
+            The EVSE. Somebody else may take it: start the charge, and be ready for ``EVSE_IN_USE``.
+
+        Raises:
+            EvseNotAvailableError: None came free in time, or the location has none of the kind. Also a builtin
+                ``TimeoutError``.
+            NotFoundError: There is no such location.
+            ValidationError: An argument is invalid. Nothing was sent.
+            ShellEVError: An error that waiting does not mend, such as refused credentials.
+        """
+        checks = LocationChecks(LOCATIONS_GET, self._manager.version)
+        checked = checks.path_segment("uid", uid.uid if isinstance(uid, Location) else uid)
+        if connector_type is not None:
+            checks.filters({"connector_types": connector_type}, of=LOCATIONS_LIST)
+        if min_power_kw is not None:
+            checks.filters({"connector_min_power": min_power_kw}, of=LOCATIONS_LIST)
+        checks.faults += pace_faults(every, on_problem)
+        if timeout is not None and not is_positive(timeout):
+            checks.faults.append(f"timeout must be a positive number of seconds, not {shown(timeout)}")
+        checks.raise_if_any()
+        timers = self._manager.timers()
+        pacer = Pacer(
+            interval_of(every, self._manager.hooks.jitter),
+            time=timers.time,
+            subject=checked,
+            on_problem=on_problem,
+            what="location",
+        )
+        poller = Poller(pacer, timers, limit=timeout, longest_request=self._manager.config.timeout.total)
+        return await wait_available(self._get, poller, checked, connector_type, min_power_kw, timeout)
+
+    async def _get(self, uid: str, timeout: float | None) -> Location:
+        # Without retries: each would be a request outside of the budget. The next poll is the retry.
+        return (await self.get(uid, max_retries=0, timeout=timeout)).data
 
     async def _with_tariffs(self, uid: str, provider_id: str, options: AttemptOptions) -> Location | None:
         try:

@@ -9,15 +9,16 @@ from datetime import timedelta
 import attrs
 
 from ..core.call import CallOptions, mint_request_id
-from ..core.ledger import Ticket, new_entry
 from ..core.ownership import OwnStart
 from ..core.session_manager import SessionManager
-from ..errors import CallError, ChargeInProgressError, OutcomeUnknownError, ShellEVError, shown
+from ..core.ticket import Ticket, new_entry
+from ..errors import CallError, ChargeInProgressError, NotFoundError, OutcomeUnknownError, ShellEVError, shown
 from ..models.charging import StartedSession
+from ..models.enums import SessionState
 from ..models.response import ApiResponse
 from ..store import journal
-from ..wire.operations import START, STOP
-from ..wire.results import NOTHING, STARTED
+from ..wire.operations import RETRIEVE, START, STOP
+from ..wire.results import NOTHING, SESSION, STARTED
 from .validation import is_session_id
 
 logger = logging.getLogger("shell_ev")
@@ -130,9 +131,19 @@ async def fenced_off(manager: SessionManager, ticket: Ticket, session_id: str) -
     try:
         await manager.call(STOP, {"session_id": session_id}, NOTHING)
     except ShellEVError as error:
+        if isinstance(error, NotFoundError) and await _is_over(manager, session_id):
+            return ChargeInProgressError(f"{text}; it was stopped by that process", key=ticket.entry.key)
         logger.error("%s; its stop failed and the car may still be charging: %s", text, error)
         return ChargeInProgressError(f"{text}; its stop failed: {error}", True, key=ticket.entry.key)
     return ChargeInProgressError(f"{text}; it was stopped", key=ticket.entry.key)
+
+
+async def _is_over(manager: SessionManager, session_id: str) -> bool:
+    try:
+        answer = await manager.call(RETRIEVE, {"session_id": session_id}, SESSION)
+    except ShellEVError:
+        return False
+    return answer.data.state in (SessionState.STOPPED, SessionState.FAILED_TO_START)
 
 
 def _without_session(

@@ -244,7 +244,7 @@ class LocationChecks(Checks):
         self._version = version
         self.dialect = DIALECTS[version]
 
-    def filters(self, given: Mapping[str, object]) -> dict[str, Any]:
+    def filters(self, given: Mapping[str, object], of: Operation | None = None) -> dict[str, Any]:
         """The filters that were given, checked and as they are sent. Options of a request are ignored.
 
         The name of a filter says how it is checked: ``with_...`` is a flag, ``..._power`` a power in kW, ``...country``
@@ -252,7 +252,7 @@ class LocationChecks(Checks):
         """
         arguments: dict[str, Any] = {}
         for name, value in given.items():
-            if value is None or name in _REQUEST_OPTIONS or not self.exists(self._of, self._version, name):
+            if value is None or name in _REQUEST_OPTIONS or not self.exists(of or self._of, self._version, name):
                 continue
             if name in _ENUMS:
                 arguments[name] = self._one_or_more(name, value, _ENUMS[name])

@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import attrs
 
@@ -29,7 +29,7 @@ from .enums import (
     UpdatedBy,
     WeekDay,
 )
-from .features import Feature, feature, in_range
+from .features import feature, in_range
 from .tariffs import ElementTariff, FlatTariff
 
 _EARTH_RADIUS_KM = 6371.0088  # the mean radius R1 of the IUGG
@@ -307,9 +307,9 @@ class Location(Exported):
     _feature_kind: ClassVar[str] = "location"
 
     @property
-    def __geo_interface__(self) -> Feature:
+    def __geo_interface__(self) -> dict[str, Any]:
         """The location as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
-        return feature(self)
+        return cast("dict[str, Any]", feature(self))
 
     @property
     def max_power_kw(self) -> float | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import attrs
 
 from ..export import Exported
 from .enums import AuthorizationMethod, EvseStatus
-from .features import Feature, feature
+from .features import feature
 from .locations import Coordinates
 
 
@@ -45,9 +45,9 @@ class SingleLocationMarker(Exported):
     _feature_kind: ClassVar[str] = "single"
 
     @property
-    def __geo_interface__(self) -> Feature:
+    def __geo_interface__(self) -> dict[str, Any]:
         """The marker as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
-        return feature(self)
+        return cast("dict[str, Any]", feature(self))
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -74,9 +74,9 @@ class MultiLocationMarker(Exported):
     _feature_kind: ClassVar[str] = "multi"
 
     @property
-    def __geo_interface__(self) -> Feature:
+    def __geo_interface__(self) -> dict[str, Any]:
         """The marker as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
-        return feature(self)
+        return cast("dict[str, Any]", feature(self))
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -91,9 +91,9 @@ class UnknownLocationMarker(Exported):
     _feature_kind: ClassVar[str] = "unknown"
 
     @property
-    def __geo_interface__(self) -> Feature:
+    def __geo_interface__(self) -> dict[str, Any]:
         """The marker as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
-        return feature(self)
+        return cast("dict[str, Any]", feature(self))
 
 
 LocationMarker = SingleLocationMarker | MultiLocationMarker | UnknownLocationMarker

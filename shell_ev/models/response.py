@@ -11,7 +11,7 @@ from ..export import Exported, brief, counted, html_paragraph
 from .enums import EnvelopeStatus
 
 if TYPE_CHECKING:
-    from .features import FeatureCollection, Item
+    from .features import Item
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -121,11 +121,11 @@ class ApiResponse(Exported, Generic[T]):
         return html_paragraph(repr(self)) + self._table(self._items())
 
     @property
-    def __geo_interface__(self) -> FeatureCollection:
+    def __geo_interface__(self) -> dict[str, Any]:
         """Locations or markers as a GeoJSON feature collection, for GeoPandas and other tools of maps."""
         from .features import feature_collection, is_item  # here, since it takes time that a program may not need
 
         items = self._items()
         if not all(map(is_item, items)):
             raise AttributeError("this answer holds no locations and no markers", name="__geo_interface__", obj=self)
-        return feature_collection(cast("tuple[Item, ...]", items))
+        return cast("dict[str, Any]", feature_collection(cast("tuple[Item, ...]", items)))

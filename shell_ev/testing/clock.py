@@ -15,6 +15,7 @@ from ..core.runtime import Hooks, ambient
 from ..errors import shown
 from .pacing import Pacer
 from .sending import WatchedSender
+from .storing import PacedStore
 
 
 class ControlledTime:
@@ -36,6 +37,7 @@ class ControlledTime:
             clock=lambda: self.elapsed,
             timers=self.pacer.timers,
             sender=self.watched,
+            store=lambda store: PacedStore.over(self, store),
         )
         """The hooks of the clients of this test."""
 

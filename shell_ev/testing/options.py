@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
     from ..core.auth import ClientCredentials, TokenSource
     from ..dialects import ApiVersion
     from ..observing import Observer
     from ..options import Timeout
+    from ..store.base import Store
 
 
 class SandboxOptions(TypedDict, total=False):
@@ -41,4 +43,6 @@ class ClientOptions(TypedDict, total=False):
     max_connections: int
     max_response_bytes: int
     user_agent_suffix: str | None
+    store: str | os.PathLike[str] | Store | None
+    """Journal of the charges; the fixture ``shell_ev_store`` is a path for it."""
     observer: Observer | Iterable[Observer] | None

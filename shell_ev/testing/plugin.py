@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..client import AsyncShellEV
     from ..sync import ShellEV
     from .clock import ControlledTime
@@ -129,6 +131,12 @@ def shell_ev_env(shell_ev_sandbox: ControlledSandbox, monkeypatch: pytest.Monkey
     for name, value in shell_ev_sandbox.env.items():
         monkeypatch.setenv(name, value)
     return shell_ev_sandbox.env
+
+
+@pytest.fixture
+def shell_ev_store(tmp_path: Path) -> Path:
+    """Path of a fresh SQLite store. Each client that gets it as ``store=`` is like a process of its own."""
+    return tmp_path / "charges.sqlite3"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from datetime import timedelta
@@ -33,6 +34,7 @@ from .clock import ControlledTime
 from .options import ClientOptions
 from .records import story_of
 from .sending import TRY_HEADER
+from .storing import crash
 
 R = TypeVar("R")
 
@@ -143,6 +145,17 @@ class ControlledSandbox(Sandbox):
         """A blocking client of this sandbox, with the options of ``ShellEV``; closed when the sandbox closes."""
         return self._open.enter_context(ShellEV(**self._options(options)))
 
+    def crash(self, client: AsyncShellEV | ShellEV) -> None:
+        """End a client as a killed process ends: its connections are dropped and its life sign in the store ends.
+
+        Nothing is stopped, recorded or released. What was sent may take effect. Another client with the same store
+        finds what a real kill leaves. Every later call of the client is a ``ConfigurationError``.
+
+        Args:
+            client: The client. It need not be closed.
+        """
+        crash(client.original if isinstance(client, ShellEV) else client)
+
     def _options(self, options: ClientOptions) -> dict[str, Any]:
         merged: dict[str, Any] = {**self._client_options, **options, "base_url": self.url}
         if merged.get("token_source") is None:
@@ -161,6 +174,9 @@ class ControlledSandbox(Sandbox):
             value = self._client_options.get(option)
             if isinstance(value, (str, int, float)):
                 variables[f"SHELL_EV_{option.upper()}"] = str(value)
+        store = self._client_options.get("store")
+        if isinstance(store, (str, os.PathLike)):
+            variables["SHELL_EV_STORE"] = os.fspath(store)
         return variables
 
     @contextlib.contextmanager

@@ -55,6 +55,7 @@ CODES: list[tuple[errors.ShellEVError, ExitCode]] = [
     (errors.ResponseDecodeError("x", status_code=200, outcome_unknown=True), ExitCode.OUTCOME_UNKNOWN),
     (errors.ChargeFailedError("x", session_id=SESSION, session=FAILED), ExitCode.CHARGE_FAILED),
     (errors.ChargePendingError("x", session_id=SESSION, session=None), ExitCode.CHARGE_PENDING),
+    (errors.EvseNotAvailableError("x", uid="1"), ExitCode.NO_ANSWER),
     (errors.ChargeNotStoppedError("x", session_id=SESSION, session=None), ExitCode.OUTCOME_UNKNOWN),
     (errors.ChargeInProgressError("x", key="order-1"), ExitCode.IN_PROGRESS),
     (errors.StoreError("x"), ExitCode.STORE),

@@ -55,6 +55,9 @@ def exit_code(runner: subprocess.Popen[str], **job: object) -> int:
 def test_an_example_runs(example: Example, sandbox: Sandbox, runner: subprocess.Popen[str], tmp_path: Path) -> None:
     if "shellev" in example.block.text and importlib.util.find_spec("shellev") is None:
         pytest.skip("needs the official SDK, which the extra bench installs")
+    for module in ("geopandas", "pandas"):
+        if f"import {module}" in example.block.text and importlib.util.find_spec(module) is None:
+            pytest.skip(f"needs {module}, which the extra examples installs")
     script = tmp_path / "example.py"
     # Blank lines above it, so that a traceback tells the line of the page.
     script.write_text("\n" * (example.block.line - 1) + example.block.text)

@@ -1,4 +1,4 @@
-"""A token endpoint that gives no token: wrong credentials are told from what may pass by itself."""
+"""A token endpoint that gives no token: wrong credentials, and what may pass by itself."""
 
 from __future__ import annotations
 

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 from example_processes import EXAMPLES, HARD_LIMIT, commands_of, header_of, variables_for
+from notebook_outputs import comparable, executed
 
 from shell_ev.sandbox import Sandbox
 
 pytest.importorskip("ipykernel", reason="the extra examples is not installed")
+pytest.importorskip("geopandas", reason="the extra examples is not installed")
+pytest.importorskip("matplotlib", reason="the extra examples is not installed")
 nbformat = pytest.importorskip("nbformat", reason="the extra examples is not installed")
 nbclient = pytest.importorskip("nbclient", reason="the extra examples is not installed")
 
@@ -21,12 +24,15 @@ pytestmark = pytest.mark.servers
 NOTEBOOK = EXAMPLES / "charge.ipynb"
 
 
-def test_it_is_kept_without_outputs() -> None:
+def test_it_is_kept_with_its_outputs_a_table_and_a_map_among_them() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
+    cells = {cell.id: cell for cell in notebook.cells if cell.cell_type == "code"}
+    assert all(cell.execution_count == number for number, cell in enumerate(cells.values(), 1))
+    assert "<table>" in cells["table"].outputs[0].data["text/html"]
+    assert "image/png" in cells["map"].outputs[0].data
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert len(NOTEBOOK.read_bytes()) < 60_000
     # As nbformat writes it, so that saving it in Jupyter shows what changed and nothing else.
     assert NOTEBOOK.read_text() == nbformat.writes(notebook) + "\n"
 
@@ -42,8 +48,11 @@ def quiet_surroundings(sandbox: Sandbox, folder: Path, monkeypatch: pytest.Monke
 async def test_it_runs_in_a_kernel(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quiet_surroundings(sandbox, tmp_path, monkeypatch)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    stored = {cell.id: comparable(cell) for cell in notebook.cells if cell.cell_type == "code"}
     notebook.cells.append(nbformat.v4.new_code_cell("import os\nos.getpid()", id="kernel"))
-    await nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").async_execute()
+    await executed(notebook)
+    shown = {cell.id: comparable(cell) for cell in notebook.cells if cell.cell_type == "code" and cell.id != "kernel"}
+    assert shown == stored, "python tests/examples/notebook_outputs.py stores the outputs anew"
     said = {cell.id: _said(cell) for cell in notebook.cells if cell.cell_type == "code"}
     assert "Sandbox Laadnet" in said["find"]
     assert "started" in said["start"]

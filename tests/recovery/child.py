@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
-import inspect
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -24,6 +26,7 @@ from shell_ev import AsyncCharge, AsyncShellEV, ShellEV, ShellEVError
 from shell_ev.charges.poller import Polling
 from shell_ev.charges.recover import Recoverer
 from shell_ev.charges.recover import Recovery as Pass
+from shell_ev.core.runtime import Hooks, ambient
 
 CARD = "NL-TNM-C00122045-K"
 EVSE = "NL*TNM*E02003451*0"
@@ -56,8 +59,12 @@ class Job:
     """Method before which the process kills itself, as ``module:Class.method``."""
     die_after: str | None = None
     """Method after which the process kills itself."""
+    pause_after: str | None = None
+    """Method after which the process stops itself with SIGSTOP."""
     lease: float | None = None
     """Seconds of a lease in a store that has leases."""
+    clock_ahead: float = 0.0
+    """By how many seconds the wall clock of the process is ahead of the truth."""
     client_id: str = "id"
     secret: str = "secret"
 
@@ -105,26 +112,30 @@ def shorten_leases(seconds: float) -> None:
     """Let leases end soon, margins in proportion."""
     driver, ledger = importlib.import_module("shell_ev.store.driver"), importlib.import_module("shell_ev.core.ledger")
     driver.LEASE, driver._BEAT, driver._MARGIN = seconds, seconds / 3, seconds / 12
-    ledger._MARGIN = seconds / 4
+    ledger.LEAST_LEFT = importlib.import_module("shell_ev.core.ticket").LEAST_LEFT = seconds / 4
 
 
 def _kill_here() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _arm(where: str, *, after: bool) -> None:
+def _pause_here() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _arm(where: str, *, after: bool, act: Callable[[], None] = _kill_here) -> None:
     module, _, path = where.partition(":")
     owner_name, _, name = path.partition(".")
     owner = getattr(importlib.import_module(module), owner_name)
     method = getattr(owner, name)
-    assert inspect.iscoroutinefunction(method), where
 
     @functools.wraps(method)
     async def armed(*args: Any, **options: Any) -> Any:
         if not after:
-            _kill_here()
+            act()
         result = await method(*args, **options)
-        _kill_here()
+        if after:
+            act()
         return result
 
     setattr(owner, name, armed)
@@ -211,6 +222,12 @@ def run_blocking(job: Job, ev: ShellEV, pipe: Connection | None = None) -> Resul
 
 
 def _work(job: Job, pipe: Connection) -> None:
+    clock = Hooks(utcnow=lambda: datetime.now(UTC) + timedelta(seconds=job.clock_ahead))
+    with ambient(clock):
+        _do_work(job, pipe)
+
+
+def _do_work(job: Job, pipe: Connection) -> None:
     hasten()
     if job.lease is not None:
         shorten_leases(job.lease)
@@ -218,6 +235,8 @@ def _work(job: Job, pipe: Connection) -> None:
         _arm(job.die_before, after=False)
     if job.die_after is not None:
         _arm(job.die_after, after=True)
+    if job.pause_after is not None:
+        _arm(job.pause_after, after=True, act=_pause_here)
 
     async def main() -> Result:
         async with AsyncShellEV(job.client_id, job.secret, **options_of(job)) as ev:
@@ -225,7 +244,8 @@ def _work(job: Job, pipe: Connection) -> None:
 
     if job.blocking:
         with ShellEV(job.client_id, job.secret, **options_of(job)) as ev:
-            pipe.send(run_blocking(job, ev, pipe))
+            result = run_blocking(job, ev, pipe)
+        pipe.send(result)
     else:
         pipe.send(asyncio.run(main()))
 
@@ -262,6 +282,14 @@ class Child:
         """Kill the process with SIGKILL, and see it dead."""
         self.process.kill()
         self.wait_killed()
+
+    def wait_paused(self) -> None:
+        """Wait until the process has stopped itself."""
+        status = Path(f"/proc/{self.process.pid}/stat")
+        ends_at = time.monotonic() + 10
+        while status.read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < ends_at, "it did not stop itself within 10 s"
+            time.sleep(0.01)
 
     def wait_killed(self, within: float = 30.0) -> None:
         """Wait until the process was killed, by itself or by a test."""
