@@ -63,7 +63,7 @@ autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False
 
 if sys.version_info < (3, 12):
-    # Plain functions that give coroutines carry a mark that Sphinx does not know before.
+    # Before, Sphinx does not know the mark of a plain function that gives a coroutine.
     _known = sphinx_inspect.iscoroutinefunction
     sphinx_inspect.iscoroutinefunction = lambda obj: (
         _known(obj) or asyncio.iscoroutinefunction(obj)
