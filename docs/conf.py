@@ -6,6 +6,7 @@ without a network.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 import sys
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 import aiohttp
 import sphinx.util.inspect
 from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.util import inspect as sphinx_inspect
 
 import shell_ev
 from shell_ev import client, errors, observing, sync
@@ -61,6 +63,13 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False
 
+if sys.version_info < (3, 12):
+    # Before, Sphinx does not know the mark of a plain function that gives a coroutine.
+    _known = sphinx_inspect.iscoroutinefunction
+    sphinx_inspect.iscoroutinefunction = lambda obj: (
+        _known(obj) or asyncio.iscoroutinefunction(obj)
+    )
+
 # What these modules import for type checkers alone: with it autodoc can evaluate their
 # annotations, and link them.
 for module in (client, config, sync):
@@ -89,8 +98,10 @@ nitpick_ignore_regex = [
     # Short names that only type checkers import, and a store's own record.
     (
         r"py:class",
-        r"OnProblem|Store|UUID|shell_ev\.store\.journal\.Entry|shell_ev\.identifiers\.HasEvseId",
+        r"OnProblem|Store|UUID|shell_ev\.identifiers\.HasEvseId|shell_ev\.store\.journal\.Entry",
     ),
+    # A method of the protocol, named without its class.
+    (r"py:func", r"clock"),
     # A base class that users never see: its subclasses are documented.
     (r"py:class", r"CallError"),
     # The type variable of ApiResponse.
