@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack, overload
+from typing import TYPE_CHECKING, NoReturn, Self, Unpack, overload
 from uuid import UUID
 
 from .charges.block import AsyncChargeBlock
@@ -117,7 +117,7 @@ class AsyncShellEV:
     def _wire(self, manager: SessionManager, *, owner: bool) -> None:
         self._manager = manager
         self._owner = owner
-        self.charging = AsyncCharging(manager)
+        self.charging: AsyncCharging = AsyncCharging(manager)
         self._recovering: asyncio.Task[None] | None = None
 
     @classmethod
@@ -566,4 +566,5 @@ class AsyncShellEV:
         config = self.config
         return f"{type(self).__name__}({config.api_url!r}, api_version={config.api_version.value!r})"
 
-    __reduce__ = not_pickled
+    def __reduce__(self) -> NoReturn:
+        not_pickled(self)
