@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import aiohttp
+import sphinx.util.inspect
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
 import shell_ev
@@ -158,7 +159,17 @@ def with_sections(
         lines[:] = str(GoogleDocstring(lines, config, app, what, name, obj)).split("\n")
 
 
+_is_coroutine_function = sphinx.util.inspect.iscoroutinefunction
+
+
+def is_coroutine_function(obj: Any) -> bool:
+    """Whether calling it gives a coroutine, after a check of its options too."""
+    marked = hasattr(obj, "_is_coroutine") or hasattr(obj, "_is_coroutine_mark")
+    return _is_coroutine_function(obj) or marked
+
+
 def setup(app: Any) -> None:
     """Hook into autodoc."""
+    sphinx.util.inspect.iscoroutinefunction = is_coroutine_function
     app.connect("autodoc-process-docstring", with_sections)
     app.connect("autodoc-process-signature", as_users_see_it)

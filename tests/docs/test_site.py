@@ -76,11 +76,10 @@ def test_every_public_member_is_in_the_reference(inventory: dict[str, str]) -> N
 def test_a_blocking_method_is_shown_as_it_is_called(site: Path, inventory: dict[str, str]) -> None:
     signature, description = entry(site, inventory, "shell_ev.sync.Charging.start")
     assert signature == (
-        "start(ev_charge_number: str | EmaId, evse_id: str | EvseId, *, request_id: str | UUID | None = None, "
-        "timeout: float | Timeout | None = None, max_retries: int | None = None, "
-        "headers: Mapping[str, str] | None = None) → ApiResponse[StartedSession]"
+        "start(ev_charge_number: str | EmaId, evse_id: str | EvseId | HasEvseId, "
+        "**options: Unpack[RequestOptions]) → ApiResponse[StartedSession]"
     )
-    assert description.startswith("Ask for a charge on an EVSE. Accepted is not charging")
+    assert description.startswith("Start a charge on an EVSE. An accepted start is not a running charge")
 
 
 @pytest.mark.parametrize(

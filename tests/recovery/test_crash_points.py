@@ -7,6 +7,7 @@ two processes at once, and a start with the same key.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,7 +96,10 @@ def crash(point: Point, job: Job, service: RawServer, until: Until) -> None:
         service.script("start", point.start)
     if point.stop is not None:
         service.script("stop", point.stop)
-    with Child(attrs.evolve(job, die_before=point.before, die_after=point.after)) as child:
+    # On PostgreSQL a dead process is seen when its lease ends: two seconds here, a minute in earnest.
+    is_leased = job.store is not None and job.store.startswith("postgresql")
+    lease = 2.0 if is_leased else None
+    with Child(attrs.evolve(job, die_before=point.before, die_after=point.after, lease=lease)) as child:
         if point.killed_once is not None:
             killed_once = point.killed_once
             until(lambda: service.count(killed_once))
@@ -104,6 +108,8 @@ def crash(point: Point, job: Job, service: RawServer, until: Until) -> None:
             child.kill()
         else:
             child.wait_killed()
+    if is_leased:
+        time.sleep(2.2)
     entry = entry_of(service, job)
     assert (None if entry is None else entry.state) == point.leaves
     is_released = entry is None or (entry.state == "accepted" and job.way == "start_charge")
