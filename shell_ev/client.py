@@ -30,6 +30,7 @@ from .errors import ConfigurationError, ShellEVError, ValidationError
 from .identifiers import EmaId, EvseId, HasEvseId
 from .models.charging import ChargeSession
 from .options import (
+    NO_ACCOUNT,
     AsyncClientOptions,
     ClientConfig,
     CopyOptions,
@@ -71,7 +72,8 @@ def token_source_of(
             raise ConfigurationError("token_source must have acquire() and invalidate(token)")
         return token_source
     if client_id is None or client_secret is None:
-        raise ConfigurationError("client_id and client_secret (or token_source) are needed; from_env() reads them")
+        needed = "client_id and client_secret (or token_source) are needed; from_env() reads them"
+        raise ConfigurationError(f"{needed}; {NO_ACCOUNT}" if client_id is client_secret is None else needed)
     return ClientCredentials(client_id, client_secret)
 
 
