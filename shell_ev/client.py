@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack, overload
+from typing import TYPE_CHECKING, NoReturn, Self, Unpack, overload
 from uuid import UUID
 
 from .charges.block import AsyncChargeBlock
@@ -30,6 +30,7 @@ from .errors import ConfigurationError, ShellEVError, ValidationError
 from .identifiers import EmaId, EvseId, HasEvseId
 from .models.charging import ChargeSession
 from .options import (
+    NO_ACCOUNT,
     AsyncClientOptions,
     ClientConfig,
     CopyOptions,
@@ -71,7 +72,8 @@ def token_source_of(
             raise ConfigurationError("token_source must have acquire() and invalidate(token)")
         return token_source
     if client_id is None or client_secret is None:
-        raise ConfigurationError("client_id and client_secret (or token_source) are needed; from_env() reads them")
+        needed = "client_id and client_secret (or token_source) are needed; from_env() reads them"
+        raise ConfigurationError(f"{needed}; {NO_ACCOUNT}" if client_id is client_secret is None else needed)
     return ClientCredentials(client_id, client_secret)
 
 
@@ -117,7 +119,7 @@ class AsyncShellEV:
     def _wire(self, manager: SessionManager, *, owner: bool) -> None:
         self._manager = manager
         self._owner = owner
-        self.charging = AsyncCharging(manager)
+        self.charging: AsyncCharging = AsyncCharging(manager)
         self._recovering: asyncio.Task[None] | None = None
 
     @classmethod
@@ -566,4 +568,5 @@ class AsyncShellEV:
         config = self.config
         return f"{type(self).__name__}({config.api_url!r}, api_version={config.api_version.value!r})"
 
-    __reduce__ = not_pickled
+    def __reduce__(self) -> NoReturn:
+        not_pickled(self)

@@ -98,7 +98,7 @@ class ShellEVError(Exported, Exception):
 
     @outcome_unknown.setter
     def outcome_unknown(self, value: bool) -> None:
-        self.args = (str(self), value)
+        self.args: tuple[Any, ...] = (str(self), value)
 
     @property
     def message(self) -> str | None:
@@ -322,49 +322,49 @@ class ApiError(CallError):
 class BadRequestError(ApiError):
     """400: the service cannot process the request as it is."""
 
-    for_status = 400
+    for_status: ClassVar[int | None] = 400
 
 
 class UnauthorizedError(ApiError):
     """401: the service refused the token, a fresh one included."""
 
-    for_status = 401
+    for_status: ClassVar[int | None] = 401
 
 
 class ForbiddenError(ApiError):
     """403: these credentials may not do this."""
 
-    for_status = 403
+    for_status: ClassVar[int | None] = 403
 
 
 class NotFoundError(ApiError):
     """404: no such session, EVSE, card or location; on stop also a session that has already been stopped."""
 
-    for_status = 404
+    for_status: ClassVar[int | None] = 404
 
 
 class MethodNotAllowedError(ApiError):
     """405: the host does not know this operation; is ``base_url`` or ``api_version`` right?"""
 
-    for_status = 405
+    for_status: ClassVar[int | None] = 405
 
 
 class TooManyRequestsError(ApiError):
     """429: the rate limit was reached. ``retry_after`` says for how many seconds, when the service said so."""
 
-    for_status = 429
+    for_status: ClassVar[int | None] = 429
 
 
 class InternalServerError(ApiError):
     """500 and every other 5xx but 503."""
 
-    for_status = 500
+    for_status: ClassVar[int | None] = 500
 
 
 class ServiceUnavailableError(InternalServerError):
     """503: the service cannot answer now."""
 
-    for_status = 503
+    for_status: ClassVar[int | None] = 503
 
 
 class RequestFailedError(ApiError):

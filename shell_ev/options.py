@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 from uuid import UUID
 
 import attrs
@@ -383,6 +383,10 @@ def given_credentials(client_id: str | None, client_secret: str | None) -> dict[
     return {name: value for name, value in given.items() if value is not None}
 
 
+#: The way on for who has no credentials at all.
+NO_ACCOUNT: Final = "no account? `python -m shell_ev.sandbox`"
+
+
 def options_from_env(environ: Mapping[str, str] | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Constructor options from the ``SHELL_EV_*`` variables. An empty variable counts as unset.
 
@@ -419,5 +423,6 @@ def options_from_env(environ: Mapping[str, str] | None, overrides: Mapping[str, 
             else:
                 faults.append(f"{variable} is not set")
     if faults:
-        raise ConfigurationError("; ".join(faults))
+        has_none = all(f"{variable} is not set" in faults for variable in ENV_CREDENTIALS)
+        raise ConfigurationError("; ".join([*faults, NO_ACCOUNT] if has_none else faults))
     return {**options, **overrides}

@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Final, NoReturn, ParamSpec, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
 from .charges import open_blocks
@@ -49,7 +49,8 @@ R = TypeVar("R")
 class Blocking:
     """An asynchronous object and the portal its methods run through."""
 
-    __reduce__ = not_pickled
+    def __reduce__(self) -> NoReturn:
+        not_pickled(self)
 
     def __init__(self, portal: Portal, original: Any) -> None:
         self._portal = portal
@@ -158,23 +159,23 @@ def _nothing(portal: Portal, result: None) -> None:
 class Charging(Blocking):
     """Start, stop and look up charge sessions, blocking. Reached as ``client.charging``."""
 
-    start = blocking(AsyncCharging.start)
-    stop = blocking(AsyncCharging.stop)
-    retrieve = blocking(AsyncCharging.retrieve)
-    active = blocking(AsyncCharging.active)
+    start: Final = blocking(AsyncCharging.start)
+    stop: Final = blocking(AsyncCharging.stop)
+    retrieve: Final = blocking(AsyncCharging.retrieve)
+    active: Final = blocking(AsyncCharging.active)
 
 
 class Locations(Blocking):
     """Find charging locations, blocking. Reached as ``client.locations``."""
 
-    list = blocking(AsyncLocations.list)
-    iterate = blocking_iterator(AsyncLocations.iterate)
-    find = blocking(AsyncLocations.find)
-    follow = blocking_iterator(AsyncLocations.follow)
-    wait_available = blocking(AsyncLocations.wait_available)
-    get = blocking(AsyncLocations.get)
-    nearby = blocking(AsyncLocations.nearby)
-    markers = blocking(AsyncLocations.markers)
+    list: Final = blocking(AsyncLocations.list)
+    iterate: Final = blocking_iterator(AsyncLocations.iterate)
+    find: Final = blocking(AsyncLocations.find)
+    follow: Final = blocking_iterator(AsyncLocations.follow)
+    wait_available: Final = blocking(AsyncLocations.wait_available)
+    get: Final = blocking(AsyncLocations.get)
+    nearby: Final = blocking(AsyncLocations.nearby)
+    markers: Final = blocking(AsyncLocations.markers)
 
 
 class Charge(Blocking):
@@ -182,10 +183,10 @@ class Charge(Blocking):
 
     original: AsyncCharge
 
-    wait_started = blocking(AsyncCharge.wait_started)
-    changes = blocking_iterator(AsyncCharge.changes)
-    refresh = blocking(AsyncCharge.refresh)
-    stop = blocking(AsyncCharge.stop)
+    wait_started: Final = blocking(AsyncCharge.wait_started)
+    changes: Final = blocking_iterator(AsyncCharge.changes)
+    refresh: Final = blocking(AsyncCharge.refresh)
+    stop: Final = blocking(AsyncCharge.stop)
 
     @property
     def session_id(self) -> str:
@@ -241,12 +242,12 @@ class Journal(Blocking):
 
     original: AsyncJournal
 
-    open_charges = blocking(AsyncJournal.open_charges)
-    find = blocking(AsyncJournal.find)
-    settle = blocking(AsyncJournal.settle)
-    give_up = blocking(AsyncJournal.give_up)
-    prune = blocking(AsyncJournal.prune)
-    check = blocking(AsyncJournal.check)
+    open_charges: Final = blocking(AsyncJournal.open_charges)
+    find: Final = blocking(AsyncJournal.find)
+    settle: Final = blocking(AsyncJournal.settle)
+    give_up: Final = blocking(AsyncJournal.give_up)
+    prune: Final = blocking(AsyncJournal.prune)
+    check: Final = blocking(AsyncJournal.check)
 
 
 class ChargeBlock(Blocking):
@@ -325,8 +326,8 @@ class ShellEV(Blocking):
     def _wire(self, client: AsyncShellEV, portal: Portal, *, owner: bool) -> None:
         super().__init__(portal, client)
         self._owner = owner
-        self.charging = Charging(portal, client.charging)
-        self.locations = Locations(portal, client.locations)
+        self.charging: Charging = Charging(portal, client.charging)
+        self.locations: Locations = Locations(portal, client.locations)
 
     @classmethod
     def from_env(
@@ -356,11 +357,11 @@ class ShellEV(Blocking):
         copy._wire(copied, self._portal, owner=False)
         return copy
 
-    charge = wrapped(AsyncShellEV.charge, ChargeBlock)
-    start_charge = blocking_wrapped(AsyncShellEV.start_charge, Charge, AsyncCharge.stopping, _CHARGE_GRACE)
-    validate_start = wrapped(AsyncShellEV.validate_start, _nothing)
-    attach = wrapped(AsyncShellEV.attach, Charge)
-    reconcile = blocking_wrapped(AsyncShellEV.reconcile, Charge)
+    charge: Final = wrapped(AsyncShellEV.charge, ChargeBlock)
+    start_charge: Final = blocking_wrapped(AsyncShellEV.start_charge, Charge, AsyncCharge.stopping, _CHARGE_GRACE)
+    validate_start: Final = wrapped(AsyncShellEV.validate_start, _nothing)
+    attach: Final = wrapped(AsyncShellEV.attach, Charge)
+    reconcile: Final = blocking_wrapped(AsyncShellEV.reconcile, Charge)
     if TYPE_CHECKING:  # a ParamSpec keeps one overload alone
 
         @overload

@@ -20,7 +20,7 @@ from .cleanup import cleanup_during, log_failed
 from .start import Starter
 from .stop import not_stopped
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 _HINT = "use `async with client.charge(...) as charge`, or `charge = await client.start_charge(...)`"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NoReturn
 
 import attrs
 
@@ -18,7 +19,7 @@ from .cleanup import run_shielded
 from .poller import GONE_AFTER, OVER, SHORTEST_POLL, OnProblem, Pacer, Poller, Polling, is_positive, polling_faults
 from .stop import Stopping
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 DEFAULT_START_TIMEOUT = 180.0
 DEFAULT_STOP_TIMEOUT = 120.0
@@ -49,7 +50,8 @@ class ChargeOptions:
 class AsyncCharge:
     """One charge. Returned by ``charge``, ``start_charge``, ``attach`` and ``reconcile`` of a client."""
 
-    __reduce__ = not_pickled
+    def __reduce__(self) -> NoReturn:
+        not_pickled(self)
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ..core.runtime import CANCEL_NOW
 from ..errors import one_line
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 R = TypeVar("R")
 

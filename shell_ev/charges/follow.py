@@ -30,7 +30,7 @@ from .poller import (
     retry_after_of,
 )
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 
 @attrs.frozen

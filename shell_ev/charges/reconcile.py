@@ -20,7 +20,7 @@ from .charge import AsyncCharge, ChargeOptions
 from .poller import is_tolerated, report_problem
 from .search import StartSearch
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 #: Country, party and instance, with or without separators. Check digits are not checked: real cards have wrong ones.
 _EMA_ID = re.compile(r"[A-Za-z]{2}[-*]?[0-9A-Za-z]{3}[-*]?[0-9A-Za-z]{6,9}(?:[-*]?[0-9A-Za-z])?", re.ASCII)

@@ -25,7 +25,7 @@ from .journal import JournalEntry, public_entry
 from .poller import is_positive
 from .reconcile import find_start
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 #: Entries that are recovered at once.
 _AT_ONCE: Final = 32

@@ -20,7 +20,7 @@ from .adoption import UNDATED, Search, Verdict, judge
 from .charge import ChargeOptions
 from .poller import SHORTEST_POLL, is_tolerated, report_problem, retry_after_of
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 #: Answered look-ups without a usable Date after which the error of our own clock decides.
 _LOOKS_FOR_A_DATE: Final = 3

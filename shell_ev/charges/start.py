@@ -29,7 +29,7 @@ from .cleanup import cleanup_during
 from .keyed import KeyedStart, Order
 from .reconcile import check_ema_id, ema_id_of, find_start
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 #: How often a start meets other processes at its key before that is the error.
 _MEETINGS: Final = 5

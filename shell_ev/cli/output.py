@@ -72,7 +72,7 @@ class Output:
     """The streams of one command."""
 
     def __init__(self, settings: Settings) -> None:
-        self.json = settings.json
+        self.json: bool = settings.json
         self._no_color = settings.no_color
 
     def console(self, stream: TextIO | None = None) -> Console:

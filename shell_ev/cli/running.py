@@ -155,7 +155,7 @@ class Run:
         self.settings = settings
         self.client = client
         self.interrupts = interrupts
-        self.out = Output(settings)
+        self.out: Output = Output(settings)
 
 
 Work = Callable[[Run], Awaitable[ExitCode | None]]

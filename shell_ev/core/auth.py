@@ -55,7 +55,8 @@ class AccessToken:
     value: str = attrs.field(repr=_masked, converter=_as_secret)  #: The token itself.
     expires_at: float | None = None  #: When it ends, for the source's own use.
 
-    __reduce__ = _no_pickle
+    def __reduce__(self) -> NoReturn:
+        _no_pickle(self)
 
 
 @runtime_checkable
@@ -115,7 +116,8 @@ class ClientCredentials:
         if faults:
             raise ConfigurationError("; ".join(faults))
 
-    __reduce__ = _no_pickle
+    def __reduce__(self) -> NoReturn:
+        _no_pickle(self)
 
     @property
     def basic(self) -> str:
@@ -155,7 +157,8 @@ class StaticToken:
         if not isinstance(self.token, str) or not usable_token(self.token):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("token must be a text that is not empty, of ASCII characters without white space")
 
-    __reduce__ = _no_pickle
+    def __reduce__(self) -> NoReturn:
+        _no_pickle(self)
 
     async def acquire(self) -> AccessToken:
         """Return the token."""

@@ -65,7 +65,9 @@ class Connections:
         make_cache: Callable[[ClientCredentials], TokenCache],
         make_timers: Callable[[asyncio.AbstractEventLoop], Timers],
     ) -> None:
-        self.source = make_cache(source) if isinstance(source, ClientCredentials) else ValidatedSource(source)
+        self.source: TokenCache | ValidatedSource = (
+            make_cache(source) if isinstance(source, ClientCredentials) else ValidatedSource(source)
+        )
         self._make_sender = make_sender
         self._make_timers = make_timers
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopResources] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -35,13 +36,13 @@ class Deadline:
         self._silent = False
         #: The task inside the block; None outside.
         self.task: asyncio.Task[Any] | None = None
-        self.when = when
+        self.when: float = when
         self.idle_timeout: float | None = None
         #: The next time to check: the end of the block or of the idle timeout.
-        self.due = when
-        self.expired = False
+        self.due: float = when
+        self.expired: bool = False
         #: Whether the sweeper found it overdue once: it expires at the next turn of the loop.
-        self.in_grace = False
+        self.in_grace: bool = False
 
     def __enter__(self) -> Deadline:
         task = asyncio.current_task()
@@ -122,8 +123,8 @@ class DeadlineSweeper:
         self.open: dict[Deadline, None] = {}
         self._timer: Timer | None = None
         #: When the timer fires; a deadline that is due earlier calls :meth:`arm`.
-        self.fires_at = math.inf
-        self.now = timers.time
+        self.fires_at: float = math.inf
+        self.now: Callable[[], float] = timers.time
 
     def add(self, deadline: Deadline) -> None:
         """Open a deadline."""

@@ -25,7 +25,7 @@ from .unwritten import Record, Unwritten
 if TYPE_CHECKING:
     pass
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 #: Seconds that the life sign of this process must hold on when an intent is written: connecting takes a while.
 LEAST_LEFT: Final = 15.0
@@ -48,7 +48,7 @@ class Ledger:
         self.vault = vault
         self.namespace = namespace
         self._is_ours = is_ours
-        self.owner = new_owner()
+        self.owner: str = new_owner()
         self._is_enrolled = False
         self._unwritten = Unwritten()
 

@@ -18,7 +18,7 @@ from .call import Outcome, Reply, SendFailure, Unreadable
 if TYPE_CHECKING:
     from .call import Call
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 #: From the path on a URL may hold ids, and aiohttp puts the whole URL into some of its errors.
 _PATH: Final = re.compile(r"(https?://[^/\s'\"]+/)[^\s'\"]+")

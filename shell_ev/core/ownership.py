@@ -52,13 +52,13 @@ class OwnStart(Progress):
     def __init__(self, ownership: Ownership, cards: tuple[str, ...], evse_id: str, request_id: str) -> None:
         super().__init__()
         self._ownership = ownership
-        self.cards = {_card(card) for card in cards}
+        self.cards: set[str] = {_card(card) for card in cards}
         self.evse_id = evse_id
         self.request_id = request_id
         #: When the last attempt was sent, in seconds on the loop's clock; None before the first.
         self.left_at: float | None = None
         # Places in the order of events: clocks may show the same time before and after.
-        self.left_tick = ownership.tick()
+        self.left_tick: int = ownership.tick()
         self.ended_tick: int | None = None
         #: Whether another client sent it, at a time that has no place in the order of events here.
         self.is_foreign = False

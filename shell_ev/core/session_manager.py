@@ -42,7 +42,7 @@ from .retry import CLEAR_REFUSALS, Failure, decide, outcome_is_unknown, parse_re
 from .runtime import Hooks, Timers, ambient_hooks, running_loop
 from .service_clock import ServiceClock
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 
 class SessionManager:
@@ -65,13 +65,14 @@ class SessionManager:
         hooks: Hooks | None = None,
         gate: Gate | None = None,
     ) -> None:
-        self.hooks = hooks = hooks or ambient_hooks()
+        hooks = hooks or ambient_hooks()
+        self.hooks: Hooks = hooks
         self._connections = Connections(source, lambda: hooks.sender(make_sender()), self._cache, hooks.timers)
         self._credentials = source if isinstance(source, ClientCredentials) else None
         self._gates: tuple[Gate, ...] = () if gate is None else (gate,)
         #: Sessions held and starts in flight.
-        self.ownership = Ownership(hooks.clock)
-        self.service_clock = ServiceClock()
+        self.ownership: Ownership = Ownership(hooks.clock)
+        self.service_clock: ServiceClock = ServiceClock()
         #: The journal of starts; None without a store.
         self.ledger: Ledger | None = None
         self._broken_hooks: set[str] = set()

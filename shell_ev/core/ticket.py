@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .call import Call
     from .session_manager import SessionManager
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 #: Error of the time of sending where the service's clock is not known, in seconds.
 _UNDATED: Final = 60.0
@@ -41,10 +41,10 @@ class Ticket:
         self._manager = manager
         self._replaces = replaces
         self._is_stored = False
-        self.entry = fresh if replaces is None else journal.restarted(replaces, fresh)
+        self.entry: Entry = fresh if replaces is None else journal.restarted(replaces, fresh)
         self.baseline: tuple[str, ...] = ()
         #: Whether the journal knows how far the start has come.
-        self.is_recorded = True
+        self.is_recorded: bool = True
 
     async def enter(self, call: Call) -> None:
         """Write the intent.

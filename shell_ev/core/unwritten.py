@@ -13,7 +13,7 @@ import attrs
 from ..errors import ShellEVError, one_line
 from ..store.journal import Entry
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 #: Seconds until an attempt is repeated, doubled each time up to the longest.
 _FIRST_PAUSE: Final = 0.5

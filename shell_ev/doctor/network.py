@@ -16,6 +16,7 @@ import attrs
 
 from ..core.proxies import proxy_for, proxy_in_environment
 from ..errors import ConfigurationError
+from ..options import ClientConfig
 from .certificates import TIME_CODES, Certificate, described, explain_distrust, fetch_untrusted, unverified_context
 from .clock import judge, offset
 from .plan import CheckFailed, Limits, Verdict, ok, skip, warn
@@ -58,8 +59,8 @@ class Route:
         if settings.config is None:
             raise ValueError("a route needs a valid configuration")
         self.origin = origin
-        self.config = settings.config
-        self.check_url = ""
+        self.config: ClientConfig = settings.config
+        self.check_url: str = ""
         """Advice to check the host; empty for the built-in hosts, which are known to be right."""
         if settings.origin(url_option) != DEFAULT:
             self.check_url = f"Check host and port in {settings.origin_of(url_option)}. "

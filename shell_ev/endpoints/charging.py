@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Unpack
+from typing import Any, NoReturn, Unpack
 from uuid import UUID
 
 from ..core.call import CallOptions
@@ -57,7 +57,8 @@ def _session_arguments(
 class AsyncCharging:
     """Start, stop and look up charge sessions. Reached as ``client.charging``."""
 
-    __reduce__ = not_pickled
+    def __reduce__(self) -> NoReturn:
+        not_pickled(self)
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager

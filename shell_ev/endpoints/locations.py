@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
-from typing import Final, Unpack, cast
+from typing import Final, NoReturn, Unpack, cast
 
 from ..core.connections import not_pickled
 from ..core.polling import DEFAULT_BUDGET, OnProblem, Pacer, Poller, is_positive
@@ -37,7 +37,8 @@ MARKERS = Result(model=LocationMarker, count="many", of_locations=True)
 class AsyncLocations:
     """Find charging locations. Reached as ``client.locations``."""
 
-    __reduce__ = not_pickled
+    def __reduce__(self) -> NoReturn:
+        not_pickled(self)
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager

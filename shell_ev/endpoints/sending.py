@@ -21,7 +21,7 @@ from ..wire.operations import RETRIEVE, START, STOP
 from ..wire.results import NOTHING, SESSION, STARTED
 from .validation import is_session_id
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 
 def own_start(

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from .._option_values import retries_faults
 from ..core.call import NO_OPTIONS, CallOptions
-from ..dialects import DIALECTS, ApiVersion
+from ..dialects import DIALECTS, ApiVersion, Dialect
 from ..errors import ConfigurationError, ValidationError, shown
 from ..export import Exported
 from ..identifiers import EVSE_ID_LENGTHS, EmaId, EvseId
@@ -242,7 +242,7 @@ class LocationChecks(Checks):
         super().__init__(operation.name)
         self._of = operation
         self._version = version
-        self.dialect = DIALECTS[version]
+        self.dialect: Dialect = DIALECTS[version]
 
     def filters(self, given: Mapping[str, object], of: Operation | None = None) -> dict[str, Any]:
         """The filters that were given, checked and as they are sent. Options of a request are ignored.

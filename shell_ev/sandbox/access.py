@@ -47,7 +47,7 @@ class Access:
                 address, but no name. None keeps the console to this machine.
         """
         self._console_host = None if console_host is None else console_host.strip("[]").lower()
-        self.token = secrets.token_urlsafe(24)
+        self.token: str = secrets.token_urlsafe(24)
         """What other machines exchange for a cookie."""
         self._sessions: deque[str] = deque(maxlen=_SESSIONS_KEPT)
 

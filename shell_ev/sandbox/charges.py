@@ -227,11 +227,11 @@ class ChargeBook:
     def reset(self) -> None:
         """Begin again: no charge, the delays as at first, and the session ids of the seed once more."""
         self.charges.clear()
-        self.start_delay = 20.0
+        self.start_delay: float = 20.0
         """Sandbox seconds from an accepted start to the charge (or its failure)."""
-        self.stop_delay = 10.0
+        self.stop_delay: float = 10.0
         """Sandbox seconds from an accepted stop to its outcome."""
-        self.show_sessions_after = 0.0
+        self.show_sessions_after: float = 0.0
         """Sandbox seconds from an accepted start until retrieve and active know the session."""
         self._random = random.Random(self._seed)
         self._by_id: dict[str, Charge] = {}

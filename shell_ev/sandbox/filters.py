@@ -49,7 +49,7 @@ class Arguments:
             indexed = _INDEXED.fullmatch(name)
             if value:
                 self._values.setdefault(indexed.group(1) if indexed else name, []).append(value)
-        self.lenient = dialect is Dialect.V1_PASCAL
+        self.lenient: bool = dialect is Dialect.V1_PASCAL
         self.problems: list[str] = []
 
     def check(self) -> None:

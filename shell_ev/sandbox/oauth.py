@@ -38,7 +38,7 @@ class Tokens:
         self.client_id = client_id
         self.client_secret = client_secret
         self.lifetime = lifetime
-        self.issued = 0
+        self.issued: int = 0
         """How many tokens were ever issued."""
         self._clock = clock
         self._seed = seed

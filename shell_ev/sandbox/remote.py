@@ -39,7 +39,7 @@ class RemoteSandbox:
         self.client_secret: str = about["client_secret"]
         self._url: str = about["url"]
         self._faults = RemoteFaults(self._wire)
-        self.clock = RemoteClock(self._wire)
+        self.clock: RemoteClock = RemoteClock(self._wire)
         """The clock of the charges: `speed`, `pause()`, `resume()`, `step(seconds)`."""
 
     @property
@@ -267,7 +267,7 @@ class _Wire:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"the URL of a sandbox looks like http://127.0.0.1:8080, not {url!r}")
-        self.url = f"{parts.scheme}://{parts.netloc}"
+        self.url: str = f"{parts.scheme}://{parts.netloc}"
         self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._host, self._port, self._timeout = parts.hostname, parts.port, timeout
         self._cookie: str | None = None

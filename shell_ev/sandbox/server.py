@@ -77,9 +77,9 @@ class Sandbox:
         """
         self.client_id = client_id
         self.client_secret = client_secret
-        self.clock = self._make_clock(clock, speed)
+        self.clock: SandboxClock = self._make_clock(clock, speed)
         """The clock of the charges: `speed`, `pause()`, `resume()`, `step(seconds)`."""
-        self.service = self._make_service(
+        self.service: Service = self._make_service(
             clock=self.clock,
             token_clock=clock or time.time,
             client_id=client_id,

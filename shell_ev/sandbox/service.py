@@ -58,17 +58,18 @@ class Service:
         self.now = clock
         """The clock of the charges, unix seconds."""
         self.seed = seed
-        self.journal = Journal()
+        self.journal: Journal = Journal()
         """What has changed, for the control API."""
-        self.faults = Faults(lambda: self.journal.note("faults"))
-        self.tokens = Tokens(client_id, client_secret, token_lifetime, token_clock or clock, seed)
-        self.book = ChargeBook(clock, seed, lambda session_id: self.journal.note("charge", session_id))
-        self.locations = Locations(self.book, seed, stations)
+        self.faults: Faults = Faults(lambda: self.journal.note("faults"))
+        self.tokens: Tokens = Tokens(client_id, client_secret, token_lifetime, token_clock or clock, seed)
+        self.book: ChargeBook = ChargeBook(clock, seed, lambda session_id: self.journal.note("charge", session_id))
+        self.locations: Locations = Locations(self.book, seed, stations)
         self.requests: deque[RecordedRequest] = deque(maxlen=_RECORDED_REQUESTS)
         """The last 10,000 requests, oldest first."""
         self._first_choices = (checked_key(retrieve_state_key), sdk_1_1)
-        self._state_key, self.sdk_1_1 = self._first_choices
-        self.recorded = 0
+        self._state_key, sdk_1_1 = self._first_choices
+        self.sdk_1_1: bool = sdk_1_1
+        self.recorded: int = 0
         """How many requests were ever recorded; the number of the last one."""
         self._minted = random.Random(f"request {seed}")
 

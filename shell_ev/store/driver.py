@@ -15,7 +15,7 @@ from .base import Conflict, SealedToken, clock
 from .journal import Entry
 from .threads import DriverThread
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 #: Lease of an owner, how often it is renewed, how soon after a failure, and how long before its end sending stops.
 LEASE: Final = 60.0

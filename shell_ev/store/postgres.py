@@ -108,7 +108,7 @@ class PostgresDriver(SqlDriver):
     def __init__(self, options: dict[str, Any], shown: str, hidden: tuple[str, ...]) -> None:
         super().__init__()
         self._psycopg = _psycopg()
-        self.statements = sql.Statements(_PREFIX, "%s", _NOW)
+        self.statements: sql.Statements = sql.Statements(_PREFIX, "%s", _NOW)
         self._options = options
         self._shown = shown
         self._hidden = hidden

@@ -73,48 +73,50 @@ class Statements:
         marks = ", ".join([mark] * len(FIELDS))
         changed = ", ".join(f"{name} = {mark}" for name in _CHANGING)
         by_key = f"namespace = {mark} AND key = {mark}"
-        self.insert = f"INSERT INTO {entries} ({_COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING RETURNING key"
-        self.get = f"SELECT {_COLUMNS} FROM {entries} WHERE {by_key}"
-        self.replace = f"UPDATE {entries} SET {changed} WHERE {by_key} AND fence = {mark} RETURNING key"
-        self.delete = f"DELETE FROM {entries} WHERE {by_key} AND fence = {mark} RETURNING key"
+        self.insert: str = f"INSERT INTO {entries} ({_COLUMNS}) VALUES ({marks}) ON CONFLICT DO NOTHING RETURNING key"
+        self.get: str = f"SELECT {_COLUMNS} FROM {entries} WHERE {by_key}"
+        self.replace: str = f"UPDATE {entries} SET {changed} WHERE {by_key} AND fence = {mark} RETURNING key"
+        self.delete: str = f"DELETE FROM {entries} WHERE {by_key} AND fence = {mark} RETURNING key"
         where = f"SELECT {_COLUMNS} FROM {entries} WHERE namespace = {mark}"
-        self.by_session = f"{where} AND session_id = {mark}"
-        self.by_request = f"{where} AND request_id = {mark} ORDER BY created_at DESC, key"
-        self.by_evse = f"{where} AND evse = {mark} AND state = 'sent'"
-        self.all = f"{where} AND (created_at, key) > ({mark}, {mark}) ORDER BY created_at, key"
-        self.open = f"{where} AND {_OPEN} AND (created_at, key) > ({mark}, {mark}) ORDER BY created_at, key"
-        self.limit = f" LIMIT {mark}"
-        self.prune = (
+        self.by_session: str = f"{where} AND session_id = {mark}"
+        self.by_request: str = f"{where} AND request_id = {mark} ORDER BY created_at DESC, key"
+        self.by_evse: str = f"{where} AND evse = {mark} AND state = 'sent'"
+        self.all: str = f"{where} AND (created_at, key) > ({mark}, {mark}) ORDER BY created_at, key"
+        self.open: str = f"{where} AND {_OPEN} AND (created_at, key) > ({mark}, {mark}) ORDER BY created_at, key"
+        self.limit: str = f" LIMIT {mark}"
+        self.prune: str = (
             f"DELETE FROM {entries} WHERE namespace = {mark} AND state IN ('over', 'given_up') "
             f"AND over_at < {mark} RETURNING key"
         )
-        self.beat = (
+        self.beat: str = (
             f"INSERT INTO {owners} (owner, ends_at) VALUES ({mark}, {now} + {mark}) "
             "ON CONFLICT (owner) DO UPDATE SET ends_at = excluded.ends_at RETURNING owner"
         )
-        self.leave = f"DELETE FROM {owners} WHERE owner = {mark} RETURNING owner"
-        self.alive = f"SELECT owner FROM {owners} WHERE ends_at > {now}"
-        self.forget_owners = f"DELETE FROM {owners} WHERE ends_at < {now} - {_FORGET_AFTER} RETURNING owner"
-        self.read_token = (
+        self.leave: str = f"DELETE FROM {owners} WHERE owner = {mark} RETURNING owner"
+        self.alive: str = f"SELECT owner FROM {owners} WHERE ends_at > {now}"
+        self.forget_owners: str = f"DELETE FROM {owners} WHERE ends_at < {now} - {_FORGET_AFTER} RETURNING owner"
+        self.read_token: str = (
             f"SELECT sealed, ends_at - {now}, version FROM {tokens} WHERE name = {mark} AND sealed IS NOT NULL "
             f"AND ends_at > {now}"
         )
         # A lease that ends later than any can was written before the clock was set back.
-        self.lease = (
+        self.lease: str = (
             f"INSERT INTO {tokens} (name, version, lease_owner, lease_ends_at) VALUES ({mark}, 0, {mark}, "
             f"{now} + {mark}) ON CONFLICT (name) DO UPDATE SET lease_owner = excluded.lease_owner, "
             f"lease_ends_at = excluded.lease_ends_at WHERE {tokens}.lease_owner IS NULL "
             f"OR {tokens}.lease_owner = excluded.lease_owner OR {tokens}.lease_ends_at <= {now} "
             f"OR {tokens}.lease_ends_at > {now} + {_LONGEST_TOKEN_LEASE} RETURNING name"
         )
-        self.write_token = (
+        self.write_token: str = (
             f"UPDATE {tokens} SET sealed = {mark}, ends_at = {now} + {mark}, version = version + 1, lease_owner = NULL "
             f"WHERE name = {mark} AND lease_owner = {mark} RETURNING version"
         )
-        self.end_lease = (
+        self.end_lease: str = (
             f"UPDATE {tokens} SET lease_owner = NULL WHERE name = {mark} AND lease_owner = {mark} RETURNING name"
         )
-        self.drop_token = f"UPDATE {tokens} SET sealed = NULL WHERE name = {mark} AND version = {mark} RETURNING name"
+        self.drop_token: str = (
+            f"UPDATE {tokens} SET sealed = NULL WHERE name = {mark} AND version = {mark} RETURNING name"
+        )
 
 
 def row_of(entry: Entry) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from ..errors import ConfigurationError, StoreError
@@ -20,7 +20,7 @@ from .driver import SqlDriver, SqlStore, Taken
 from .lifesigns import LockFiles
 from .threads import fork_count
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 #: Seconds to wait for another process that writes.
 BUSY: Final = 5.0
@@ -54,7 +54,7 @@ class SQLiteStore(SqlStore):
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise ConfigurationError(f"a store needs SQLite 3.35 or later, and this is {sqlite3.sqlite_version}")
         # The file itself: behind a link of another name its owners would have another folder, and pass for dead.
-        self.path = Path(os.path.realpath(path))
+        self.path: Path = Path(os.path.realpath(path))
         if self.path.is_dir():
             raise ConfigurationError(f"the store {self.path} is a folder; give the path of a file in it")
         super().__init__(SQLiteDriver(self.path, accept_loss=accept_loss))
@@ -72,11 +72,11 @@ class SQLiteDriver(SqlDriver):
         clock: Unix seconds.
     """
 
-    has_leases = lifesigns.fcntl is None
+    has_leases: ClassVar[bool] = lifesigns.fcntl is None
 
     def __init__(self, path: Path, *, accept_loss: bool = False, clock: Callable[[], float] = time.time) -> None:
         super().__init__()
-        self.statements = sql.Statements("", "?", "shell_ev_now()")
+        self.statements: sql.Statements = sql.Statements("", "?", "shell_ev_now()")
         self.path = path
         self._accept_loss = accept_loss
         self._clock = clock

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from ..errors import ConfigurationError
 
-logger = logging.getLogger("shell_ev")
+logger: logging.Logger = logging.getLogger("shell_ev")
 
 R = TypeVar("R")
 

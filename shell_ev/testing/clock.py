@@ -29,9 +29,9 @@ class ControlledTime:
     def __init__(self, *, auto: bool = True) -> None:
         self._epoch = float(math.floor(time.time()))
         self._ambient = contextlib.ExitStack()
-        self.pacer = Pacer(auto=auto)
+        self.pacer: Pacer = Pacer(auto=auto)
         """Decides when time advances; for the rest of the test kit."""
-        self.hooks = Hooks(
+        self.hooks: Hooks = Hooks(
             utcnow=self.utcnow,
             jitter=lambda value: value / 2,
             clock=lambda: self.elapsed,

@@ -113,7 +113,7 @@ class Pacer:
     def __init__(self, *, auto: bool) -> None:
         # Re-entrant: the collector may cancel a timer in the middle of anything.
         self._lock = threading.RLock()
-        self.elapsed = 0.0
+        self.elapsed: float = 0.0
         self._auto = auto
         self._over = False
         self._timers: list[tuple[float, int, PacedTimer]] = []

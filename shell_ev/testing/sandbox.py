@@ -89,7 +89,7 @@ class ControlledSandbox(Sandbox):
         show_sessions_after: float = 0,
     ) -> None:
         """``time`` is a clock that is in use already, None makes one. See SandboxOptions for the others."""
-        self.time = time or ControlledTime()
+        self.time: ControlledTime = time or ControlledTime()
         """The clock of this test."""
         self._own_time = self.time if time is None else None
         super().__init__(clock=self.time.now, stations=stations, seed=seed, token_lifetime=token_lifetime)

@@ -185,7 +185,7 @@ class Codec:
     """
 
     def __init__(self, version: ApiVersion, wanted: str | None = None) -> None:
-        self.engine = engine(wanted)
+        self.engine: Engine = engine(wanted)
         self._dialect = DIALECTS[version]
         self._read = structurer(self._dialect).read_many
         self._envelope = tuple(map(self._dialect.spell, ("request_id", "status", "data")))

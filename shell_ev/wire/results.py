@@ -17,7 +17,7 @@ class Undecodable(ValueError):
     """A body that does not hold what was asked for. ``problems`` say where, as JSON paths."""
 
     def __init__(self, problems: list[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         super().__init__("; ".join(problems))
 
 

@@ -127,7 +127,7 @@ class Structurer:
             self._converter.register_structure_hook(leaf, reader)
         self._converter.register_structure_hook_factory(attrs.has, self._compile)
         #: The reader of each type.
-        self.hooks = _Hooks(self._resolve)
+        self.hooks: _Hooks = _Hooks(self._resolve)
         #: The reader of each type as an item of the answer, which must have a value: ``{}`` is no session.
         self._item_hooks = _Hooks(self._resolve_item)
 
@@ -287,7 +287,7 @@ class Spellings(dict[Any, OpenEnum]):
         return member
 
 
-spellings = functools.cache(Spellings)
+spellings: Final = functools.cache(Spellings)
 
 
 def open_enum(target: Any) -> type[OpenEnum] | None:

@@ -132,7 +132,7 @@ def _quick_datetime() -> Callable[..., datetime]:
 
 
 #: :func:`read_datetime`, faster for RFC 3339.
-quick_datetime = _quick_datetime()
+quick_datetime: Final = _quick_datetime()
 
 
 def enum_reader(enum: type[OpenEnum]) -> Callable[..., OpenEnum]:
