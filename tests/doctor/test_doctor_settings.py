@@ -65,7 +65,11 @@ async def test_the_environment_of_the_process_is_read_by_default(monkeypatch: py
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({}, "SHELL_EV_CLIENT_ID is not set; SHELL_EV_CLIENT_SECRET is not set; no account? `python -m shell_ev.sandbox`"),
+        (
+            {},
+            "SHELL_EV_CLIENT_ID is not set; SHELL_EV_CLIENT_SECRET is not set; "
+            "no account? `python -m shell_ev.sandbox`",
+        ),
         ({"SHELL_EV_CLIENT_ID": LONG_ID}, "SHELL_EV_CLIENT_SECRET is not set"),
         (
             {"SHELL_EV_CLIENT_ID": LONG_ID, "SHELL_EV_CLIENT_SECRET": "x\n"},
