@@ -98,7 +98,8 @@ nitpick_ignore_regex = [
     # Short names that only type checkers import, and a store's own record.
     (
         r"py:class",
-        r"OnProblem|Store|UUID|shell_ev\.identifiers\.HasEvseId|shell_ev\.store\.journal\.Entry",
+        r"OnProblem|Store|UUID|shell_ev\.identifiers\.HasEvseId|shell_ev\.store\.journal\.Entry"
+        r"|shell_ev\.sandbox\.journal\.Journal",
     ),
     # A method of the protocol, named without its class.
     (r"py:func", r"clock"),
