@@ -85,8 +85,17 @@ CASES = [
 crashes = pytest.mark.parametrize(("point", "way"), CASES)
 #: The blocking twin shares all of this below its portal: its runs are those of .ci/run.
 twins = pytest.mark.parametrize(
-    "blocking", [False, pytest.param(True, marks=pytest.mark.servers)], ids=["async", "blocking"]
+    "blocking", [False, pytest.param(True, marks=pytest.mark.long)], ids=["async", "blocking"]
 )
+
+
+#: On PostgreSQL a dead process is seen when its lease ends: after these seconds here, a minute in earnest.
+LEASE = 2.0
+
+
+def is_leased(job: Job) -> bool:
+    """Whether the store of a job sees a death by a lease."""
+    return job.store is not None and job.store.startswith("postgresql")
 
 
 def crash(point: Point, job: Job, service: RawServer, until: Until) -> None:
@@ -96,9 +105,7 @@ def crash(point: Point, job: Job, service: RawServer, until: Until) -> None:
         service.script("start", point.start)
     if point.stop is not None:
         service.script("stop", point.stop)
-    # On PostgreSQL a dead process is seen when its lease ends: two seconds here, a minute in earnest.
-    is_leased = job.store is not None and job.store.startswith("postgresql")
-    lease = 2.0 if is_leased else None
+    lease = LEASE if is_leased(job) else None
     with Child(attrs.evolve(job, die_before=point.before, die_after=point.after, lease=lease)) as child:
         if point.killed_once is not None:
             killed_once = point.killed_once
@@ -108,8 +115,8 @@ def crash(point: Point, job: Job, service: RawServer, until: Until) -> None:
             child.kill()
         else:
             child.wait_killed()
-    if is_leased:
-        time.sleep(2.2)
+    if lease is not None:
+        time.sleep(lease + 0.2)
     entry = entry_of(service, job)
     assert (None if entry is None else entry.state) == point.leaves
     is_released = entry is None or (entry.state == "accepted" and job.way == "start_charge")
@@ -172,7 +179,10 @@ def test_recovery_makes_of_a_crash_what_the_table_says(
     assert len(service.own_sessions()) == point.runs
     assert bool(service.running()) == (point.runs and way == "start_charge")
     stops = [seen for seen in service.seen("stop") if seen.carried_out]
-    assert len(stops) == (1 if point.runs and way == "block" else 0), "stopped more than once"
+    allowed = {1} if point.runs and way == "block" else {0}
+    if point.stop is not None:
+        allowed |= {2}  # a stop that shows no effect yet is sent again, which stops nothing else
+    assert len(stops) in allowed, "stopped too often"
     entry = entry_of(service, job)
     after = {(False, "block"): "unknown", (True, "block"): "over", (True, "start_charge"): "accepted"}
     left = None if wanted == Result() else after.get((point.runs, way), "unknown")
@@ -227,8 +237,11 @@ def test_a_recovery_that_is_killed_is_taken_over_by_the_next(
 ) -> None:
     job = Job(url=service.url, store=store, way="block", blocking=blocking)
     crash(next(point for point in POINTS if point.name == "after the effect"), job, service, until)
-    with Child(attrs.evolve(job, recover=True, die_after=after, die_before=before)) as child:
+    lease = LEASE if is_leased(job) else None
+    with Child(attrs.evolve(job, recover=True, die_after=after, die_before=before, lease=lease)) as child:
         child.wait_killed()
+    if lease is not None:
+        time.sleep(lease + 0.2)
     result = recovered_by(job, count)
     entry = entry_of(service, job)
     assert entry is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -143,9 +144,13 @@ class TestAccepted:
         self, service: RawServer, store: str
     ) -> None:
         once(Job(url=service.url, store=store))
-        with Child(Job(url=service.url, store=store, way="block", hold=True)) as child:
+        is_leased = store.startswith("postgresql")
+        lease = 2.0 if is_leased else None
+        with Child(Job(url=service.url, store=store, way="block", hold=True, lease=lease)) as child:
             child.result()
             child.kill()
+        if is_leased:
+            time.sleep(2.2)  # the lease of the killed process ends
         assert service.running()
         assert once(Job(url=service.url, store=store, recover=True)).stopped == ("order-1",)
         assert not service.running()

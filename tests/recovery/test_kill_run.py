@@ -35,7 +35,7 @@ def test_no_charge_is_doubled_or_lost_when_processes_are_killed_at_random(tmp_pa
     _run(SHORT, str(tmp_path / "charges.sqlite3"))
 
 
-@pytest.mark.servers
+@pytest.mark.long
 def test_no_charge_is_doubled_or_lost_on_postgresql_when_its_server_is_killed_too() -> None:
     database = PostgresServer()
     try:
@@ -45,7 +45,7 @@ def test_no_charge_is_doubled_or_lost_on_postgresql_when_its_server_is_killed_to
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def test_two_thousand_keys_under_three_hundred_kills(kind: str, tmp_path: Path) -> None:
     if kind == "sqlite":
         _run(LONG, str(tmp_path / "charges.sqlite3"))
