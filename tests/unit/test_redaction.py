@@ -137,6 +137,9 @@ def test_a_secret_text_is_used_as_any_text_and_its_repr_is_masked() -> None:
     assert isinstance(ClientCredentials("id", "x").basic, Secret)
 
 
+TESTS = Path(__file__).resolve().parents[1]
+
+
 def reported(error: BaseException | None) -> str:
     """What reporters that show local variables, Python's own and rich's, show of an error and of those behind it.
 
@@ -148,7 +151,7 @@ def reported(error: BaseException | None) -> str:
     while error is not None:
         lines.append(f"{error} {error!r} {error.args!r} {pretty_repr(vars(error))}")
         for frame, _ in traceback.walk_tb(error.__traceback__):
-            if "tests" in Path(frame.f_code.co_filename).parts:
+            if Path(frame.f_code.co_filename).is_relative_to(TESTS):
                 continue
             lines.append(frame.f_code.co_name)
             for name, value in frame.f_locals.items():
