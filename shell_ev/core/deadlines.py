@@ -37,7 +37,8 @@ class Deadline:
         #: The task inside the block; None outside.
         self.task: asyncio.Task[Any] | None = None
         self.when: float = when
-        self.idle_timeout: float | None = None
+        #: Seconds without data; infinity for no limit.
+        self.idle_timeout: float = math.inf
         #: The next time to check: the end of the block or of the idle timeout.
         self.due: float = when
         self.expired: bool = False
@@ -57,12 +58,13 @@ class Deadline:
         """Data arrived: the idle timeout begins anew."""
         if self.in_grace:
             self._clear_grace()
-        if self.idle_timeout is None:
-            return
-        ends_at = self._sweeper.now() + self.idle_timeout
-        self.due = ends_at if ends_at < self.when else self.when
-        if self.due < self._sweeper.fires_at:
-            self._sweeper.arm(self.due)
+        sweeper = self._sweeper
+        due = sweeper.now() + self.idle_timeout
+        if due > self.when:
+            due = self.when
+        self.due = due
+        if due < sweeper.fires_at:
+            sweeper.arm(due)
 
     def stop_idle(self) -> None:
         """No data is expected now; the deadline of the block stays."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import math
 import os
 import re
 import select
@@ -52,12 +53,6 @@ class _Attempt:
         #: True until the connector gives a connection: until then nothing of the request was sent.
         self.connecting = connecting
         self.protocol: _Connection | None = None
-
-    def end(self) -> None:
-        """The connection is idle now: data that arrives from here on belongs to no request."""
-        protocol = self.protocol
-        if protocol is not None and protocol.deadline is self.deadline:
-            protocol.deadline = None
 
 
 _data_received = ResponseHandler.data_received  # found here faster than by super()
@@ -182,7 +177,8 @@ class Transport:
         attempt = _Attempt(deadline, self._ours)
         _active_attempt.set(attempt)
         # A session of the caller's has aiohttp's read timeout instead.
-        deadline.idle_timeout = request.timeout.read if self._ours else None
+        read = request.timeout.read
+        deadline.idle_timeout = read if self._ours and read is not None else math.inf
         try:
             headers = request.headers if self._ours else {**self._headers, **request.headers}
             response = await session.request(
@@ -211,9 +207,12 @@ class Transport:
             raise _translated(error, connecting=attempt.connecting) from _cause_of(error)
         finally:
             _active_attempt.set(None)
-            attempt.end()
+            protocol = attempt.protocol
+            if protocol is not None and protocol.deadline is deadline:
+                protocol.deadline = None  # idle now: data that arrives from here on belongs to no request
             deadline.stop_idle()
-        protocol = attempt.protocol if self._ours else getattr(response, "_protocol", None)
+        if not self._ours:
+            protocol = getattr(response, "_protocol", None)
         discard = None if protocol is None else protocol.close
         return Reply(response.status, Headers(response.raw_headers), body, oversized, discard)
 

@@ -181,6 +181,8 @@ class Checks:
         Raises:
             ValidationError: Lists every fault of the call.
         """
+        if not given and not self.faults:
+            return NO_OPTIONS
         request_id, timeout = given.get("request_id"), given.get("timeout")
         max_retries, headers = given.get("max_retries"), given.get("headers")
         if not self.faults and request_id is None and timeout is None and max_retries is None and headers is None:

@@ -82,3 +82,11 @@ class FunctionBuilder:
         exec(compile(source, f"<shell_ev {self._label}>", "exec"), self._objects)  # noqa: S102 - see the class
         function: Callable[..., Any] = self._objects["function"]
         return function
+
+
+def constructor(cls: Any) -> Callable[..., Any]:
+    """A function that makes an instance of a frozen model out of all its fields, given by name."""
+    names = [field.name for field in attrs.fields(cls)]
+    builder = FunctionBuilder(cls.__name__, f"*, {', '.join(names)}")
+    builder.return_model(cls, dict(zip(names, names, strict=True)))
+    return builder.build()

@@ -31,11 +31,8 @@ class Route(NamedTuple):
     method: str
     path: str
     arguments: tuple[Argument, ...]
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The arguments of the operation in this dialect."""
-        return frozenset(argument.name for argument in self.arguments)
+    names: frozenset[str] = frozenset()
+    """Those of the arguments."""
 
 
 class Operation(NamedTuple):
@@ -137,14 +134,16 @@ def _operation(name: str, method: str, cells: Mapping[ApiVersion, _Cell], *, rep
     for version, (path, in_path, query, body) in cells.items():
         dialect = DIALECTS[version]
         spell = dialect.spell if charging else camel
+        arguments = (
+            *_arguments("path", in_path, str),
+            *_arguments("body", body, spell),
+            *_arguments("query", query, spell),
+        )
         routes[version] = Route(
             method,
             (dialect.charging_path if charging else dialect.locations_path) + path,
-            (
-                *_arguments("path", in_path, str),
-                *_arguments("body", body, spell),
-                *_arguments("query", query, spell),
-            ),
+            arguments,
+            frozenset(argument.name for argument in arguments),
         )
     return Operation(name, repeatable, routes)
 
