@@ -230,9 +230,17 @@ class AsyncCharge:
         work = self._stop(poller, limit)
         return await (run_shielded(work, f"session {self.session_id}") if shield else work)
 
+    @property
+    def _may_be_stopping(self) -> bool:
+        # An earlier process may have sent a stop and ended before it recorded that.
+        return not self.is_new or self.state is SessionState.STOP_REQUESTED
+
     async def _stop(self, poller: Poller, limit: float) -> ChargeSession:
         try:
-            session = await Stopping(self, self._charging, poller, limit, lambda: self._poll(poller)).run()
+            stopping = Stopping(
+                self, self._charging, poller, limit, lambda: self._poll(poller), looks_first=self._may_be_stopping
+            )
+            session = await stopping.run()
         except ChargeNotStoppedError:
             await self._is_confirmed(poller)
             raise

@@ -218,7 +218,7 @@ class Recoverer:
 
     async def _stop(self, taken: Entry, found: _Found) -> None:
         options = ChargeOptions(stop_timeout=self._stop_timeout, keep_running=True)
-        charge = AsyncCharge(self._manager_for(taken), taken.session_id or "", options)
+        charge = AsyncCharge(self._manager_for(taken), taken.session_id or "", options, is_new=False)
         await charge.stop(shield=False)
         after = await self._ledger.get(taken.key)
         if after is not None and after.fence > taken.fence + 1:
