@@ -7,23 +7,20 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
-from ..errors import ChargeInProgressError, ShellEVError, StoreError, one_line
+from ..errors import ChargeInProgressError, ConfigurationError, ShellEVError, StoreError, one_line
 from ..models.charging import ChargeSession
 from ..options import ClientConfig
 from ..store import journal
 from ..store.base import Conflict, Store, clock, new_owner
 from ..store.journal import Entry, OnCrash, State
 from ..store.opening import open_store
-from ..store.vault import Vault
+from ..store.vault import Vault, store_secrets
 from .auth import ClientCredentials, TokenSource
 from .unwritten import Record, Unwritten
-
-if TYPE_CHECKING:
-    pass
 
 logger: logging.Logger = logging.getLogger("shell_ev")
 
@@ -217,7 +214,12 @@ def _ended(entry: Entry, session: ChargeSession, now: float) -> Entry:
 
 
 def open_ledger(
-    target: str | os.PathLike[str] | Store, config: ClientConfig, source: TokenSource | ClientCredentials
+    target: str | os.PathLike[str] | Store,
+    config: ClientConfig,
+    source: TokenSource | ClientCredentials,
+    *,
+    key: str | None = None,
+    namespace: str | None = None,
 ) -> Ledger:
     """The journal of a client. Nothing is opened before its first use.
 
@@ -225,18 +227,24 @@ def open_ledger(
         target: The option ``store``.
         config: Of the client.
         source: Where its tokens come from.
+        key: The option ``store_key``.
+        namespace: The option ``store_namespace``.
 
     Raises:
-        ConfigurationError: ``target`` names no store.
+        ConfigurationError: ``target`` names no store, or another of the options cannot be used.
     """
-    store = open_store(target)
-    given = [key.strip() for key in os.environ.get("SHELL_EV_STORE_KEY", "").split(",") if key.strip()]
     if isinstance(source, ClientCredentials):
+        if namespace:
+            raise ConfigurationError(
+                "store_namespace (SHELL_EV_STORE_NAMESPACE) is for a token_source: with a client_id the charges in the "
+                "store belong to that"
+            )
         identity: str | None = source.client_id
-        secrets = given or [source.client_secret]
+        secrets = store_secrets(key, source.client_secret)
     else:
-        identity = os.environ.get("SHELL_EV_STORE_NAMESPACE") or None
-        secrets = given
+        identity = namespace or None
+        secrets = store_secrets(key, None)
+    store = open_store(target)
     return Ledger(store, Vault(secrets), journal.namespace_of(config.api_url, identity), is_ours=store is not target)
 
 

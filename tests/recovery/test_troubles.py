@@ -505,14 +505,21 @@ class TestRecoveryWithTroubles:
             with pytest.raises(Exception, match="another card or EVSE"):
                 await ev.start_charge(CARD, "NL*TNM*E02003452*0", key="order-1")
 
-    async def test_the_old_secret_in_shell_ev_store_key_makes_sent_entries_readable(
-        self, service: RawServer, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("given", ["option", "from_env"])
+    async def test_the_old_secret_as_store_key_makes_sent_entries_readable(
+        self, service: RawServer, tmp_path: Path, until: Until, given: str
     ) -> None:
         store = str(tmp_path / "charges.sqlite3")
         job = Job(url=service.url, store=store, way="block", secret=STORE_KEY)
         await asyncio.to_thread(self._crash, service, job, until)
-        monkeypatch.setenv("SHELL_EV_STORE_KEY", f"{'n' * 32},{STORE_KEY}")
-        async with AsyncShellEV("id", OTHER_SECRET, base_url=service.url, timeout=5.0, store=store) as ev:
+        keys = f"{'n' * 32},{STORE_KEY}"
+        environ = {"SHELL_EV_STORE": store, "SHELL_EV_STORE_KEY": keys, "SHELL_EV_BASE_URL": service.url}
+        credentials = {"client_id": "id", "client_secret": OTHER_SECRET}
+        if given == "option":
+            ev = AsyncShellEV(**credentials, base_url=service.url, timeout=5.0, store=store, store_key=keys)
+        else:
+            ev = AsyncShellEV.from_env(environ, **credentials, timeout=5.0)
+        async with ev:
             assert [entry.key for entry in (await ev.recover()).stopped] == ["order-1"]
 
 
