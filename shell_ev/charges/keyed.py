@@ -126,8 +126,7 @@ class KeyedStart:
     async def _attach(self, entry: Entry) -> AsyncCharge:
         taken: Entry | None = None
         if self._order.is_block:
-            on_crash: OnCrash | None = "stop" if self._order.on_crash == "stop" else None
-            taken = await self._ledger.take_over(entry, on_crash=on_crash)
+            taken = await self._ledger.take_over(entry, on_crash=self._order.on_crash)
             if taken is None:
                 raise in_progress(Conflict(over="key", entry=entry), entry)
         return self._charge_of(entry, taken)

@@ -15,7 +15,15 @@ from ..core.session_manager import SessionManager
 from ..core.ticket import log_without_ema_id
 from ..dialects import ApiVersion
 from ..endpoints.sending import own_start
-from ..errors import ConfigurationError, OutcomeUnknownError, ShellEVError, StoreError, one_line, shown
+from ..errors import (
+    ChargeNotStoppedError,
+    ConfigurationError,
+    OutcomeUnknownError,
+    ShellEVError,
+    StoreError,
+    one_line,
+    shown,
+)
 from ..identifiers import EmaId
 from ..store import journal
 from ..store.journal import Entry, Looking, State
@@ -23,10 +31,12 @@ from ..wire.operations import START
 from .charge import DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT, AsyncCharge, ChargeOptions
 from .journal import JournalEntry, public_entry
 from .poller import is_positive
-from .reconcile import find_start
+from .reconcile import find_start, search_for
 
 logger: logging.Logger = logging.getLogger("shell_ev")
 
+#: Seconds to look whether the session of a start that was given up shows.
+_WATCH: Final = 15.0
 #: Entries that are recovered at once.
 _AT_ONCE: Final = 32
 
@@ -153,7 +163,7 @@ class Recoverer:
 
     async def _deal_with(self, entry: Entry, found: _Found, give_up_after: float | None) -> None:
         now = await self._ledger.store.now()
-        looking = self.looking(entry) if entry.state in (State.SENT, State.UNKNOWN) else Looking.POSSIBLE
+        looking = Looking.POSSIBLE if entry.state in (State.WAITING, State.ACCEPTED) else self.looking(entry)
         action = journal.after_crash(entry, owned=False, now=now, looking=looking)
         if action is journal.Recovery.KEEP:
             found.kept.append(entry)
@@ -182,7 +192,8 @@ class Recoverer:
                     entry.request_id,
                 )
                 return
-        (found.unknown if entry.state is State.UNKNOWN else found.failed).append(entry)
+        if entry.state is not State.GIVEN_UP:
+            (found.unknown if entry.state is State.UNKNOWN else found.failed).append(entry)
 
     async def _act(self, action: journal.Recovery, taken: Entry, found: _Found) -> None:
         match action:
@@ -200,6 +211,10 @@ class Recoverer:
                     found.kept.append(after)
             case journal.Recovery.CALL_UNKNOWN:
                 found.unknown.append(await self._call_unknown(taken))
+            case journal.Recovery.WATCH:
+                await self._watch(taken)
+            case journal.Recovery.FORGET:
+                await self._ledger.write(journal.forgotten(taken))
             case _:
                 logger.error(
                     "the start on %s (request %s, key %s) cannot be looked for: its card was encrypted with another "
@@ -219,12 +234,44 @@ class Recoverer:
     async def _stop(self, taken: Entry, found: _Found) -> None:
         options = ChargeOptions(stop_timeout=self._stop_timeout, keep_running=True)
         charge = AsyncCharge(self._manager_for(taken), taken.session_id or "", options, is_new=False)
-        await charge.stop(shield=False)
+        try:
+            await charge.stop(shield=False)
+        except ChargeNotStoppedError:
+            await self._ledger.write(journal.stop_failed(taken, now=await self._ledger.store.now()))
+            raise
         after = await self._ledger.get(taken.key)
         if after is not None and after.fence > taken.fence + 1:
             return  # taken over and stopped by another recovery: this process was taken for dead
         logger.info("recovery stopped session %s (key %s)", shown(taken.session_id, 300), one_line(taken.key, 300))
         found.stopped.append(after or taken)
+
+    async def _watch(self, taken: Entry) -> None:
+        """Look whether the session of a start that was given up shows after all. It is never adopted."""
+        card = self._ledger.vault.open_card(taken.card)
+        if card is None:
+            return
+        manager = self._manager_for(taken)
+        arguments = {"ev_charge_number": card[0], "evse_id": taken.evse_id}
+        start = own_start(manager, arguments, taken.request_id, card[1])
+        start.is_foreign = True
+        options = ChargeOptions(ema_id=card[1], keep_running=True)
+        search = search_for(manager, start, _lost(taken, arguments), options, arguments, taken.not_ours)
+        try:
+            session = await search.resolve(min(_WATCH, self._start_timeout))
+        except OutcomeUnknownError:
+            await self._ledger.write(journal.watched(taken, now=await self._ledger.store.now()))
+            return
+        finally:
+            start.lost()
+        await self._ledger.write(journal.forgotten(taken))
+        logger.error(
+            "the start on %s (request %s, key %s) was given up, and its session %s shows now: the car may be charging; "
+            "attach() to it, or stop it",
+            one_line(taken.evse_id, 100),
+            taken.request_id,
+            one_line(taken.key, 300),
+            shown(session.id, 300),
+        )
 
     async def look_for(self, taken: Entry, limit: float) -> Entry:
         """Look for the session of a lost start that this process owns now.
@@ -262,7 +309,7 @@ class Recoverer:
             except OutcomeUnknownError as error:
                 now = await ledger.store.now()
                 after = (
-                    journal.looked_in_vain(taken, now=now, answered_for=limit)
+                    journal.looked_in_vain(taken, now=now, answered_for=start.answered_for)
                     if error.lookups_answered
                     else journal.look_failed(taken, now=now)
                 )

@@ -227,7 +227,7 @@ class SqlStore:
     async def entries(
         self, namespace: str, *, only_open: bool = True, after: Entry | None = None, limit: int | None = None
     ) -> tuple[Entry, ...]:
-        """Entries in the order of their making: ``waiting`` and open ones, or all."""
+        """Entries in the order of their making: those that recovery may have to deal with, or all."""
         statement = self._sql.open if only_open else self._sql.all
         values: list[Any] = [namespace, *((float("-inf"), "") if after is None else (after.created_at, after.key))]
         if limit is not None:

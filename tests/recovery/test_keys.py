@@ -140,6 +140,23 @@ class TestAccepted:
         assert not service.running()
         assert service.count("start") == 1
 
+    async def test_a_block_that_keeps_running_and_takes_over_what_a_dead_block_left_keeps_it_running(
+        self, service: RawServer, store: str
+    ) -> None:
+        is_leased = store.startswith("postgresql")
+        job = Job(url=service.url, store=store, way="block", hold=True, lease=2.0 if is_leased else None)
+        with Child(job) as child:
+            await asyncio.to_thread(child.result)
+            await asyncio.to_thread(child.kill)
+        await asyncio.sleep(2.2 if is_leased else 0)
+        async with client(service, store) as ev:
+            async with ev.charge(CARD, EVSE, key="order-1", keep_running=True) as charge:
+                assert not charge.is_new
+            recovery = await ev.recover()
+            assert [entry.on_crash for entry in recovery.kept] == ["keep"]
+            assert recovery.stopped == ()
+        assert service.running()
+
     def test_a_block_that_took_a_charge_over_and_is_killed_leaves_it_to_be_stopped(
         self, service: RawServer, store: str
     ) -> None:
