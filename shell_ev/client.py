@@ -15,7 +15,8 @@ from .charges.follow import DEFAULT_BUDGET, follow
 from .charges.journal import AsyncJournal
 from .charges.poller import OnProblem, Polling
 from .charges.reconcile import reconcile
-from .charges.recover import Recoverer, Recovery, recover_every, recovery_faults
+from .charges.recover import Recoverer, Recovery
+from .charges.recover_every import recover_every, recovery_faults
 from .charges.start import Starter
 from .core.auth import ClientCredentials, TokenSource
 from .core.call import Sender

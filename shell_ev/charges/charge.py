@@ -113,8 +113,13 @@ class AsyncCharge:
         answer = await self._charging.retrieve(self.session_id, timeout=timeout)
         self.session = answer.data
         if answer.data.state in OVER and self._manager.ledger is not None:
-            await self._manager.ledger.ended(self.session_id, answer.data)
+            self._entry = await self._manager.ledger.ended(self.session_id, answer.data, self._entry) or self._entry
         return answer.data
+
+    @property
+    def entry(self) -> Entry | None:
+        """The entry of the journal that this process owns, or owned until the charge was over."""
+        return self._entry
 
     def own(self, entry: Entry | None) -> None:
         """Own an entry of the journal until :meth:`release`."""

@@ -129,6 +129,7 @@ class KeyedStart:
             taken = await self._ledger.take_over(entry, on_crash=self._order.on_crash)
             if taken is None:
                 raise in_progress(Conflict(over="key", entry=entry), entry)
+            self._manager.journal_notifier.taken_over(taken, entry, "block")
         return self._charge_of(entry, taken)
 
     def _charge_of(self, entry: Entry, taken: Entry | None = None) -> AsyncCharge:
@@ -180,6 +181,7 @@ class KeyedStart:
         taken = await self._ledger.take_over(entry)
         if taken is None:
             return None
+        self._manager.journal_notifier.taken_over(taken, entry, "start")
         left = max(_SHORTEST, ends_at - self._manager.timers().time())
         try:
             after = await self._recoverer.look_for(taken, left)

@@ -68,7 +68,10 @@ class Ticket:
             ledger.remove_later(intent, error)
             raise
         if conflict is None:
+            is_first = not self._is_stored
             self.entry, self._is_stored, self.is_recorded = intent, True, True
+            if is_first:
+                self._manager.journal_notifier.claimed(intent)
         if cancelled is not None:
             raise cancelled
         if conflict is not None:

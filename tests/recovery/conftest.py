@@ -53,12 +53,12 @@ Until = Callable[[Callable[[], object]], None]
 
 @pytest.fixture
 def until() -> Until:
-    """Waits until something is true; fails after ten seconds."""
+    """Waits until something is true; fails after thirty seconds."""
 
     def wait(condition: Callable[[], object]) -> None:
-        ends_at = time.monotonic() + 10
+        ends_at = time.monotonic() + 30
         while not condition():
-            assert time.monotonic() < ends_at, "it did not come true within 10 s"
+            assert time.monotonic() < ends_at, "it did not come true within 30 s"
             time.sleep(0.005)
 
     return wait
