@@ -15,7 +15,8 @@ from .charges.follow import DEFAULT_BUDGET, follow
 from .charges.journal import AsyncJournal
 from .charges.poller import OnProblem, Polling
 from .charges.reconcile import reconcile
-from .charges.recover import Recoverer, Recovery, recover_every, recovery_faults
+from .charges.recover import Recoverer, Recovery
+from .charges.recover_every import recover_every, recovery_faults
 from .charges.start import Starter
 from .core.auth import ClientCredentials, TokenSource
 from .core.call import Sender
@@ -112,7 +113,9 @@ class AsyncShellEV:
         manager = SessionManager(config, source, make_sender)
         store = options.get("store")
         if store is not None:
-            manager.ledger = ledger = open_ledger(store, config, source)
+            manager.ledger = ledger = open_ledger(
+                store, config, source, key=options.get("store_key"), namespace=options.get("store_namespace")
+            )
             ledger.store = manager.hooks.store(ledger.store)
         self._wire(manager, owner=True)
 
@@ -134,7 +137,8 @@ class AsyncShellEV:
         """Make a client from the variables ``SHELL_EV_*``. An option that is given is not read from its variable.
 
         The variables are SHELL_EV_CLIENT_ID, SHELL_EV_CLIENT_SECRET, SHELL_EV_ENVIRONMENT, SHELL_EV_API_VERSION,
-        SHELL_EV_BASE_URL, SHELL_EV_TOKEN_URL, SHELL_EV_TIMEOUT and SHELL_EV_MAX_RETRIES.
+        SHELL_EV_BASE_URL, SHELL_EV_TOKEN_URL, SHELL_EV_TIMEOUT, SHELL_EV_MAX_RETRIES, SHELL_EV_STORE,
+        SHELL_EV_STORE_KEY and SHELL_EV_STORE_NAMESPACE.
 
         Args:
             environ: The variables; those of the process if left out.

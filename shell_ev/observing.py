@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .dialects import ApiVersion
     from .models.response import ApiResponse
 
+Taker = Literal["start", "block", "recovery"]
+RecoveryOutcome = Literal["stopped", "kept", "unknown", "failed"]
 TryOutcome = Literal["answered", "not_sent", "no_answer", "cancelled"]
 CallOutcome = Literal["success", "error", "unknown", "cancelled"]
 
@@ -122,6 +124,73 @@ class CallEnded:
         return "error" if isinstance(self.error, Exception) else "cancelled"
 
 
+@attrs.frozen(kw_only=True)
+class _OfEntry:
+    """One charge in the journal of the client's store."""
+
+    key: str | None
+    """Key that it was started with; None without one."""
+    request_id: str
+    """RequestId of the start."""
+    evse_id: str
+    """EVSE of the charge."""
+    session_id: str | None
+    """Id of the session; None while it is not known."""
+
+
+@attrs.frozen(kw_only=True)
+class Claimed(_OfEntry):
+    """A start was written to the store, and is sent next: its key and its EVSE belong to this process now."""
+
+    on_crash: Literal["stop", "keep"]
+    """What recovery is to do with the charge if this process ends: stop it, or keep it running."""
+
+
+@attrs.frozen(kw_only=True)
+class TakenOver(_OfEntry):
+    """A charge that no live process worked on belongs to this one now."""
+
+    by: Taker
+    """``recovery``; or a call with a key: a ``block``, or a ``start`` that has to know what became of it."""
+    state: str
+    """State of its entry: ``waiting``, ``sent``, ``accepted``, ``unknown`` or ``given_up``."""
+    on_crash: Literal["stop", "keep"]
+    """What recovery is to do with the charge if this process ends: stop it, or keep it running."""
+    previous_owner: str | None
+    """The process that ended with it; None where it had released it."""
+
+
+@attrs.frozen(kw_only=True)
+class EntryRecovered(_OfEntry):
+    """Recovery is done with one charge that it had taken over."""
+
+    outcome: RecoveryOutcome
+    """``stopped``: it was stopped, or was over; ``kept``: it runs, as it is to; ``unknown``: its session does not
+    show; ``failed``: a later pass tries again."""
+    elapsed: float
+    """Seconds that it took."""
+    error: BaseException | None = None
+    """Why it failed; its text may quote ids."""
+
+
+@attrs.frozen(kw_only=True)
+class RecoveryEnded:
+    """A pass of recovery over the journal is over. The numbers are those of its :class:`~shell_ev.Recovery`."""
+
+    elapsed: float
+    """Seconds that the pass took."""
+    stopped: int = 0
+    """Charges that were stopped, or were over."""
+    kept: int = 0
+    """Charges that run, as they are to."""
+    unknown: int = 0
+    """Starts whose session does not show."""
+    failed: int = 0
+    """Entries that a later pass tries again."""
+    error: BaseException | None = None
+    """What ended the pass early: the store cannot be read, or a cancellation."""
+
+
 class CallObserver:
     """Watches one call. Inherit from it and write the methods you need; the others do nothing.
 
@@ -137,6 +206,19 @@ class CallObserver:
 
     def ended(self, event: CallEnded) -> None:
         """Called once at the end of every call that began, in the context of its beginning."""
+
+
+class RecoveryObserver:
+    """Watches one pass of recovery. Inherit from it and write the methods you need; the others do nothing.
+
+    As with :class:`CallObserver`, the methods must not block, and what they raise is logged.
+    """
+
+    def entry_recovered(self, event: EntryRecovered) -> None:
+        """Called for each charge that the pass took over, once it is done with it."""
+
+    def ended(self, event: RecoveryEnded) -> None:
+        """Called once at the end of every pass that began, in the context of its beginning."""
 
 
 class Observer:
@@ -161,5 +243,19 @@ class Observer:
         """Called when the client requests a token: in the context of the call that needs it, or in the background.
 
         Only for client credentials: a ``token_source`` of yours requests its tokens itself.
+        """
+        return None
+
+    def claimed(self, event: Claimed) -> None:
+        """Called when a client with a store has written a start, in the context of its call, before it is sent."""
+
+    def taken_over(self, event: TakenOver) -> None:
+        """Called when a charge that no live process worked on is taken over, by recovery or by a call with its key."""
+
+    def recovery_began(self) -> RecoveryObserver | None:
+        """Called when a pass of recovery begins, in its context: what is set there holds for the calls of the pass.
+
+        Returns:
+            What receives the further events of the pass; None for no more events.
         """
         return None

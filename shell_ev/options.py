@@ -150,6 +150,11 @@ class ClientOptions(ConfigOptions, total=False):
     """Source of the access tokens, in place of ``client_id`` and ``client_secret``."""
     store: str | os.PathLike[str] | Store | None
     """Journal of the charges for all processes: a path, ``sqlite:///...``, ``postgresql://...`` or a store of yours."""
+    store_key: str | None
+    """Secret that encrypts the cards in the store, or several with commas, the newest first. ``client_secret`` by
+    default; needed with ``token_source``."""
+    store_namespace: str | None
+    """With ``token_source``: name that keys and charges of the store belong to, beside the host of the API."""
 
 
 class AsyncClientOptions(ClientOptions, total=False):
@@ -371,6 +376,8 @@ ENV_OPTIONS = {
     "SHELL_EV_TIMEOUT": "timeout",
     "SHELL_EV_MAX_RETRIES": "max_retries",
     "SHELL_EV_STORE": "store",
+    "SHELL_EV_STORE_KEY": "store_key",
+    "SHELL_EV_STORE_NAMESPACE": "store_namespace",
 }
 ENV_CREDENTIALS = {"SHELL_EV_CLIENT_ID": "client_id", "SHELL_EV_CLIENT_SECRET": "client_secret"}
 ENVIRONMENT_VARIABLES: tuple[str, ...] = (*ENV_CREDENTIALS, *ENV_OPTIONS)

@@ -14,7 +14,19 @@ import attrs
 
 from ._version import __version__
 from .errors import ApiError
-from .observing import CallEnded, CallInfo, CallObserver, Observer, TryEnded, Waiting
+from .observing import (
+    CallEnded,
+    CallInfo,
+    CallObserver,
+    Claimed,
+    EntryRecovered,
+    Observer,
+    RecoveryEnded,
+    RecoveryObserver,
+    TakenOver,
+    TryEnded,
+    Waiting,
+)
 
 try:
     from opentelemetry import context as _context
@@ -84,6 +96,28 @@ class OpenTelemetry(Observer):
         )
         return _SpannedToken(span, self._meters, call, self._record_ids)
 
+    def claimed(self, event: Claimed) -> None:
+        """Add an event to the span of the start."""
+        self._meters.claims.add(1)
+        self._add_event("shell_ev.claimed", event, {"shell_ev.on_crash": event.on_crash})
+
+    def taken_over(self, event: TakenOver) -> None:
+        """Add an event to the current span: that of a pass of recovery, or the caller's."""
+        self._meters.takeovers.add(1, {"shell_ev.takeover.by": event.by})
+        attributes: _Attributes = {
+            "shell_ev.takeover.by": event.by,
+            "shell_ev.entry.state": event.state,
+            "shell_ev.on_crash": event.on_crash,
+        }
+        self._add_event("shell_ev.taken_over", event, attributes)
+
+    def _add_event(self, name: str, event: Claimed | TakenOver, attributes: _Attributes) -> None:
+        trace.get_current_span().add_event(name, {**attributes, **_of_entry(event, self._record_ids)})
+
+    def recovery_began(self) -> RecoveryObserver:
+        """Begin a span for a pass of recovery, and make it the current one: its calls are children."""
+        return _SpannedRecovery(self._tracer.start_span(f"{_NAME}.recovery"), self._meters, self._record_ids)
+
 
 @attrs.frozen
 class _Meters:
@@ -91,6 +125,10 @@ class _Meters:
     tokens: metrics.Histogram
     tries: metrics.Histogram
     waits: metrics.Histogram
+    recoveries: metrics.Histogram
+    recovered: metrics.Histogram
+    claims: metrics.Counter
+    takeovers: metrics.Counter
 
     @classmethod
     def made_by(cls, meter: metrics.Meter) -> _Meters:
@@ -104,6 +142,12 @@ class _Meters:
             tokens=histogram("token", "Duration of token requests, attempts and waits included."),
             tries=histogram("try", "Duration of single attempts, also those of token requests."),
             waits=histogram("wait", "Length of the waits between attempts, as planned.", _WAIT_BUCKETS),
+            recoveries=histogram("recovery", "Duration of passes of recovery.", _WAIT_BUCKETS),
+            recovered=histogram("recovered", "Duration of the recovery of single charges.", _WAIT_BUCKETS),
+            claims=meter.create_counter(f"{_NAME}.claims", "{charge}", "Starts written to the store before the send."),
+            takeovers=meter.create_counter(
+                f"{_NAME}.takeovers", "{charge}", "Charges taken over that no live process worked on."
+            ),
         )
 
 
@@ -176,6 +220,44 @@ class _SpannedToken(_Spanned):
     def _measure(self, event: CallEnded) -> None:
         background: _Attributes = {"shell_ev.token.background": self._call.background}
         self._meters.tokens.record(event.elapsed, {**background, **_ended_in(event)})
+
+
+class _SpannedRecovery(RecoveryObserver):
+    """One pass of recovery under its span, which is current from here on."""
+
+    def __init__(self, span: trace.Span, meters: _Meters, record_ids: bool) -> None:
+        self._span = span
+        self._meters = meters
+        self._record_ids = record_ids
+        self._back = _context.attach(trace.set_span_in_context(span))
+
+    def entry_recovered(self, event: EntryRecovered) -> None:
+        attributes: _Attributes = {"shell_ev.recovery.outcome": event.outcome}
+        if event.error is not None:
+            attributes["error.type"] = type(event.error).__name__
+        self._meters.recovered.record(event.elapsed, attributes)
+        self._span.add_event("shell_ev.recovered", {**attributes, **_of_entry(event, self._record_ids)})
+
+    def ended(self, event: RecoveryEnded) -> None:
+        failed: _Attributes = {} if event.error is None else {"error.type": type(event.error).__name__}
+        try:
+            self._meters.recoveries.record(event.elapsed, failed)
+            self._span.set_attributes(failed)
+            for name in ("stopped", "kept", "unknown", "failed"):
+                self._span.set_attribute(f"shell_ev.recovery.{name}", getattr(event, name))
+            if event.error is not None:
+                self._span.set_status(trace.StatusCode.ERROR, str(event.error) if self._record_ids else None)
+        finally:
+            self._span.end()
+            _context.detach(self._back)
+
+
+def _of_entry(event: Claimed | TakenOver | EntryRecovered, record_ids: bool) -> _Attributes:
+    found: _Attributes = {"shell_ev.request_id": event.request_id}
+    if record_ids:
+        ids = {"key": event.key, "evse_id": event.evse_id, "session_id": event.session_id}
+        found.update({f"shell_ev.{name}": value for name, value in ids.items() if value is not None})
+    return found
 
 
 def _at_start(call: CallInfo, record_ids: bool) -> _Attributes:

@@ -113,8 +113,13 @@ class AsyncCharge:
         answer = await self._charging.retrieve(self.session_id, timeout=timeout)
         self.session = answer.data
         if answer.data.state in OVER and self._manager.ledger is not None:
-            await self._manager.ledger.ended(self.session_id, answer.data)
+            self._entry = await self._manager.ledger.ended(self.session_id, answer.data, self._entry) or self._entry
         return answer.data
+
+    @property
+    def entry(self) -> Entry | None:
+        """The entry of the journal that this process owns, or owned until the charge was over."""
+        return self._entry
 
     def own(self, entry: Entry | None) -> None:
         """Own an entry of the journal until :meth:`release`."""
@@ -230,9 +235,17 @@ class AsyncCharge:
         work = self._stop(poller, limit)
         return await (run_shielded(work, f"session {self.session_id}") if shield else work)
 
+    @property
+    def _may_be_stopping(self) -> bool:
+        # An earlier process may have sent a stop and ended before it recorded that.
+        return not self.is_new or self.state is SessionState.STOP_REQUESTED
+
     async def _stop(self, poller: Poller, limit: float) -> ChargeSession:
         try:
-            session = await Stopping(self, self._charging, poller, limit, lambda: self._poll(poller)).run()
+            stopping = Stopping(
+                self, self._charging, poller, limit, lambda: self._poll(poller), looks_first=self._may_be_stopping
+            )
+            session = await stopping.run()
         except ChargeNotStoppedError:
             await self._is_confirmed(poller)
             raise

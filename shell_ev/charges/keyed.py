@@ -126,10 +126,10 @@ class KeyedStart:
     async def _attach(self, entry: Entry) -> AsyncCharge:
         taken: Entry | None = None
         if self._order.is_block:
-            on_crash: OnCrash | None = "stop" if self._order.on_crash == "stop" else None
-            taken = await self._ledger.take_over(entry, on_crash=on_crash)
+            taken = await self._ledger.take_over(entry, on_crash=self._order.on_crash)
             if taken is None:
                 raise in_progress(Conflict(over="key", entry=entry), entry)
+            self._manager.journal_notifier.taken_over(taken, entry, "block")
         return self._charge_of(entry, taken)
 
     def _charge_of(self, entry: Entry, taken: Entry | None = None) -> AsyncCharge:
@@ -181,6 +181,7 @@ class KeyedStart:
         taken = await self._ledger.take_over(entry)
         if taken is None:
             return None
+        self._manager.journal_notifier.taken_over(taken, entry, "start")
         left = max(_SHORTEST, ends_at - self._manager.timers().time())
         try:
             after = await self._recoverer.look_for(taken, left)

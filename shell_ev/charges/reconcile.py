@@ -46,6 +46,20 @@ def check_ema_id(ema_id: str | None, version: ApiVersion) -> None:
     checks.raise_if_any()
 
 
+def search_for(
+    manager: SessionManager,
+    start: OwnStart,
+    error: ShellEVError,
+    options: ChargeOptions,
+    arguments: Mapping[str, Any],
+    baseline: Sequence[str] | None,
+) -> StartSearch:
+    """The search for the session of a start, which is registered as looked up. Arguments as of :func:`find_start`."""
+    start.look_up(*(() if options.ema_id is None else (options.ema_id,)))
+    ema_id = options.ema_id or ema_id_of(str(arguments["ev_charge_number"]))
+    return StartSearch(manager, start, error, arguments, options, ema_id=ema_id, baseline=baseline)
+
+
 async def find_start(
     manager: SessionManager,
     start: OwnStart,
@@ -70,9 +84,7 @@ async def find_start(
     Raises:
         OutcomeUnknownError: No session can be adopted.
     """
-    start.look_up(*(() if options.ema_id is None else (options.ema_id,)))
-    ema_id = options.ema_id or ema_id_of(str(arguments["ev_charge_number"]))
-    search = StartSearch(manager, start, error, arguments, options, ema_id=ema_id, baseline=baseline)
+    search = search_for(manager, start, error, options, arguments, baseline)
     try:
         session = await search.resolve(limit)
     except BaseException:

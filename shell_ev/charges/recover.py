@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import attrs
 
+from ..core.journal_notify import RecoveryNotifier
 from ..core.ledger import Ledger
 from ..core.session_manager import SessionManager
 from ..core.ticket import log_without_ema_id
 from ..dialects import ApiVersion
 from ..endpoints.sending import own_start
-from ..errors import ConfigurationError, OutcomeUnknownError, ShellEVError, StoreError, one_line, shown
+from ..errors import (
+    ChargeNotStoppedError,
+    ConfigurationError,
+    OutcomeUnknownError,
+    ShellEVError,
+    StoreError,
+    one_line,
+    shown,
+)
 from ..identifiers import EmaId
+from ..observing import RecoveryOutcome
 from ..store import journal
+from ..store.base import Store
 from ..store.journal import Entry, Looking, State
 from ..wire.operations import START
 from .charge import DEFAULT_START_TIMEOUT, DEFAULT_STOP_TIMEOUT, AsyncCharge, ChargeOptions
 from .journal import JournalEntry, public_entry
-from .poller import is_positive
-from .reconcile import find_start
+from .reconcile import find_start, search_for
 
 logger: logging.Logger = logging.getLogger("shell_ev")
 
+#: Seconds to look whether the session of a start that was given up shows.
+_WATCH: Final = 15.0
 #: Entries that are recovered at once.
 _AT_ONCE: Final = 32
 
@@ -45,17 +57,34 @@ class Recovery:
     """Entries that could not be dealt with now: the next pass tries again."""
 
 
-@attrs.define
-class _Found:
-    stopped: list[Entry] = attrs.field(factory=list[Entry])
-    kept: list[Entry] = attrs.field(factory=list[Entry])
-    unknown: list[Entry] = attrs.field(factory=list[Entry])
-    failed: list[Entry] = attrs.field(factory=list[Entry])
+class _Pass:
+    """What one pass came to so far."""
+
+    def __init__(self, notifier: RecoveryNotifier, time: Callable[[], float], give_up_after: float | None) -> None:
+        self.notifier = notifier
+        self.give_up_after = give_up_after
+        self._time = time
+        self._ahead_by = 0.0
+        self._found: dict[RecoveryOutcome, list[Entry]] = {
+            name: [] for name in ("stopped", "kept", "unknown", "failed")
+        }
+
+    async def set_clock(self, store: Store) -> None:
+        """Read the clock of the store, once for the pass."""
+        self._ahead_by = await store.now() - self._time()
+
+    def now(self) -> float:
+        """Unix seconds on the clock of the store."""
+        return self._time() + self._ahead_by
+
+    def add(self, outcome: RecoveryOutcome, entry: Entry) -> None:
+        self._found[outcome].append(entry)
 
     def public(self) -> Recovery:
-        return Recovery(
-            **{name: tuple(map(public_entry, entries)) for name, entries in attrs.asdict(self, recurse=False).items()}
-        )
+        return Recovery(**{name: tuple(map(public_entry, entries)) for name, entries in self._found.items()})
+
+    def ended(self, error: BaseException | None = None) -> None:
+        self.notifier.ended({name: len(entries) for name, entries in self._found.items()}, error)
 
 
 class Recoverer:
@@ -112,14 +141,26 @@ class Recoverer:
         Raises:
             StoreError: The journal cannot be read.
         """
-        entries = await self._ledger.store.entries(self._ledger.namespace)
+        notifier = self._manager.journal_notifier.recovery_began()
+        found = _Pass(notifier, self._manager.timers().time, give_up_after)
+        try:
+            await self._pass_over(found, timeout)
+        except BaseException as error:
+            found.ended(error)
+            raise
+        found.ended()
+        return found.public()
+
+    async def _pass_over(self, found: _Pass, timeout: float | None) -> None:
+        store = self._ledger.store
+        await found.set_clock(store)
+        entries = await store.entries(self._ledger.namespace)
         owned = await self._ledger.owned(entries)
-        found = _Found()
         room = asyncio.Semaphore(_AT_ONCE)
 
         async def recover(entry: Entry) -> None:
             async with room:
-                await self._recover(entry, found, give_up_after)
+                await self._recover(entry, found)
 
         tasks = [asyncio.ensure_future(recover(entry)) for entry in entries if entry.key not in owned]
         if tasks:
@@ -129,7 +170,6 @@ class Recoverer:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-        return found.public()
 
     async def _within(self, tasks: Sequence[asyncio.Future[None]], timeout: float | None) -> None:
         if timeout is None:
@@ -141,37 +181,46 @@ class Recoverer:
         except TimeoutError:
             logger.info("recovery: %.0f s are over, the rest is for the next pass", timeout)
 
-    async def _recover(self, entry: Entry, found: _Found, give_up_after: float | None) -> None:
+    async def _recover(self, entry: Entry, found: _Pass) -> None:
+        began_at = found.notifier.time()
         try:
-            await self._deal_with(entry, found, give_up_after)
+            await self._deal_with(entry, found, began_at)
         except ShellEVError as error:
-            found.failed.append(entry)
-            logger.warning("recovery of key %s failed, the next pass tries again: %s", one_line(entry.key, 300), error)
-        except Exception:
-            found.failed.append(entry)
-            logger.exception("recovery of key %s failed, the next pass tries again", one_line(entry.key, 300))
+            found.add("failed", entry)
+            found.notifier.recovered(entry, "failed", began_at, error)
+            logger.warning("recovery of key %s failed, a later pass tries again: %s", one_line(entry.key, 300), error)
+        except Exception as error:
+            found.add("failed", entry)
+            found.notifier.recovered(entry, "failed", began_at, error)
+            logger.exception("recovery of key %s failed, a later pass tries again", one_line(entry.key, 300))
 
-    async def _deal_with(self, entry: Entry, found: _Found, give_up_after: float | None) -> None:
-        now = await self._ledger.store.now()
-        looking = self.looking(entry) if entry.state in (State.SENT, State.UNKNOWN) else Looking.POSSIBLE
+    async def _deal_with(self, entry: Entry, found: _Pass, began_at: float) -> None:
+        now = found.now()
+        looking = Looking.POSSIBLE if entry.state in (State.WAITING, State.ACCEPTED) else self.looking(entry)
         action = journal.after_crash(entry, owned=False, now=now, looking=looking)
         if action is journal.Recovery.KEEP:
-            found.kept.append(entry)
+            found.add("kept", entry)
             return
         if action is journal.Recovery.NOTHING:
-            await self._leave(entry, found, give_up_after, now)
+            await self._leave(entry, found)
             return
         taken = await self._ledger.take_over(entry)
         if taken is None:
             return  # another recovery was faster
+        self._manager.journal_notifier.taken_over(taken, entry, "recovery")
+        after = taken
         try:
-            await self._act(action, taken, found)
+            came_to = await self._act(action, taken)
+            if came_to is not None:
+                outcome, after = came_to
+                found.add(outcome, after)
+                found.notifier.recovered(after, outcome, began_at)
         finally:
-            await self._ledger.release(taken)
+            await self._ledger.release(after)
 
-    async def _leave(self, entry: Entry, found: _Found, give_up_after: float | None, now: float) -> None:
-        if entry.state is State.UNKNOWN and journal.may_give_up(entry, give_up_after):
-            given_up = attrs.evolve(journal.given_up(entry, now=now), fence=entry.fence + 1)
+    async def _leave(self, entry: Entry, found: _Pass) -> None:
+        if entry.state is State.UNKNOWN and journal.may_give_up(entry, found.give_up_after):
+            given_up = attrs.evolve(journal.given_up(entry, now=found.now()), fence=entry.fence + 1)
             conflict = await self._ledger.store.replace(given_up, entry.fence)
             if conflict is None:
                 logger.error(
@@ -182,24 +231,29 @@ class Recoverer:
                     entry.request_id,
                 )
                 return
-        (found.unknown if entry.state is State.UNKNOWN else found.failed).append(entry)
+        if entry.state is not State.GIVEN_UP:
+            found.add("unknown" if entry.state is State.UNKNOWN else "failed", entry)
 
-    async def _act(self, action: journal.Recovery, taken: Entry, found: _Found) -> None:
+    async def _act(self, action: journal.Recovery, taken: Entry) -> tuple[RecoveryOutcome, Entry] | None:
         match action:
             case journal.Recovery.DROP:
                 await self._ledger.store.delete(taken.namespace, taken.key, taken.fence)
+                return None
             case journal.Recovery.STOP:
-                await self._stop(taken, found)
+                return await self._stop(taken)
             case journal.Recovery.LOOK_FOR:
                 after = await self.look_for(taken, self._start_timeout)
                 if after.state is not State.ACCEPTED:
-                    (found.unknown if after.state is State.UNKNOWN else found.failed).append(after)
-                elif after.on_crash == "stop":
-                    await self._stop(after, found)
-                else:
-                    found.kept.append(after)
+                    return ("unknown" if after.state is State.UNKNOWN else "failed"), after
+                return await self._stop(after) if after.on_crash == "stop" else ("kept", after)
             case journal.Recovery.CALL_UNKNOWN:
-                found.unknown.append(await self._call_unknown(taken))
+                return "unknown", await self._call_unknown(taken)
+            case journal.Recovery.WATCH:
+                await self._watch(taken)
+                return None
+            case journal.Recovery.FORGET:
+                await self._ledger.write(journal.forgotten(taken))
+                return None
             case _:
                 logger.error(
                     "the start on %s (request %s, key %s) cannot be looked for: its card was encrypted with another "
@@ -208,7 +262,7 @@ class Recoverer:
                     taken.request_id,
                     one_line(taken.key, 300),
                 )
-                found.failed.append(taken)
+                return "failed", taken
 
     async def _call_unknown(self, taken: Entry) -> Entry:
         unknown = journal.looked_in_vain(taken, now=await self._ledger.store.now(), answered_for=0.0)
@@ -216,15 +270,47 @@ class Recoverer:
         log_without_ema_id(taken)
         return unknown
 
-    async def _stop(self, taken: Entry, found: _Found) -> None:
+    async def _stop(self, taken: Entry) -> tuple[RecoveryOutcome, Entry] | None:
         options = ChargeOptions(stop_timeout=self._stop_timeout, keep_running=True)
-        charge = AsyncCharge(self._manager_for(taken), taken.session_id or "", options)
-        await charge.stop(shield=False)
-        after = await self._ledger.get(taken.key)
-        if after is not None and after.fence > taken.fence + 1:
-            return  # taken over and stopped by another recovery: this process was taken for dead
+        charge = AsyncCharge(self._manager_for(taken), taken.session_id or "", options, is_new=False, entry=taken)
+        try:
+            await charge.stop(shield=False)
+        except ChargeNotStoppedError:
+            await self._ledger.write(journal.stop_failed(taken, now=await self._ledger.store.now()))
+            raise
+        after = charge.entry or taken
+        if after.fence > taken.fence + 1:
+            return None  # taken over and stopped by another recovery: this process was taken for dead
         logger.info("recovery stopped session %s (key %s)", shown(taken.session_id, 300), one_line(taken.key, 300))
-        found.stopped.append(after or taken)
+        return "stopped", after
+
+    async def _watch(self, taken: Entry) -> None:
+        """Look whether the session of a start that was given up shows after all. It is never adopted."""
+        card = self._ledger.vault.open_card(taken.card)
+        if card is None:
+            return
+        manager = self._manager_for(taken)
+        arguments = {"ev_charge_number": card[0], "evse_id": taken.evse_id}
+        start = own_start(manager, arguments, taken.request_id, card[1])
+        start.is_foreign = True
+        options = ChargeOptions(ema_id=card[1], keep_running=True)
+        search = search_for(manager, start, _lost(taken, arguments), options, arguments, taken.not_ours)
+        try:
+            session = await search.resolve(min(_WATCH, self._start_timeout))
+        except OutcomeUnknownError:
+            await self._ledger.write(journal.watched(taken, now=await self._ledger.store.now()))
+            return
+        finally:
+            start.lost()
+        await self._ledger.write(journal.forgotten(taken))
+        logger.error(
+            "the start on %s (request %s, key %s) was given up, and its session %s shows now: the car may be charging; "
+            "attach() to it, or stop it",
+            one_line(taken.evse_id, 100),
+            taken.request_id,
+            one_line(taken.key, 300),
+            shown(session.id, 300),
+        )
 
     async def look_for(self, taken: Entry, limit: float) -> Entry:
         """Look for the session of a lost start that this process owns now.
@@ -262,7 +348,7 @@ class Recoverer:
             except OutcomeUnknownError as error:
                 now = await ledger.store.now()
                 after = (
-                    journal.looked_in_vain(taken, now=now, answered_for=limit)
+                    journal.looked_in_vain(taken, now=now, answered_for=start.answered_for)
                     if error.lookups_answered
                     else journal.look_failed(taken, now=now)
                 )
@@ -291,41 +377,3 @@ def _lost(entry: Entry, arguments: dict[str, str]) -> OutcomeUnknownError:
         sent_at_error=entry.sent_at_error,
         baseline=entry.not_ours,
     )
-
-
-async def recover_every(
-    recoverer: Recoverer,
-    every: float,
-    *,
-    timeout: float | None,
-    give_up_after: float | None,
-    on_recovered: Callable[[Recovery], object] | None,
-    sleep: Callable[[float], Awaitable[None]],
-) -> None:
-    """Make pass after pass until cancelled. A pass that fails is logged: the next one tries again."""
-    while True:
-        try:
-            recovery = await recoverer.one_pass(timeout, give_up_after)
-        except ShellEVError as error:
-            logger.warning("recovery failed, the next pass is in %g s: %s", every, error)
-        else:
-            if on_recovered is not None:
-                try:
-                    on_recovered(recovery)
-                except Exception:
-                    logger.exception("on_recovered raised an exception; recovery continues")
-        await sleep(every)
-
-
-def recovery_faults(timeout: object, every: object, on_recovered: object, give_up_after: object) -> list[str]:
-    """What is wrong with the arguments of ``recover``, one text each."""
-    faults = [
-        f"{name} must be a positive number of seconds or None, not {shown(value)}"
-        for name, value in (("timeout", timeout), ("every", every), ("give_up_after", give_up_after))
-        if value is not None and not is_positive(value)
-    ]
-    if on_recovered is not None and not callable(on_recovered):
-        faults.append(f"on_recovered must be callable with a Recovery, not {shown(on_recovered)}")
-    if on_recovered is not None and every is None:
-        faults.append("on_recovered is for every=: without it, recover() returns the Recovery")
-    return faults

@@ -68,6 +68,8 @@ class StartSearch:
         self._sent_at = _sent_at(error) or self._wall_at_sending()
         self._sent_at_error: float | None = getattr(error, "sent_at_error", None)
         self._lookups = self._answered = 0
+        #: When the last look-up was answered; None if it was not.
+        self._answered_at: float | None = None
         self._limit = 0.0
         self._seen: tuple[ChargeSession, ...] = ()
         self._verdict = Verdict()
@@ -112,14 +114,20 @@ class StartSearch:
             if not is_tolerated(error, stubborn=True):
                 raise self._unknown(f"the card's sessions cannot be read: {error}") from error
             report_problem(self._options.on_problem, None, error)
+            self._answered_at = None
             return retry_after_of(error)
         try:
             await self._hold_listed(answer.data)
         except StoreError as error:
             # Without the journal a session of another key could be adopted.
             report_problem(self._options.on_problem, None, error)
+            self._answered_at = None
             return 0.0
         self._answered += 1
+        now = self._timers.time()
+        if self._answered_at is not None:
+            self._start.answered_for += now - self._answered_at
+        self._answered_at = now
         self._seen = answer.data
         self._verdict = self._judge()
         return 0.0

@@ -201,7 +201,7 @@ class Starter:
                 if ticket is not None and self._ema_id is None:
                     await ticket.cannot_be_looked_for()
                 elif ticket is not None:
-                    await ticket.looked_in_vain(limit if unknown.lookups_answered else 0.0)
+                    await ticket.looked_in_vain(own.answered_for if unknown.lookups_answered else None)
                 raise
             except BaseException:
                 if ticket is not None:

@@ -30,7 +30,16 @@ class Stoppable(Protocol):
 
 
 class Stopping:
-    """Sends the stop, polls the session, and sends again only when the service shows that the stop took no effect."""
+    """Sends the stop, polls the session, and sends again only when the service shows that the stop took no effect.
+
+    Args:
+        charge: What is stopped.
+        charging: Sends the stop.
+        poller: Paces the polls.
+        limit: Seconds in all.
+        poll: Retrieves the session; None where that failed and is to be repeated.
+        looks_first: Whether a stop may have been sent before: the session is retrieved before one is sent.
+    """
 
     def __init__(
         self,
@@ -39,12 +48,15 @@ class Stopping:
         poller: Poller,
         limit: float,
         poll: Callable[[], Awaitable[ChargeSession | None]],
+        *,
+        looks_first: bool,
     ) -> None:
         self._charge = charge
         self._charging = charging
         self._poller = poller
         self._poll = poll
         self._limit = limit
+        self._looks_first = looks_first
         self._timers = poller.timers
         self._sent = False
         self._has_waited = False
@@ -58,7 +70,14 @@ class Stopping:
         """Stop the charge; the session as it ended. Raises ChargeNotStoppedError."""
         if self._charge.is_over:
             return self._charge.session
-        await self._send()
+        before = await self._seen_before() if self._looks_first else None
+        if before is not None and before.state in OVER:
+            return before
+        if before is not None and before.state is SessionState.STOP_REQUESTED:
+            self._note_accepted()
+            self._has_waited = await self._poller.wait()
+        else:
+            await self._send()
         while True:
             shown = await self._look_up()
             if shown is not None:
@@ -72,6 +91,17 @@ class Stopping:
             if not await self._poller.wait():
                 raise self._not_stopped(f"not seen to stop within {self._limit:g} s") from self._last_error
             self._has_waited = True
+
+    async def _seen_before(self) -> ChargeSession | None:
+        """The session before anything is sent; None where it cannot be read, which a stop does not depend on."""
+        try:
+            return await self._poll()
+        except ShellEVError:
+            return None
+
+    def _note_accepted(self) -> None:
+        self._sent = self._accepted = True
+        self._resend_at = self._timers.time() + _RESTOP_AFTER
 
     def _count_failure(self, shown: ChargeSession) -> None:
         # Counted once for each accepted stop: a poll may show the failure of the one before.
@@ -111,8 +141,7 @@ class Stopping:
                 self._refusal = error
             self._last_error = error
         else:
-            self._sent = self._accepted = True
-            self._resend_at = self._timers.time() + _RESTOP_AFTER
+            self._note_accepted()
 
     async def _look_up(self) -> ChargeSession | None:
         try:

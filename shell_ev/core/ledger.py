@@ -7,23 +7,20 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
-from ..errors import ChargeInProgressError, ShellEVError, StoreError, one_line
+from ..errors import ChargeInProgressError, ConfigurationError, ShellEVError, StoreError, one_line
 from ..models.charging import ChargeSession
 from ..options import ClientConfig
 from ..store import journal
 from ..store.base import Conflict, Store, clock, new_owner
 from ..store.journal import Entry, OnCrash, State
 from ..store.opening import open_store
-from ..store.vault import Vault
+from ..store.vault import Vault, store_secrets
 from .auth import ClientCredentials, TokenSource
 from .unwritten import Record, Unwritten
-
-if TYPE_CHECKING:
-    pass
 
 logger: logging.Logger = logging.getLogger("shell_ev")
 
@@ -84,6 +81,8 @@ class Ledger:
 
     async def release(self, entry: Entry) -> None:
         """Stop owning an entry, if this process still does. A failing store only leaves it to the life sign."""
+        if entry.owner is None:
+            return
         waiting = self._unwritten.get(entry.key)
         if waiting is not None:
             if waiting.entry is not None:
@@ -138,33 +137,46 @@ class Ledger:
             for entry in await self.store.find(self.namespace, session_id=session.id):
                 ownership.hold(session.id, entry.request_id)
 
-    async def ended(self, session_id: str, session: ChargeSession) -> None:
-        """Record that a session is over. A failing store does not stop anything: recovery finds it over."""
+    async def ended(self, session_id: str, session: ChargeSession, known: Entry | None = None) -> Entry | None:
+        """Record that a session is over. A failing store does not stop anything: recovery finds it over.
+
+        Args:
+            session_id: The session.
+            session: The session as it ended.
+            known: Its entry, where the caller has it.
+
+        Returns:
+            The entry as the store has it now; None where there is none, or the store fails.
+        """
         waiting = self._unwritten.with_session(session_id)
         if waiting is not None and waiting.entry is not None:
             if waiting.entry.state is not State.OVER:
                 waiting.entry = _ended(waiting.entry, session, time.time())
-            return
+            return None
         name = f"session {one_line(session_id, 300)}"
 
         async def end(_: Record) -> None:
-            await self._end(session_id, session)
+            await self._end(session_id, session, None)
 
         try:
-            await self._end(session_id, session)
+            return await self._end(session_id, session, known)
         except StoreError as error:
             self._unwritten.keep(name, Record(end, lost=f"{name} is over, which the store does not know"), error)
+            return None
 
-    async def _end(self, session_id: str, session: ChargeSession) -> None:
+    async def _end(self, session_id: str, session: ChargeSession, known: Entry | None) -> Entry | None:
+        entry = known
         for _ in range(_WRITES):
-            entries = await self.store.find(self.namespace, session_id=session_id)
-            if not entries or entries[0].state is State.OVER:
-                return
-            entry = entries[0]
-            done = _ended(entry, session, await self.store.now())
+            if entry is None:
+                entry = next(iter(await self.store.find(self.namespace, session_id=session_id)), None)
+            if entry is None or entry.state is State.OVER:
+                return entry
             # The fence is raised: an owner that read the entry before is not to undo this.
-            if await self.store.replace(attrs.evolve(done, fence=entry.fence + 1), entry.fence) is None:
-                return
+            done = attrs.evolve(_ended(entry, session, await self.store.now()), fence=entry.fence + 1)
+            if await self.store.replace(done, entry.fence) is None:
+                return done
+            entry = None
+        return None
 
     async def found(self, request_id: str, session_id: str) -> tuple[str | None, bool]:
         """Record the session of a lost start that the caller had looked up.
@@ -217,7 +229,12 @@ def _ended(entry: Entry, session: ChargeSession, now: float) -> Entry:
 
 
 def open_ledger(
-    target: str | os.PathLike[str] | Store, config: ClientConfig, source: TokenSource | ClientCredentials
+    target: str | os.PathLike[str] | Store,
+    config: ClientConfig,
+    source: TokenSource | ClientCredentials,
+    *,
+    key: str | None = None,
+    namespace: str | None = None,
 ) -> Ledger:
     """The journal of a client. Nothing is opened before its first use.
 
@@ -225,18 +242,24 @@ def open_ledger(
         target: The option ``store``.
         config: Of the client.
         source: Where its tokens come from.
+        key: The option ``store_key``.
+        namespace: The option ``store_namespace``.
 
     Raises:
-        ConfigurationError: ``target`` names no store.
+        ConfigurationError: ``target`` names no store, or another of the options cannot be used.
     """
-    store = open_store(target)
-    given = [key.strip() for key in os.environ.get("SHELL_EV_STORE_KEY", "").split(",") if key.strip()]
     if isinstance(source, ClientCredentials):
+        if namespace:
+            raise ConfigurationError(
+                "store_namespace (SHELL_EV_STORE_NAMESPACE) is for a token_source: with a client_id the charges in the "
+                "store belong to that"
+            )
         identity: str | None = source.client_id
-        secrets = given or [source.client_secret]
+        secrets = store_secrets(key, source.client_secret)
     else:
-        identity = os.environ.get("SHELL_EV_STORE_NAMESPACE") or None
-        secrets = given
+        identity = namespace or None
+        secrets = store_secrets(key, None)
+    store = open_store(target)
     return Ledger(store, Vault(secrets), journal.namespace_of(config.api_url, identity), is_ours=store is not target)
 
 

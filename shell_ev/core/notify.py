@@ -50,7 +50,7 @@ class CallNotifier:
                     raise TypeError(f"{hook} must return a CallObserver or None, not {type(listener).__name__}")
                 self._listeners.append((name, listener))
             except (Exception, asyncio.CancelledError) as error:  # the observer's own: this is no coroutine
-                self._log_broken(name, hook, error)
+                log_broken(self._broken, name, hook, error)
             except BaseException as error:
                 # An interrupt ends the call here: the observers that were notified of its beginning get its end.
                 self.ended(call, error=error)
@@ -101,7 +101,7 @@ class CallNotifier:
             try:
                 getattr(listener, hook)(event)
             except (Exception, asyncio.CancelledError) as error:  # the observer's own: this is no coroutine
-                self._log_broken(name, hook, error)
+                log_broken(self._broken, name, hook, error)
             except BaseException as error:
                 interrupt = error  # raised after all have been notified
         if interrupt is not None:
@@ -110,20 +110,29 @@ class CallNotifier:
             finally:
                 del interrupt
 
-    def _log_broken(self, name: str, hook: str, error: BaseException) -> None:
-        which = f"{name}.{hook}"
-        known = which in self._broken
-        self._broken.add(which)
-        # The error may come from a logging filter, which raises here again.
-        with contextlib.suppress(Exception):
-            if known:
-                logger.debug("observer %s raised again: %s", which, type(error).__name__)
-            else:
-                logger.warning(
-                    "observer %s raised and the call continues; later failures of this hook are logged at DEBUG",
-                    which,
-                    exc_info=error,
-                )
+
+def log_broken(broken: set[str], name: str, hook: str, error: BaseException) -> None:
+    """Log that a hook of an observer raised.
+
+    Args:
+        broken: Hooks that have raised before; this one is added.
+        name: The observer.
+        hook: Its method.
+        error: What it raised.
+    """
+    which = f"{name}.{hook}"
+    known = which in broken
+    broken.add(which)
+    # The error may come from a logging filter, which raises here again.
+    with contextlib.suppress(Exception):
+        if known:
+            logger.debug("observer %s raised again: %s", which, type(error).__name__)
+        else:
+            logger.warning(
+                "observer %s raised and the call continues; later failures of this hook are logged at DEBUG",
+                which,
+                exc_info=error,
+            )
 
 
 def notifier_for(

@@ -60,6 +60,8 @@ class OwnStart(Progress):
         # Places in the order of events: clocks may show the same time before and after.
         self.left_tick: int = ownership.tick()
         self.ended_tick: int | None = None
+        #: Seconds between look-ups that were both answered, in the present search for its session.
+        self.answered_for = 0.0
         #: Whether another client sent it, at a time that has no place in the order of events here.
         self.is_foreign = False
 
@@ -96,6 +98,7 @@ class OwnStart(Progress):
         """
         self.cards.update(map(_card, cards))
         self._ownership.register(self)
+        self.answered_for = 0.0
         self.ended_tick = None
 
     def overlaps(self, other: OwnStart) -> bool:

@@ -47,6 +47,27 @@ class _Dated(NamedTuple):
         return self.low <= other.high and other.low <= self.high
 
 
+class _Answer:
+    """An answer whose headers are read once, and only when the clock is asked for."""
+
+    __slots__ = ("_dated", "_headers", "answered_at", "asked_at")
+
+    def __init__(self, headers: Mapping[str, str], asked_at: float, answered_at: float) -> None:
+        self._headers: Mapping[str, str] | None = headers
+        self._dated: _Dated | None = None
+        self.asked_at = asked_at
+        self.answered_at = answered_at
+
+    @property
+    def dated(self) -> _Dated | None:
+        """The answer with its Date; None where it has none that counts."""
+        if self._headers is not None:
+            date = _date_of(self._headers)
+            self._dated = None if date is None else _Dated(date, self.asked_at, self.answered_at)
+            self._headers = None
+        return self._dated
+
+
 class ServiceClock:
     """Relates the monotonic clock to the clock of the service.
 
@@ -55,7 +76,7 @@ class ServiceClock:
     """
 
     def __init__(self) -> None:
-        self._answers: deque[tuple[Mapping[str, str], float, float]] = deque(maxlen=_KEPT)
+        self._answers: deque[_Answer] = deque(maxlen=_KEPT)
 
     def note(self, headers: Mapping[str, str], asked_at: float, answered_at: float) -> None:
         """Keep what an answer says. On the way of every call: the headers are read when they are needed.
@@ -65,7 +86,7 @@ class ServiceClock:
             asked_at: When the request was sent, in seconds on the monotonic clock.
             answered_at: When the answer was complete.
         """
-        self._answers.append((headers, asked_at, answered_at))
+        self._answers.append(_Answer(headers, asked_at, answered_at))
 
     def dates(self, now: float) -> int:
         """Number of recent answers with a Date, confirmed or not."""
@@ -107,12 +128,8 @@ class ServiceClock:
         return min(fresh, key=lambda one: one.answered_at - one.asked_at, default=None)
 
     def _dated(self, now: float) -> list[_Dated]:
-        found: list[_Dated] = []
-        for headers, asked_at, answered_at in self._answers:
-            date = _date_of(headers) if now - answered_at <= _OUTDATED else None
-            if date is not None:
-                found.append(_Dated(date, asked_at, answered_at))
-        return found
+        recent = (answer.dated for answer in self._answers if now - answer.answered_at <= _OUTDATED)
+        return [dated for dated in recent if dated is not None]
 
 
 def _confirms(one: _Dated, other: _Dated) -> bool:

@@ -36,6 +36,7 @@ from .call import (
 from .connections import Connections
 from .deadlines import Deadline, DeadlineSweeper
 from .failures import api_error, decode_error, not_ours, printable_cause, unanswered
+from .journal_notify import JournalNotifier
 from .ledger import Ledger
 from .notify import CallNotifier, notifier_for
 from .ownership import Ownership
@@ -105,6 +106,11 @@ class SessionManager:
     def version(self) -> ApiVersion:
         """The dialect spoken."""
         return self.config.api_version
+
+    @property
+    def journal_notifier(self) -> JournalNotifier:
+        """Notifies the observers of what becomes of entries in the journal."""
+        return JournalNotifier(self.config.observers, self._broken_hooks, self.timers().time)
 
     def timers(self) -> Timers:
         """Time on the running loop."""

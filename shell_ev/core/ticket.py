@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import StoreError, one_line
 from ..store import journal
 from ..store.base import Conflict, clock
-from ..store.journal import Entry, OnCrash
+from ..store.journal import Entry, OnCrash, State
 from .ledger import LEAST_LEFT, Ledger, in_progress
 
 if TYPE_CHECKING:
@@ -68,7 +68,10 @@ class Ticket:
             ledger.remove_later(intent, error)
             raise
         if conflict is None:
+            is_first = not self._is_stored
             self.entry, self._is_stored, self.is_recorded = intent, True, True
+            if is_first:
+                self._manager.journal_notifier.claimed(intent)
         if cancelled is not None:
             raise cancelled
         if conflict is not None:
@@ -81,9 +84,12 @@ class Ticket:
         store = self._ledger.store
         if self._is_stored:
             return await store.replace(intent, self.entry.fence)
-        if self._replaces is not None:
-            return await store.replace(intent, self._replaces.fence)
-        return await store.insert(intent)
+        if self._replaces is None:
+            return await store.insert(intent)
+        if self._replaces.state is State.GIVEN_UP and self._replaces.card is not None:
+            # Its session may still show, and is to be seen then.
+            await store.insert(journal.set_aside(self._replaces))
+        return await store.replace(intent, self._replaces.fence)
 
     def _sending(self) -> tuple[float, float]:
         """The present on the service's clock with its error, in seconds."""
@@ -116,10 +122,10 @@ class Ticket:
         entry = journal.accepted(self.entry, session_id)
         return await self._update(entry if owned else journal.released(entry))
 
-    async def looked_in_vain(self, answered_for: float) -> None:
-        """Record that look-ups were answered and showed no session, or, for 0 seconds, that none was answered."""
+    async def looked_in_vain(self, answered_for: float | None) -> None:
+        """Record that look-ups were answered for some seconds and showed no session; None: that none was answered."""
         now = await self._now()
-        if answered_for > 0:
+        if answered_for is not None:
             await self._update(journal.looked_in_vain(self.entry, now=now, answered_for=answered_for))
         else:
             await self._update(journal.look_failed(self.entry, now=now))

@@ -39,12 +39,14 @@ _ALWAYS = (
     *("environment", "api_version", "base_url", "token_url", "client_id", "client_secret"),
     *("timeout", "max_retries", "proxy", "trust_env", "ssl"),
 )
+_STORE = ("store", "store_key", "store_namespace")
+_NOT_IN_CONFIG = ("http_session", *_STORE)
 #: Options with a computed default.
 _IN_CONFIG = {"base_url": "api_url", "token_url": "oauth_url"}
 _VARIABLES = {option: variable for variable, option in (*ENV_OPTIONS.items(), *ENV_CREDENTIALS.items())}
 _NO_SOURCE: Any = object()
-#: Variables that are no options: the decoder, the blocking client and the store read them.
-_OTHERS = ("SHELL_EV_ENGINE", "SHELL_EV_LOOP", "SHELL_EV_STORE_KEY", "SHELL_EV_STORE_NAMESPACE")
+#: Variables that are no options: the decoder and the blocking client read them.
+_OTHERS = ("SHELL_EV_ENGINE", "SHELL_EV_LOOP")
 _KNOWN = frozenset({*ENV_OPTIONS, *ENV_CREDENTIALS, *_OTHERS})
 
 _USERINFO = re.compile(r"(?<=//)[^/\s]*@")
@@ -67,7 +69,7 @@ class Settings:
     """None if ``credentials_fault`` is set."""
     credentials_fault: str | None
     options: Mapping[str, Any] = attrs.field(repr=False)
-    """Arguments of the client's constructor."""
+    """Arguments of the client's constructor, without those of the store: a diagnosis writes nothing there."""
     strays: tuple[str, ...]
     """``SHELL_EV_*`` variables that are set and not read: a typo would otherwise be a silent default."""
     shown: tuple[Setting, ...]
@@ -106,7 +108,7 @@ def resolve(given: Mapping[str, Any], variables: Variables | None) -> Settings:
     try:
         options = options_from_env(merged, {**_without(given, _CREDENTIALS), "token_source": _NO_SOURCE})
         del options["token_source"]
-        config = make_config(**_without(options, ("http_session",)))
+        config = make_config(**_without(options, _NOT_IN_CONFIG))
     except ConfigurationError as error:
         config_fault = str(error)
     credentials: dict[str, Any] = {}
@@ -125,11 +127,15 @@ def resolve(given: Mapping[str, Any], variables: Variables | None) -> Settings:
         config_fault=config_fault,
         source=source,
         credentials_fault=credentials_fault,
-        options={**options, **credentials},
+        options={**_without(options, _STORE), **credentials},
         strays=_strays(places),
-        shown=tuple(map(described.setting, (*_ALWAYS, *(name for name in given if name not in _ALWAYS)))),
+        shown=tuple(map(described.setting, dict.fromkeys((*_ALWAYS, *_set_for_store(merged), *given)))),
         redactor=redactor,
     )
+
+
+def _set_for_store(merged: Mapping[str, str]) -> list[str]:
+    return [name for name in _STORE if _VARIABLES[name] in merged]
 
 
 def _without(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -162,6 +168,8 @@ def _secrets(
         client_id = source.client_id
         secrets.append(source.client_secret)
     secrets += [_password(url) for url in (given.get("proxy"), *getproxies().values())]
+    keys = given.get("store_key") or merged.get("SHELL_EV_STORE_KEY") or ""
+    secrets += keys.split(",") if isinstance(keys, str) else []
     texts = {secret.strip() for secret in secrets if isinstance(secret, str)}
     return client_id if isinstance(client_id, str) else None, sorted(texts)
 
@@ -196,7 +204,7 @@ class _Origins:
 
 
 def _text(name: str, value: Any) -> str:
-    if name == "client_secret":
+    if name in ("client_secret", "store_key"):
         return "not set" if value is None else "set"
     if name == "client_id":
         return masked_id(value) if isinstance(value, str) else "not set"

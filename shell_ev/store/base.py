@@ -123,11 +123,11 @@ class Store(Protocol):
     async def entries(
         self, namespace: str, *, only_open: bool = True, after: Entry | None = None, limit: int | None = None
     ) -> tuple[Entry, ...]:
-        """Entries in the order of their making: ``waiting`` and open ones, or all.
+        """Entries in the order of their making: those that recovery may have to deal with, or all.
 
         Args:
             namespace: The API host and client they belong to.
-            only_open: Leave out those that are ``over`` or ``given_up``.
+            only_open: Leave out those that are ``over``, and those that are ``given_up`` and have no ``card`` left.
             after: Begin behind this entry; None begins with the first.
             limit: How many at most; None for all.
         """

@@ -20,6 +20,10 @@ LOOK_AGAIN_FOR: Final = 24 * 3600.0
 #: Seconds until an unknown entry is looked up again, doubled each time up to the longest.
 _FIRST_LOOK_AGAIN: Final = 30.0
 _LONGEST_LOOK_AGAIN: Final = 3600.0
+#: Seconds until a stop that failed is repeated: the car may be charging.
+_FIRST_STOP_AGAIN: Final = 5.0
+#: Longest of these pauses, and of those after look-ups without an answer.
+_LONGEST_AGAIN: Final = 300.0
 
 
 class State(StrEnum):
@@ -36,7 +40,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
     """The session was looked for, with answers, and did not show."""
     GIVEN_UP = "given_up"
-    """Released by hand, or after a time: its key starts again."""
+    """Released by hand, or after a time: its key starts again. Looked up for a day, for a session that shows late."""
 
 
 #: States in which a charge may run.
@@ -58,7 +62,7 @@ class Entry:
     card_digest: str
     """Keyed hash of the card number, for comparing arguments."""
     card: bytes | None = attrs.field(default=None, repr=False)
-    """Card number and EMA-ID, sealed by the vault; None once the charge is over."""
+    """Card number and EMA-ID, sealed by the vault; None once the session is not looked for any more."""
     state: State = State.WAITING
     session_id: str | None = None
     on_crash: OnCrash = "keep"
@@ -81,7 +85,7 @@ class Entry:
     looked_since: float | None = None
     """When the first look-up of an unknown entry ended."""
     looks: int = 0
-    """How many recoveries looked the entry up in vain."""
+    """How many recoveries looked the entry up, or stopped its charge, in vain."""
     answered_for: float = 0.0
     """Seconds during which look-ups of the card were answered and showed no session."""
     next_look_at: float = 0.0
@@ -161,6 +165,10 @@ class Recovery(Enum):
     """Stop the charge and see it stopped."""
     KEEP = "keep"
     """The charge is to run on: list it."""
+    WATCH = "watch"
+    """The start was given up: see whether its session shows after all."""
+    FORGET = "forget"
+    """The start was given up and its session does not show: blank the card."""
 
 
 def after_crash(entry: Entry, *, owned: bool, now: float, looking: Looking = Looking.POSSIBLE) -> Recovery:
@@ -177,8 +185,10 @@ def after_crash(entry: Entry, *, owned: bool, now: float, looking: Looking = Loo
     match entry.state:
         case State.WAITING:
             return Recovery.DROP
-        case State.ACCEPTED:
-            return Recovery.STOP if entry.on_crash == "stop" else Recovery.KEEP
+        case State.ACCEPTED if entry.on_crash == "keep":
+            return Recovery.KEEP
+        case State.ACCEPTED if entry.next_look_at <= now:
+            return Recovery.STOP
         case State.SENT if looking is Looking.NO_EMA_ID:
             return Recovery.CALL_UNKNOWN
         case State.SENT if looking is Looking.UNREADABLE:
@@ -187,8 +197,17 @@ def after_crash(entry: Entry, *, owned: bool, now: float, looking: Looking = Loo
             return Recovery.LOOK_FOR
         case State.UNKNOWN if looking is Looking.POSSIBLE and is_look_due(entry, now):
             return Recovery.LOOK_FOR
+        case State.GIVEN_UP if entry.card is not None:
+            return _after_giving_up(entry, now, looking)
         case _:
             return Recovery.NOTHING
+
+
+def _after_giving_up(entry: Entry, now: float, looking: Looking) -> Recovery:
+    if looking is Looking.NO_EMA_ID or (entry.looked_since is not None and now - entry.looked_since > LOOK_AGAIN_FOR):
+        return Recovery.FORGET
+    is_due = looking is Looking.POSSIBLE and is_look_due(entry, now)
+    return Recovery.WATCH if is_due else Recovery.NOTHING
 
 
 #: What each state may become. The same state again is a repeated write.
@@ -227,7 +246,7 @@ def accepted(entry: Entry, session_id: str) -> Entry:
     """The entry once its session is known: by the answer, by a look-up, or by hand."""
     if entry.session_id not in (None, session_id):
         raise ValueError("an entry keeps its session")
-    return _move(entry, State.ACCEPTED, session_id=session_id, over_at=None)
+    return _move(entry, State.ACCEPTED, session_id=session_id, over_at=None, looks=0, next_look_at=0.0)
 
 
 def over(entry: Entry, *, now: float, ended_state: str | None = None, ended_error: str | None = None) -> Entry:
@@ -238,8 +257,24 @@ def over(entry: Entry, *, now: float, ended_state: str | None = None, ended_erro
 
 
 def given_up(entry: Entry, *, now: float) -> Entry:
-    """The entry once it is released by hand or after a time: its key starts again."""
-    return _move(entry, State.GIVEN_UP, card=None, owner=None, over_at=now)
+    """The entry once it is released by hand or after a time: its key starts again. The card stays for a day."""
+    since = now if entry.looked_since is None else entry.looked_since
+    return _move(entry, State.GIVEN_UP, owner=None, over_at=now, looks=0, looked_since=since, next_look_at=now)
+
+
+def set_aside(entry: Entry) -> Entry:
+    """A copy of an entry that was given up, under a key of its own: its key is about to start again."""
+    return attrs.evolve(entry, key=own_key(), fence=1, owner=None)
+
+
+def watched(entry: Entry, *, now: float) -> Entry:
+    """The entry that was given up, after a look-up that showed no session, or none was answered."""
+    return attrs.evolve(entry, owner=None, looks=entry.looks + 1, next_look_at=now + _pause_after(entry.looks))
+
+
+def forgotten(entry: Entry) -> Entry:
+    """The entry that was given up, once its session is not looked for any more: the card is blanked."""
+    return attrs.evolve(entry, card=None, owner=None)
 
 
 def released(entry: Entry) -> Entry:
@@ -253,7 +288,7 @@ def taken_over(entry: Entry, owner: str, *, on_crash: OnCrash | None = None) -> 
     Args:
         entry: The entry as it was read.
         owner: Who takes it.
-        on_crash: What its crash means from now on; None as before. Only a block changes it, to ``stop``.
+        on_crash: What its crash means from now on; None as before. Only a block changes it.
     """
     return attrs.evolve(
         entry, owner=owner, fence=entry.fence + 1, on_crash=entry.on_crash if on_crash is None else on_crash
@@ -268,7 +303,6 @@ def is_look_due(entry: Entry, now: float) -> bool:
 
 def looked_in_vain(entry: Entry, *, now: float, answered_for: float) -> Entry:
     """The entry after look-ups that were answered and showed no session: unknown, and due again later."""
-    pause = min(_FIRST_LOOK_AGAIN * 2.0 ** min(entry.looks, 16), _LONGEST_LOOK_AGAIN)
     return _move(
         entry,
         State.UNKNOWN,
@@ -276,14 +310,24 @@ def looked_in_vain(entry: Entry, *, now: float, answered_for: float) -> Entry:
         looks=entry.looks + 1,
         looked_since=now if entry.looked_since is None else entry.looked_since,
         answered_for=entry.answered_for + answered_for,
-        next_look_at=now + pause,
+        next_look_at=now + _pause_after(entry.looks),
     )
+
+
+def _pause_after(looks: int, first: float = _FIRST_LOOK_AGAIN, longest: float = _LONGEST_LOOK_AGAIN) -> float:
+    return min(first * 2.0 ** min(looks, 16), longest)
 
 
 def look_failed(entry: Entry, *, now: float) -> Entry:
     """The entry after look-ups without an answer: as it was, and due again a little later."""
-    pause = min(_FIRST_LOOK_AGAIN * 2.0 ** min(entry.looks, 4), 300.0)
+    pause = _pause_after(entry.looks, longest=_LONGEST_AGAIN)
     return attrs.evolve(entry, owner=None, looks=entry.looks + 1, next_look_at=now + pause)
+
+
+def stop_failed(entry: Entry, *, now: float) -> Entry:
+    """The entry after a recovery that did not see its charge stopped: as it was, and due again later."""
+    pause = _pause_after(entry.looks, _FIRST_STOP_AGAIN, _LONGEST_AGAIN)
+    return attrs.evolve(entry, looks=entry.looks + 1, next_look_at=now + pause)
 
 
 def may_give_up(entry: Entry, give_up_after: float | None) -> bool:

@@ -250,6 +250,10 @@ class PostgresDriver(SqlDriver):
             self._run(lambda _: None)
         return clock() + self._ahead_by
 
+    def known_now(self) -> float | None:
+        """The same from any thread; None while there is no connection."""
+        return None if self._connection is None else clock() + self._ahead_by
+
     # -- budget ----------------------------------------------------------------------------------------------------
 
     def reserve(self, name: str, rate: float, burst: float, longest: float, urgent: bool) -> float:

@@ -15,7 +15,7 @@ FIELDS: Final = tuple(field.name for field in attrs.fields(Entry))
 _COLUMNS: Final = ", ".join(FIELDS)
 #: What a write over an entry changes: not which entry it is, nor its place in the list.
 _CHANGING: Final = tuple(name for name in FIELDS if name not in ("namespace", "key", "created_at"))
-_OPEN: Final = "state IN ('waiting', 'sent', 'accepted', 'unknown')"
+_OPEN: Final = "(state IN ('waiting', 'sent', 'accepted', 'unknown') OR (state = 'given_up' AND card IS NOT NULL))"
 #: Seconds after the end of its lease when the row of an owner is removed.
 _FORGET_AFTER: Final = 86400.0
 _LONGEST_TOKEN_LEASE: Final = 600.0

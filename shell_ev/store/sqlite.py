@@ -257,6 +257,10 @@ class SQLiteDriver(SqlDriver):
         """Unix seconds on the clock of this machine."""
         return self._clock()
 
+    def known_now(self) -> float:
+        """The same from any thread."""
+        return self._clock()
+
     # -- owners ----------------------------------------------------------------------------------------------------
 
     def enrol(self, owner: str) -> None:

@@ -101,6 +101,11 @@ class DriverThread:
         """Whether this process is a child of the one that made the store."""
         return self._forks != fork_count()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the thread may be used: the store is not closed, and was made in this process."""
+        return not self._closed and not self.is_forked
+
     async def run(self, work: Callable[[], R]) -> R:
         """Run something in the thread and await its outcome.
 

@@ -20,22 +20,28 @@ _PLAIN: Final = b"plain:"
 _SHORTEST_KEY: Final = 16
 
 
-def store_secrets(store_key: str | None, client_secret: str | None) -> tuple[str, ...]:
+def store_secrets(store_key: object, client_secret: str | None) -> tuple[str, ...]:
     """The secrets of a vault, the one that seals first.
 
     Args:
-        store_key: Value of SHELL_EV_STORE_KEY: one secret, or several with commas between them, the newest first.
+        store_key: The option ``store_key``: one secret, or several with commas between them, the newest first.
         client_secret: The secret of the client; None with a token source.
 
     Raises:
-        ConfigurationError: There is none, or one is too short.
+        ConfigurationError: There is none, it is no text, or one is too short.
     """
+    if store_key is not None and not isinstance(store_key, str):
+        raise ConfigurationError(
+            f"store_key must be a text, several keys with commas between them, not {type(store_key).__name__}"
+        )
     keys = [key.strip() for key in (store_key or "").split(",") if key.strip()]
     if any(len(key) < _SHORTEST_KEY for key in keys):
-        raise ConfigurationError(f"each key in SHELL_EV_STORE_KEY must have at least {_SHORTEST_KEY} characters")
+        raise ConfigurationError(
+            f"each key in store_key (SHELL_EV_STORE_KEY) must have at least {_SHORTEST_KEY} characters"
+        )
     if not keys and client_secret is None:
         raise ConfigurationError(
-            "SHELL_EV_STORE_KEY must be set with a token_source: without a client secret the store has no key"
+            "a store with a token_source needs store_key (SHELL_EV_STORE_KEY): without a client secret it has no key"
         )
     return (*keys, *(() if client_secret is None else (client_secret,)))
 
@@ -46,7 +52,7 @@ def token_name(client_id: str, token_url: str, scope: str | None) -> str:
 
 
 class Vault:
-    """Seals and opens what a store must not show, with keys made from the client secret or SHELL_EV_STORE_KEY.
+    """Seals and opens what a store must not show, with keys made from ``store_key`` or the client secret.
 
     Args:
         secrets: The newest first: that one seals, all of them open. Without any, cards are not compared or sealed.

@@ -226,10 +226,12 @@ class StoreContract:
                 _entry(f"{state.value}{number}", state=state, created_at=float(number))
                 for number, state in enumerate([*State, *State])
             ]
+            # The second half has no card left.
+            made[: len(State)] = [attrs.evolve(entry, card=b"sealed") for entry in made[: len(State)]]
             for entry in reversed(made):
                 assert await store.insert(attrs.evolve(entry, evse=entry.key)) is None
             keys = [entry.key for entry in made]
-            closed = ("over", "given_up")
+            closed = ("over", f"given_up{len(State) + list(State).index(State.GIVEN_UP)}")
             everything = await store.entries(_NAMESPACE, only_open=False)
             assert [entry.key for entry in everything] == keys
             is_open = [key for key in keys if not key.startswith(closed)]

@@ -188,3 +188,16 @@ async def test_home_directories_and_user_names_are_redacted(monkeypatch: pytest.
     for text in outputs(diagnosis):
         assert "alice" not in text
         assert "bob" not in text
+
+
+async def test_the_store_is_shown_without_its_secrets_and_not_opened() -> None:
+    store, key = "postgresql://user:password-of-the-store@db.example/charges", "a-key-of-the-store-of-32-characters"
+    variables = {"SHELL_EV_STORE": store, "SHELL_EV_STORE_KEY": key, "SHELL_EV_STORE_NAMESPACE": "depot"}
+    async with Sandbox(stations=5) as sandbox:
+        diagnosis = await diagnose(options(sandbox.url), variables=[("environment", variables)])
+    assert not diagnosis.failed
+    assert setting(diagnosis, "store_key") == ("set", "environment")
+    assert setting(diagnosis, "store_namespace") == ("depot", "environment")
+    for text in outputs(diagnosis):
+        assert key not in text
+        assert "password-of-the-store" not in text

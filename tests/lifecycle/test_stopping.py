@@ -21,6 +21,8 @@ from shell_ev import (
     Polling,
     SessionState,
 )
+from shell_ev.charges.charge import ChargeOptions
+from shell_ev.core.call import Reply, Request
 from shell_ev.sandbox import FAILING_EVSES, FAILING_STOP_EVSE, Fault, Sandbox
 from shell_ev.sandbox import SessionState as TrueState
 
@@ -389,3 +391,58 @@ async def test_over_sockets_a_service_that_restarts_in_the_middle_is_ridden_out(
             sandbox.end_charge(sandbox.charges[0].session_id)
         await restarting
         assert sandbox.charges[0].is_over
+
+
+class TestAStopThatMayHaveBeenSentBefore:
+    """By a process that has ended: a charge of an earlier call with its key, or one that recovery stops."""
+
+    @staticmethod
+    def _left(client: AsyncShellEV, session_id: str = SESSION) -> AsyncCharge:
+        return AsyncCharge(client._manager, session_id, ChargeOptions(), is_new=False)
+
+    @virtual_time
+    async def test_is_looked_up_and_not_sent_again_while_it_is_under_way(self) -> None:
+        stage = Stage()
+        stage.service.book.stop_delay = 10.0
+        charge = await running(stage)
+        await stage.client.charging.stop(charge.session_id)
+        session = await self._left(stage.client, charge.session_id).stop()
+        assert session.state is SessionState.STOPPED
+        assert stage.sent.count("stop") == 1
+
+    @virtual_time
+    async def test_is_not_sent_to_a_charge_that_is_over(self) -> None:
+        client, sender = scripted(shows("stopped"))
+        assert (await self._left(client).stop()).state is SessionState.STOPPED
+        assert len(sender.requests) == 1
+
+    @virtual_time
+    async def test_of_a_charge_last_seen_stopping_is_not_sent_again(self) -> None:
+        stage = Stage()
+        stage.service.book.stop_delay = 10.0
+        charge = await running(stage)
+        await stage.client.charging.stop(charge.session_id)
+        await charge.refresh()
+        await charge.stop()
+        assert stage.sent.count("stop") == 1
+
+    @virtual_time
+    async def test_is_sent_again_when_the_service_shows_half_a_minute_later_that_it_took_no_effect(self) -> None:
+        def look(_: Request) -> Reply:
+            return shows("stop-requested" if len(sender.requests) == 1 else "Started")
+
+        client, sender = scripted(always=look)
+        with pytest.raises(ChargeNotStoppedError):
+            await self._left(client).stop()
+        stops = [at for at, request in zip(sender.times, sender.requests, strict=True) if request.method == "POST"]
+        assert stops[0] - sender.times[0] == pytest.approx(30, abs=6)
+
+    @pytest.mark.parametrize("look", [reply(403), reply(503), reply(404)], ids=["403", "503", "404"])
+    def test_is_sent_when_the_session_cannot_be_read(self, look: Reply) -> None:
+        @virtual_time
+        async def run() -> None:
+            client, sender = scripted(look, good("stop"), shows("stopped"))
+            assert (await self._left(client).stop()).state is SessionState.STOPPED
+            assert [request.method for request in sender.requests] == ["GET", "POST", "GET"]
+
+        run()

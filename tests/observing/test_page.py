@@ -13,7 +13,7 @@ from listeners import outcome, watched
 from telemetry import Telemetry
 
 from shell_ev import observing
-from shell_ev.observing import CallObserver, Observer
+from shell_ev.observing import CallObserver, Observer, RecoveryObserver
 from shell_ev.sandbox import Fault, Sandbox
 
 PAGE = (Path(__file__).parents[2] / "docs" / "observability.md").read_text()
@@ -83,14 +83,14 @@ def test_hooks_and_events() -> None:
     named = first_cells(section("Hooks"))
     methods = {
         f"{kind.__name__}.{name}"
-        for kind in (Observer, CallObserver)
+        for kind in (Observer, CallObserver, RecoveryObserver)
         for name in vars(kind)
         if not name.startswith("_")
     }
     assert named == methods
     events = set(re.findall(r"\| `([A-Z]\w+)` \|", section("Hooks")))
     public = {name for name, value in vars(observing).items() if isinstance(value, type) and name[0].isupper()}
-    assert events | {"Observer", "CallObserver"} == {
+    assert events | {"Observer", "CallObserver", "RecoveryObserver"} == {
         name for name in public if vars(observing)[name].__module__ == observing.__name__
     }
 

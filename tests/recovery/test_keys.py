@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +22,7 @@ from adversary.raw_server import (
 )
 
 from recovery.child import CARD, EVSE, Child, Job, Result, Way, in_process, options_of, run_async, run_blocking
-from recovery.conftest import Until
+from recovery.conftest import Until, end_leases
 from shell_ev import (
     AsyncShellEV,
     ChargeInProgressError,
@@ -140,17 +139,29 @@ class TestAccepted:
         assert not service.running()
         assert service.count("start") == 1
 
+    async def test_a_block_that_keeps_running_and_takes_over_what_a_dead_block_left_keeps_it_running(
+        self, service: RawServer, store: str
+    ) -> None:
+        with Child(Job(url=service.url, store=store, way="block", hold=True)) as child:
+            await asyncio.to_thread(child.result)
+            await asyncio.to_thread(child.kill)
+        end_leases(store)
+        async with client(service, store) as ev:
+            async with ev.charge(CARD, EVSE, key="order-1", keep_running=True) as charge:
+                assert not charge.is_new
+            recovery = await ev.recover()
+            assert [entry.on_crash for entry in recovery.kept] == ["keep"]
+            assert recovery.stopped == ()
+        assert service.running()
+
     def test_a_block_that_took_a_charge_over_and_is_killed_leaves_it_to_be_stopped(
         self, service: RawServer, store: str
     ) -> None:
         once(Job(url=service.url, store=store))
-        is_leased = store.startswith("postgresql")
-        lease = 2.0 if is_leased else None
-        with Child(Job(url=service.url, store=store, way="block", hold=True, lease=lease)) as child:
+        with Child(Job(url=service.url, store=store, way="block", hold=True)) as child:
             child.result()
             child.kill()
-        if is_leased:
-            time.sleep(2.2)  # the lease of the killed process ends
+        end_leases(store)
         assert service.running()
         assert once(Job(url=service.url, store=store, recover=True)).stopped == ("order-1",)
         assert not service.running()

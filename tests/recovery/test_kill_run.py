@@ -35,7 +35,7 @@ def test_no_charge_is_doubled_or_lost_when_processes_are_killed_at_random(tmp_pa
     _run(SHORT, str(tmp_path / "charges.sqlite3"))
 
 
-@pytest.mark.long
+@pytest.mark.servers
 def test_no_charge_is_doubled_or_lost_on_postgresql_when_its_server_is_killed_too() -> None:
     database = PostgresServer()
     try:

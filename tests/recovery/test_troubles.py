@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import attrs
 import pytest
 from adversary.raw_server import (
     RawServer,
+    drop_before_effect,
     hang_after_effect,
     lose_answer_after_effect,
     slow,
@@ -106,6 +108,10 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def client(service: RawServer, store: Any, **options: Any) -> AsyncShellEV:
     """A client over a store object."""
     return AsyncShellEV("id", SECRET, **{"base_url": service.url, "timeout": 5.0, "store": store, **options})
+
+
+def _errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def eventually(condition: Callable[[], Any]) -> None:
@@ -422,7 +428,7 @@ class TestRecoveryWithTroubles:
         assert not service.running()
         assert service.count("start") == 1
 
-    async def test_a_stop_that_fails_in_recovery_is_failed_and_made_by_the_next_pass(
+    async def test_a_stop_that_fails_in_recovery_is_failed_and_repeated_after_a_pause(
         self, service: RawServer, tmp_path: Path, until: Until
     ) -> None:
         store = str(tmp_path / "charges.sqlite3")
@@ -433,9 +439,67 @@ class TestRecoveryWithTroubles:
         service.always("stop", status(400, after_effect=False))
         async with client(service, store) as ev:
             assert [entry.key for entry in (await ev.recover()).failed] == ["order-1"]
+            sent = service.count("stop"), service.count("retrieve")
+            for _ in range(3):
+                assert [entry.key for entry in (await ev.recover()).failed] == ["order-1"]
+            assert (service.count("stop"), service.count("retrieve")) == sent
             service.always("stop", None)
+            driver: Any = ev.journal._ledger.store
+            driver._driver._clock = lambda: time.time() + 6
             assert [entry.key for entry in (await ev.recover()).stopped] == ["order-1"]
         assert not service.running()
+
+    async def test_a_session_that_shows_after_its_start_was_given_up_is_an_error_in_the_log_and_never_adopted(
+        self, service: RawServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = str(tmp_path / "charges.sqlite3")
+        service.listing_delay = 30.0
+        service.script("start", lose_answer_after_effect)
+        async with client(service, store) as ev:
+            with pytest.raises(OutcomeUnknownError):
+                await ev.start_charge(CARD, EVSE, key="order-1", start_timeout=0.2)
+            (lost,) = service.own_sessions()
+            await ev.journal.give_up("order-1")
+            again = await ev.start_charge(CARD, EVSE, key="order-1")
+            assert again.is_new
+            assert (await ev.recover()).kept[0].session_id == again.session_id
+            assert not _errors(caplog)
+            lost.shown_from = 0.0
+            driver: Any = ev.journal._ledger.store
+            driver._driver._clock = lambda: time.time() + 31
+            recovery = await ev.recover()
+            assert [entry.session_id for entry in recovery.kept] == [again.session_id]
+            assert recovery.unknown == recovery.failed == recovery.stopped == ()
+            (line,) = _errors(caplog)
+            assert lost.id in line
+            assert "was given up" in line
+            await ev.recover()
+            assert len(_errors(caplog)) == 1
+            assert CARD not in caplog.text
+        assert len(service.running()) == 2
+
+    async def test_only_seconds_of_answered_look_ups_count_towards_giving_up(
+        self, service: RawServer, tmp_path: Path
+    ) -> None:
+        store = str(tmp_path / "charges.sqlite3")
+        service.script("start", drop_before_effect)
+        async with client(service, store, max_retries=0) as ev:
+            service.script("active", *[status(503, after_effect=False)] * 8)
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await ev.start_charge(CARD, EVSE, key="order-1", start_timeout=1.0)
+            assert 0 < caught.value.lookups_answered < caught.value.lookups
+            entry = await ev.journal._ledger.get("order-1")
+            assert entry is not None
+            active = service.seen("active")
+            answered = [seen.answered_at for seen in active if seen.status == 200 and seen.answered_at is not None]
+            assert entry.answered_for == pytest.approx(answered[-1] - answered[0], abs=0.1)
+            driver: Any = ev.journal._ledger.store
+            driver._driver._clock = lambda: time.time() + 31
+            assert (await ev.recover(give_up_after=3600.0)).unknown[0].state == "unknown"
+            assert (await ev.recover(give_up_after=entry.answered_for)).unknown == ()
+            found = await ev.journal.find("order-1")
+            assert found is not None
+            assert found.state == "given_up"
 
     async def test_a_store_that_fails_in_recovery_is_an_error_and_in_the_background_the_next_pass_goes_through(
         self, service: RawServer, failing: FailingStore, tmp_path: Path, until: Until
@@ -505,14 +569,21 @@ class TestRecoveryWithTroubles:
             with pytest.raises(Exception, match="another card or EVSE"):
                 await ev.start_charge(CARD, "NL*TNM*E02003452*0", key="order-1")
 
-    async def test_the_old_secret_in_shell_ev_store_key_makes_sent_entries_readable(
-        self, service: RawServer, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("given", ["option", "from_env"])
+    async def test_the_old_secret_as_store_key_makes_sent_entries_readable(
+        self, service: RawServer, tmp_path: Path, until: Until, given: str
     ) -> None:
         store = str(tmp_path / "charges.sqlite3")
         job = Job(url=service.url, store=store, way="block", secret=STORE_KEY)
         await asyncio.to_thread(self._crash, service, job, until)
-        monkeypatch.setenv("SHELL_EV_STORE_KEY", f"{'n' * 32},{STORE_KEY}")
-        async with AsyncShellEV("id", OTHER_SECRET, base_url=service.url, timeout=5.0, store=store) as ev:
+        keys = f"{'n' * 32},{STORE_KEY}"
+        environ = {"SHELL_EV_STORE": store, "SHELL_EV_STORE_KEY": keys, "SHELL_EV_BASE_URL": service.url}
+        credentials = {"client_id": "id", "client_secret": OTHER_SECRET}
+        if given == "option":
+            ev = AsyncShellEV(**credentials, base_url=service.url, timeout=5.0, store=store, store_key=keys)
+        else:
+            ev = AsyncShellEV.from_env(environ, **credentials, timeout=5.0)
+        async with ev:
             assert [entry.key for entry in (await ev.recover()).stopped] == ["order-1"]
 
 

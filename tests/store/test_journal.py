@@ -84,7 +84,15 @@ def test_a_card_that_cannot_be_compared_leaves_the_evse_to_compare() -> None:
         (S.UNKNOWN, {"next_look_at": NOW + 1}, L.POSSIBLE, R.NOTHING),
         (S.UNKNOWN, {"looked_since": NOW - journal.LOOK_AGAIN_FOR - 1}, L.POSSIBLE, R.NOTHING),
         (S.UNKNOWN, {}, L.NO_EMA_ID, R.NOTHING),
-        (S.GIVEN_UP, {}, L.POSSIBLE, R.NOTHING),
+        (S.ACCEPTED, {"on_crash": "stop", "next_look_at": NOW + 1}, L.POSSIBLE, R.NOTHING),
+        (S.ACCEPTED, {"on_crash": "keep", "next_look_at": NOW + 1}, L.POSSIBLE, R.KEEP),
+        (S.GIVEN_UP, {"card": b"sealed"}, L.POSSIBLE, R.WATCH),
+        (S.GIVEN_UP, {"card": b"sealed", "next_look_at": NOW + 1}, L.POSSIBLE, R.NOTHING),
+        (S.GIVEN_UP, {"card": b"sealed", "looked_since": NOW - journal.LOOK_AGAIN_FOR - 1}, L.POSSIBLE, R.FORGET),
+        (S.GIVEN_UP, {"card": b"sealed", "looked_since": NOW - journal.LOOK_AGAIN_FOR - 1}, L.UNREADABLE, R.FORGET),
+        (S.GIVEN_UP, {"card": b"sealed"}, L.UNREADABLE, R.NOTHING),
+        (S.GIVEN_UP, {"card": b"sealed"}, L.NO_EMA_ID, R.FORGET),
+        (S.GIVEN_UP, {"card": None}, L.POSSIBLE, R.NOTHING),
     ],
 )
 def test_what_follows_from_a_crash(
@@ -126,7 +134,7 @@ def test_an_entry_becomes_only_what_follows_its_state(move: str, state: State) -
     assert after.fence == before.fence, "only a takeover raises the fence"
     assert (after.namespace, after.key, after.evse) == (before.namespace, before.key, before.evse)
     if move in ("over", "given up"):
-        assert after.card is None, "the card is blanked"
+        assert after.card == (None if move == "over" else before.card), "the card is blanked when the charge is over"
         assert after.card_digest == before.card_digest
         assert after.owner is None
         assert after.over_at == NOW or before.state is after.state
@@ -176,6 +184,35 @@ def test_a_look_up_without_an_answer_leaves_the_entry_as_it_is_and_is_repeated_s
         assert left.state is S.SENT
         assert left.answered_for == 0.0
         assert 0 < left.next_look_at - NOW <= 300.0
+
+
+def test_a_stop_that_fails_is_repeated_ever_more_rarely_and_at_once_for_a_new_session() -> None:
+    left, pauses = in_state(S.ACCEPTED, on_crash="stop"), []
+    for _ in range(12):
+        left = journal.stop_failed(left, now=NOW)
+        assert left.state is S.ACCEPTED
+        pauses.append(left.next_look_at - NOW)
+    assert pauses == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, *[300.0] * 6]
+    unknown = journal.looked_in_vain(in_state(S.SENT), now=NOW, answered_for=1.0)
+    assert journal.accepted(unknown, "session-1").next_look_at == 0.0
+
+
+def test_a_start_that_was_given_up_is_looked_up_for_a_day_and_its_card_is_blanked_then() -> None:
+    unknown = journal.looked_in_vain(in_state(S.SENT, card=b"sealed"), now=NOW, answered_for=60.0)
+    now, looks, left = NOW, 0, journal.given_up(unknown, now=NOW)
+    while journal.after_crash(left, owned=False, now=now) is R.WATCH:
+        left, looks = journal.watched(left, now=now), looks + 1
+        now = left.next_look_at
+    assert 20 < looks < 40
+    assert journal.after_crash(left, owned=False, now=now) is R.FORGET
+    assert journal.after_crash(journal.forgotten(left), owned=False, now=now) is R.NOTHING
+
+
+def test_a_start_that_was_given_up_is_set_aside_when_its_key_starts_again() -> None:
+    left = journal.given_up(in_state(S.SENT, card=b"sealed", fence=4), now=NOW)
+    aside = journal.set_aside(left)
+    assert journal.is_own_key(aside.key)
+    assert attrs.evolve(aside, key=left.key, fence=left.fence) == left
 
 
 def test_an_unknown_entry_is_given_up_only_after_that_many_answered_seconds() -> None:

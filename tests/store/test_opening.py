@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 
+from shell_ev import AsyncShellEV, ShellEV, StaticToken
 from shell_ev.errors import ConfigurationError
-from shell_ev.store import opening
+from shell_ev.store import journal, opening
 from shell_ev.store.base import Store
 from shell_ev.store.opening import open_store
 from shell_ev.store.postgres import PostgresStore
 from shell_ev.store.sqlite import SQLiteStore
+from shell_ev.store.vault import Vault
+
+CARD = "NL-TNM-C00122045-K"
+STORE_KEY = "a-key-of-the-store-of-32-characters"
 
 
 @pytest.mark.parametrize(
@@ -101,3 +106,45 @@ def test_opening_a_sqlite_store_imports_neither_psycopg_nor_cryptography() -> No
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class TestOptionsOfTheStore:
+    """``from_env`` gives them from the mapping it was given, and the environment of the process is not read."""
+
+    @pytest.fixture(autouse=True)
+    def misleading(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SHELL_EV_STORE_KEY", "another-key-in-the-environment")
+        monkeypatch.setenv("SHELL_EV_STORE_NAMESPACE", "another-namespace")
+
+    def test_namespace_and_key_are_read_from_the_mapping(self, tmp_path: Path) -> None:
+        environ = {
+            "SHELL_EV_STORE": str(tmp_path / "charges.sqlite3"),
+            "SHELL_EV_STORE_KEY": STORE_KEY,
+            "SHELL_EV_STORE_NAMESPACE": "depot",
+        }
+        ledger = AsyncShellEV.from_env(environ, token_source=StaticToken("token"))._manager.ledger
+        given = AsyncShellEV(
+            token_source=StaticToken("token"), store=tmp_path / "x", store_key=STORE_KEY, store_namespace="depot"
+        )._manager.ledger
+        assert ledger is not None
+        assert given is not None
+        assert ledger.namespace == given.namespace == journal.namespace_of("https://api.shell.com", "depot")
+        assert ledger.vault.digest(CARD) == given.vault.digest(CARD) == Vault([STORE_KEY]).digest(CARD)
+
+    def test_the_environment_of_the_process_is_not_read_by_the_constructor(self, tmp_path: Path) -> None:
+        ledger = AsyncShellEV("id", "secret", store=tmp_path / "x")._manager.ledger
+        assert ledger is not None
+        assert ledger.vault.digest(CARD) == Vault(["secret"]).digest(CARD)
+
+    def test_a_token_source_without_a_key_is_a_configuration_error(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match=r"needs store_key \(SHELL_EV_STORE_KEY\)"):
+            AsyncShellEV(token_source=StaticToken("token"), store=tmp_path / "x")
+
+    def test_a_namespace_beside_a_client_id_is_a_configuration_error(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="store_namespace"):
+            AsyncShellEV("id", "secret", store=tmp_path / "x", store_namespace="depot")
+
+    def test_a_short_key_is_a_configuration_error_that_does_not_show_it(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="16 characters") as caught:
+            ShellEV("id", "secret", store=tmp_path / "x", store_key="tooshort")
+        assert "tooshort" not in str(caught.value)

@@ -102,10 +102,12 @@ def test_the_secrets_of_a_vault_are_those_of_the_variable_and_then_that_of_the_c
     assert room.store_secrets(f" {key} , {other},", SECRET) == (key, other, SECRET)
     assert room.store_secrets(None, SECRET) == (SECRET,)
     assert room.store_secrets("", SECRET) == (SECRET,)
-    with pytest.raises(ConfigurationError, match="SHELL_EV_STORE_KEY must be set with a token_source"):
+    with pytest.raises(ConfigurationError, match=r"token_source needs store_key \(SHELL_EV_STORE_KEY\)"):
         room.store_secrets(None, None)
     with pytest.raises(ConfigurationError, match="at least 16 characters") as caught:
         room.store_secrets("short", SECRET)
+    with pytest.raises(ConfigurationError, match="must be a text"):
+        room.store_secrets([key], SECRET)
     assert "short," not in str(caught.value)
 
 

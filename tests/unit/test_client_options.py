@@ -115,7 +115,8 @@ def test_every_option_of_a_configuration_is_a_field_of_it() -> None:
 
 def test_the_options_build_on_each_other() -> None:
     assert option_names(AsyncClientOptions) - option_names(ClientOptions) == {"http_session"}
-    assert option_names(ClientOptions) - option_names(ConfigOptions) == {"store", "token_source"}
+    of_the_store = {"store", "store_key", "store_namespace"}
+    assert option_names(ClientOptions) - option_names(ConfigOptions) == {*of_the_store, "token_source"}
     assert option_names(CopyOptions) < option_names(ConfigOptions)
     assert option_names(RequestOptions) - option_names(AttemptOptions) == {"request_id"}
     assert option_names(ListOptions) > option_names(LocationFilters) | option_names(RequestOptions)
