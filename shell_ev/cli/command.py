@@ -1,22 +1,23 @@
-"""The building blocks of commands: shared options, help in sections, types of values, location filters."""
+"""The building blocks of commands: shared options, help in sections, examples, types of values, location filters."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any, TypeVar
 
 import click
 
-from .. import ApiVersion, AuthorizationMethod, ConnectorType, EmaId, Environment, EvseStatus
+from .. import ApiVersion, AuthorizationMethod, EmaId, Environment, EvseId, EvseStatus
 from .settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NEGATIVE = re.compile(r"-\.?[0-9].*")
 _MOST_RETRIES = 100
+_NARROW = 76
 
 
 class SharedOption(click.Option):
@@ -45,6 +46,7 @@ def _output_options() -> list[click.Parameter]:
         SharedOption("--json", is_flag=True, section=section, help="JSON for programs, errors on stderr too."),
         SharedOption("-v", "--verbose", count=True, section=section, help="Log to stderr; -vv logs every request."),
         SharedOption("--no-color", is_flag=True, section=section, help="No colours; NO_COLOR does the same."),
+        SharedOption("--no-pager", is_flag=True, section=section, help="No pager; PAGER=cat does the same."),
     ]
 
 
@@ -56,6 +58,9 @@ def _connection_options() -> list[click.Parameter]:
             metavar="FILE",
             section=section,
             help="Read SHELL_EV_* variables from FILE; the environment takes precedence.",
+        ),
+        SharedOption(
+            "--profile", metavar="NAME", section=section, help="Use what `shell-ev login NAME` keeps; SHELL_EV_PROFILE."
         ),
         SharedOption("--sandbox", is_flag=True, section=section, help="Run against an embedded sandbox."),
         SharedOption("--ask", is_flag=True, section=section, help="Prompt for missing credentials."),
@@ -88,7 +93,17 @@ def shared_options(*, connects: bool) -> list[click.Parameter]:
 
 
 class Sectioned(click.Command):
-    """A command with its shared options in separate sections of the help."""
+    """A command with its shared options in separate sections of the help, and with examples."""
+
+    examples: Sequence[str] = ()
+    """Command lines, to be copied."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, then the epilog. A line to copy is not wrapped."""
+        with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
+            for line in self.examples:
+                formatter.write(f"  {line}\n")
+        super().format_epilog(ctx, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by section."""
@@ -100,7 +115,8 @@ class Sectioned(click.Command):
         for section, records in sections.items():
             if records:
                 with formatter.section(section):
-                    formatter.write_dl(records)
+                    # On a narrow terminal the names take less of the width.
+                    formatter.write_dl(records, col_max=30 if formatter.width >= _NARROW else 18)
 
 
 class SectionedGroup(Sectioned, click.Group):
@@ -122,18 +138,20 @@ class Command(Sectioned):
         return super().parse_args(ctx, args)
 
 
-def command(name: str, *, connects: bool = True) -> Callable[[Callable[..., Any]], Command]:
+def command(name: str, *examples: str, connects: bool = True) -> Callable[[Callable[..., Any]], Command]:
     """Make a function a command.
 
     The function gets its Settings with ``@click.pass_obj`` and returns an ExitCode, or None for OK.
 
     Args:
         name: Name on the command line.
+        examples: Command lines for its help.
         connects: Whether the command has the connection options.
     """
 
     def make(function: Callable[..., Any]) -> Command:
         made = click.command(name, cls=Command)(function)
+        made.examples = examples
         made.params += shared_options(connects=connects)
         return made
 
@@ -158,12 +176,23 @@ def duration(text: str) -> float:
     return total
 
 
-def degrees(text: str) -> float:
-    """A latitude or longitude. A comma at the end is ignored: maps copy one between the two."""
-    try:
-        return float(text.strip().removesuffix(","))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not a number of degrees such as 52.3731") from None
+def point(text: str) -> tuple[float, float]:
+    """Latitude and longitude of ``52.37,4.89``, with or without a blank."""
+    words = text.replace(",", " ").split()
+    numbers: list[float] = []
+    for word in words:
+        try:
+            numbers.append(float(word))
+        except ValueError:
+            raise click.BadParameter(f"{word!r} is not a number of degrees such as 52.3731") from None
+    if len(numbers) != 2:
+        raise click.BadParameter(f"{text!r} is not a latitude and a longitude such as 52.3731,4.8932")
+    return numbers[0], numbers[1]
+
+
+def point_of_words(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> tuple[float, float]:
+    """The point of an argument that takes it in one word or in two."""
+    return point(" ".join(words))
 
 
 def ema_id(text: str) -> str:
@@ -183,6 +212,28 @@ def moment(text: str) -> str:
     return text
 
 
+# Card and EVSE
+
+
+def card_and_evse(words: tuple[str, ...], *, with_evse: bool = True) -> tuple[str | None, str | None]:
+    """Card and EVSE of the words of a command line; None for the one that is left out.
+
+    Args:
+        words: The words.
+        with_evse: Whether an EVSE is needed: it is the last word then.
+    """
+    most = 2 if with_evse else 1
+    if len(words) > most:
+        raise click.UsageError(f"{len(words)} arguments are given, there are {most} at most: {' and '.join(words[:3])}")
+    if not with_evse:
+        return (words[0] if words else None), None
+    if not words:
+        raise click.UsageError("Missing argument 'EVSE'")
+    if len(words) == 1 and EmaId.try_parse(words[0]) is not None and EvseId.try_parse(words[0]) is None:
+        raise click.UsageError(f"{words[0]} is a card: Missing argument 'EVSE'")
+    return (words[0] if len(words) == most else None), words[-1]
+
+
 # Location filters
 
 FORMAT_HELP = "Output format; --json is --format json."
@@ -194,9 +245,8 @@ _FILTERS: dict[str, Callable[[Any], Any]] = {
         "--connector",
         "connector_types",
         multiple=True,
-        type=_choice(ConnectorType),
         metavar="TYPE",
-        help="Such as Type2, Type2Combo (CCS), TepcoCHAdeMO.",
+        help="Such as CCS, Type2, CHAdeMO, Schuko.",
     ),
     "connector_min_power": click.option(
         "--min-power", "connector_min_power", type=float, metavar="KW", help="Minimum power of a connector."
@@ -209,7 +259,7 @@ _FILTERS: dict[str, Callable[[Any], Any]] = {
         metavar="METHOD",
         help="NewMotionApp, RFIDToken or PnC.",
     ),
-    "country": click.option("--country", multiple=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as NLD."),
+    "country": click.option("--country", multiple=True, metavar="CODE", help="ISO 3166-1, such as NL or NLD."),
     "exclude_country": click.option("--exclude-country", multiple=True, metavar="CODE", help="All but this one."),
     "operator_name": click.option("--operator", "operator_name", metavar="NAME", help="Name of the operator."),
     "evse_id": click.option("--evse", "evse_id", metavar="EVSE", help="The location of this EVSE."),

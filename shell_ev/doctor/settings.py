@@ -44,7 +44,10 @@ _IN_CONFIG = {"base_url": "api_url", "token_url": "oauth_url"}
 _VARIABLES = {option: variable for variable, option in (*ENV_OPTIONS.items(), *ENV_CREDENTIALS.items())}
 _NO_SOURCE: Any = object()
 #: Variables that are no options: the decoder, the blocking client and the store read them.
-_OTHERS = ("SHELL_EV_ENGINE", "SHELL_EV_LOOP", "SHELL_EV_STORE_KEY", "SHELL_EV_STORE_NAMESPACE")
+_OTHERS = (
+    *("SHELL_EV_ENGINE", "SHELL_EV_LOOP", "SHELL_EV_STORE_KEY", "SHELL_EV_STORE_NAMESPACE"),
+    *("SHELL_EV_CARD", "SHELL_EV_PROFILE"),  # of the command line
+)
 _KNOWN = frozenset({*ENV_OPTIONS, *ENV_CREDENTIALS, *_OTHERS})
 
 _USERINFO = re.compile(r"(?<=//)[^/\s]*@")

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,9 +36,10 @@ def sandbox(listening: Sandbox) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def variables(sandbox: Sandbox) -> dict[str, str]:
+def variables(sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
     """The environment variables of these tests."""
     return {
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "SHELL_EV_BASE_URL": sandbox.url,
         "SHELL_EV_CLIENT_ID": sandbox.client_id,
         "SHELL_EV_CLIENT_SECRET": SECRET,
@@ -46,11 +48,13 @@ def variables(sandbox: Sandbox) -> dict[str, str]:
 
 
 @pytest.fixture
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Remove the variables of the environment that the tests run in."""
     for name in list(os.environ):
         if name.startswith("SHELL_EV_") or name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
+    # The profiles of the person who runs the tests.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from cli_processes import CARD, EVSE, ROOT, Result
 
 from shell_ev import ENVIRONMENT_VARIABLES
 from shell_ev.cli.command import SharedOption, shared_options
+from shell_ev.cli.env_file import read_env_file
 from shell_ev.cli.main import COMMANDS, group
 from shell_ev.cli.reporting import ExitCode
-from shell_ev.cli.settings import Settings, read_env_file
+from shell_ev.cli.settings import Settings
 
 PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -90,7 +90,7 @@ def test_the_generations_of_the_sdks_are_chosen(run: Run) -> None:
     process = run(
         "shell_ev.sandbox", "--port", "0", "--stations", "0", "--sdk-1-1", "--retrieve-state-key", "Sessionstate"
     )
-    sandbox = Sandbox.connect(until(process, r"sandbox on (\S+)"))
+    sandbox = Sandbox.connect(until(process, r"sandbox on (\S+),"))
     assert (sandbox.sdk_1_1, sandbox.retrieve_state_key) == (True, "Sessionstate")
 
 
