@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @command(
     "charge",
-    "shell-ev charge NL-TNM-C00122045-K 'NL*TNM*E02003451*0' --sandbox",
+    "shell-ev charge NL-TNM-C00122045-K 'NL*TNM*E02003451*0'",
     "shell-ev charge NL-TNM-C00122045-K --near 52.37,4.89 \\",
     "    --connector CCS --min-power 50",
     "SHELL_EV_CARD=NL-TNM-C00122045-K \\",
-    "    shell-ev charge 'NL*TNM*E02003451*0' --stop-after 1h30m",
+    "    shell-ev charge 'NL*TNM*E02003451*0' --stop-after 90m",
 )
 @click.argument("words", metavar="[CARD] [EVSE]", nargs=-1)
 @click.option("--near", type=point, metavar="LAT,LON", help="Take the nearest EVSE that is free and fits; asks before.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from enum import Enum
@@ -18,6 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _NEGATIVE = re.compile(r"-\.?[0-9].*")
 _MOST_RETRIES = 100
 _NARROW = 76
+#: More letters than a sentence of the help has.
+_WHOLE = 1000
+_PARAGRAPHS = re.compile(r"\n\s*\n")
 
 
 class SharedOption(click.Option):
@@ -92,9 +96,46 @@ def shared_options(*, connects: bool) -> list[click.Parameter]:
     return [*(_connection_options() if connects else []), *_output_options()]
 
 
+class Formatter(click.HelpFormatter):
+    """Writes help in lines of the terminal's width. A word is never broken, not even at the hyphens of an option."""
+
+    def write_text(self, text: str) -> None:
+        """Write paragraphs."""
+        indent = " " * self.current_indent
+        for number, paragraph in enumerate(_PARAGRAPHS.split(text.strip())):
+            if number:
+                self.write("\n")
+            for line in _lines(paragraph, self.width - self.current_indent):
+                self.write(f"{indent}{line}\n")
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write names and what they mean, side by side; on a narrow terminal the names take less of the width."""
+        most = col_max if self.width >= _NARROW else 18
+        first = min(max(len(name) for name, _ in rows), most) + col_spacing
+        indent = " " * self.current_indent
+        for name, text in rows:
+            lines = _lines(text, self.width - self.current_indent - first)
+            beside = len(name) <= first - col_spacing
+            head = f"{name:<{first}}{lines.pop(0)}" if beside and lines else name
+            self.write(f"{indent}{head}".rstrip() + "\n")
+            for line in lines:
+                self.write(f"{indent}{' ' * first}{line}\n")
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)
+
+
+class Context(click.Context):
+    """The context of a command, with its own way to write help."""
+
+    formatter_class = Formatter
+
+
 class Sectioned(click.Command):
     """A command with its shared options in separate sections of the help, and with examples."""
 
+    context_class = Context
     examples: Sequence[str] = ()
     """Command lines, to be copied."""
 
@@ -115,8 +156,7 @@ class Sectioned(click.Command):
         for section, records in sections.items():
             if records:
                 with formatter.section(section):
-                    # On a narrow terminal the names take less of the width.
-                    formatter.write_dl(records, col_max=30 if formatter.width >= _NARROW else 18)
+                    formatter.write_dl(records)
 
 
 class SectionedGroup(Sectioned, click.Group):
@@ -126,6 +166,12 @@ class SectionedGroup(Sectioned, click.Group):
         """Write the commands, then the options."""
         self.format_commands(ctx, formatter)
         super().format_options(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with the first sentence of its help, whole."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, made.get_short_help_str(_WHOLE)) for name, made in found if made is not None])
 
 
 class Command(Sectioned):

@@ -50,7 +50,7 @@ def group(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-@command("check", "shell-ev id check NL-TNM-C00122045-K 'NL*TNM*E02003451*0'", connects=False)
+@command("check", "shell-ev id check NL-TNM-C00122045-K", connects=False)
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @click.option("--kind", type=click.Choice(["ema", "evse"]), help="Kind of id; default: derived from the text.")
 @click.pass_obj

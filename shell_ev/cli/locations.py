@@ -31,7 +31,7 @@ _REFRESH = 0.2
 @command(
     "locations",
     "shell-ev locations --country LU --limit 3 --sandbox",
-    "shell-ev locations --country NL --format geojson > nl.geojson",
+    "shell-ev locations --country NL --format csv > nl.csv",
 )
 @filter_options(*COMMON_FILTERS, "updated_since")
 @click.option("--limit", type=click.IntRange(min=1), metavar="NUMBER", help="Number of locations at most.")

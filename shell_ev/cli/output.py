@@ -184,6 +184,13 @@ def print_error(line: str) -> None:
         discard(sys.stderr)
 
 
+def print_error_text(line: str) -> None:
+    """Print a line to stderr, in lines of the terminal's width if it is one."""
+    clean = safe(line)
+    for part in wrapped(clean, width_of(sys.stderr)) if is_terminal(sys.stderr) else [clean]:
+        print_error(part)
+
+
 def print_message(
     text: str, commands: Sequence[str] = (), *, lead: str = ": ", alarm: str = "", red: bool = False
 ) -> None:

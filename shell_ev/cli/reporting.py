@@ -16,6 +16,7 @@ from .. import (
     EmaId,
     EvseNotAvailableError,
     ForbiddenError,
+    NotFoundError,
     ResponseDecodeError,
     ShellEVError,
     StoreError,
@@ -114,12 +115,19 @@ def exit_code_of(error: ShellEVError) -> ExitCode:
 
 
 _ALARM = "CAREFUL, A CAR MAY BE CHARGING"
-#: What to run after an error that leaves no charge open: name of the command, its argument, its flags.
-_NEXT: dict[ExitCode, tuple[str, str | None] | tuple[str, None, str]] = {
-    ExitCode.AUTHENTICATION: ("doctor", None),
-    ExitCode.NO_ANSWER: ("doctor", None),
-    ExitCode.IN_PROGRESS: ("charges", None),
-    ExitCode.STORE: ("journal", None, "check"),
+#: What to run after an error that leaves no charge open: name of the command and its words.
+_NEXT: dict[ExitCode, tuple[str, ...]] = {
+    ExitCode.AUTHENTICATION: ("doctor",),
+    ExitCode.NO_ANSWER: ("doctor",),
+    ExitCode.IN_PROGRESS: ("charges",),
+    ExitCode.STORE: ("journal", "check"),
+}
+_SERVER_ERROR = 500
+#: What to run after a 404, by operation: it lists what there is.
+_LISTS = {
+    "charging.retrieve": ("active", "EMA_ID"),
+    "charging.stop": ("active", "EMA_ID"),
+    "locations.get": ("locations",),
 }
 #: Attributes of errors in the JSON object; null for an error without the attribute.
 _FACTS = ("request_id", "session_id", "operation", "status_code", "code", "retry_after", "attempts")
@@ -223,11 +231,11 @@ def next_commands(error: ShellEVError, settings: Settings) -> list[str]:
     if settings.sandbox:
         return []  # an embedded sandbox ends with the command
     session_id = getattr(error, "session_id", None)
+    if isinstance(error, ChargeFailedError) and session_id and not error.outcome_unknown:
+        return [settings.session_command("show", session_id)]
     if not error.outcome_unknown:
-        command = _NEXT.get(exit_code_of(error))
-        if isinstance(error, ChargeFailedError) and session_id:
-            return [settings.session_command("show", session_id)]
-        return [] if command is None else [settings.command(*command)]
+        words = _next_words(error)
+        return [settings.command(words[0], None, *words[1:])] if words else []
     if session_id:
         show, stop = settings.session_command("show", session_id), settings.session_command("stop", session_id)
         return [show, stop] if isinstance(error, ChargePendingError) else [stop, show]
@@ -236,3 +244,11 @@ def next_commands(error: ShellEVError, settings: Settings) -> list[str]:
     if not card:
         return []
     return [settings.command("active", card if EmaId.looks_like(card) else "EMA_ID")]
+
+
+def _next_words(error: ShellEVError) -> tuple[str, ...]:
+    if isinstance(error, NotFoundError):
+        return _LISTS.get(error.operation or "", ())
+    if isinstance(error, ApiError | ResponseDecodeError) and (error.status_code or 0) >= _SERVER_ERROR:
+        return ("doctor",)
+    return _NEXT.get(exit_code_of(error), ())

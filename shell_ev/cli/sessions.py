@@ -53,9 +53,10 @@ class ProblemReporter:
 
 @command(
     "start",
-    "shell-ev start NL-TNM-C00122045-K 'NL*TNM*E02003451*0' --wait",
-    "shell-ev start 'NL*TNM*E02003451*0' --store charges.sqlite3 \\",
-    "    --key order-42",
+    "shell-ev start NL-TNM-C00122045-K 'NL*TNM*E02003451*0' \\",
+    "    --wait",
+    "SHELL_EV_CARD=NL-TNM-C00122045-K \\",
+    "    shell-ev start 'NL*TNM*E02003451*0' --key order-42",
 )
 @click.argument("words", metavar="[CARD] EVSE", nargs=-1)
 @click.option("--wait", is_flag=True, help="Wait until the charge has started or failed to start.")
@@ -174,7 +175,7 @@ def stop(settings: Settings, session_id: str, any_id: bool, stop_timeout: float)
     return run(settings, work)
 
 
-@command("show", "shell-ev show 7dabe929-c4a3-44bf-86cd-75e9bb049a79 --follow")
+@command("show", "shell-ev show 7dabe929-c4a3-44bf-86cd-75e9bb049a79")
 @_session_argument
 @click.option("--follow", is_flag=True, help="Print each new state until the charge is over. Ctrl-C does not stop it.")
 @click.option("--every", type=duration, metavar="TIME", default="30s", show_default=True, help="Poll interval.")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cli_processes import SECRET, Process, Result
+from screens import FakeTerminal
 
 from shell_ev.cli.main import main
 from shell_ev.sandbox import Sandbox
@@ -119,3 +120,29 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
         raise AssertionError("the condition did not become true")
 
     return wait
+
+
+@pytest.fixture
+def screen(
+    clean: None, handlers: None, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str]]:
+    """Run a command in this process on a terminal of some columns; the exit code and what it wrote to both streams."""
+
+    def run(*words: str, columns: int) -> tuple[int, str]:
+        terminal = FakeTerminal()
+        with monkeypatch.context() as patched:
+            for name, value in variables.items():
+                patched.setenv(name, value)
+            patched.setenv("COLUMNS", str(columns))
+            patched.setenv("LINES", "40")
+            patched.setenv("TERM", "xterm-256color")
+            patched.setenv("PAGER", "cat")
+            patched.setattr("sys.stdout", terminal)
+            patched.setattr("sys.stderr", terminal)
+            code = main(words)
+        written = terminal.getvalue()
+        assert "Traceback" not in written
+        assert SECRET not in written
+        return int(code), written
+
+    return run

@@ -99,3 +99,12 @@ def picture_of(text: Text, columns: int, title: str) -> str:
     console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(text, soft_wrap=True, highlight=False, end="")
     return console.export_svg(title=title, font_aspect_ratio=_FONT_RATIO, unique_id="terminal")
+
+
+class FakeTerminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
