@@ -80,11 +80,9 @@ async def pick(run: Run, wanted: Wanted) -> Picked | None:
 
 
 def _fitting(location: Location, wanted: Wanted) -> Evse | None:
-    for evse in location.available_evses():
-        kinds = wanted.connector_types or (None,)
-        if startable(evse) and any(evse.has_connector(kind, wanted.min_power_kw) for kind in kinds):
-            return evse
-    return None
+    kinds = wanted.connector_types or (None,)
+    fitting = [evse for kind in kinds for evse in location.available_evses(kind, wanted.min_power_kw)]
+    return next((evse for evse in fitting if startable(evse)), None)
 
 
 def can_ask() -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import groupby
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 _SEQUENCE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
-#: A dark terminal; the ground of a picture is the theme's own.
+#: Width of a letter by its height.
 _FONT_RATIO = 0.61
 
 
@@ -51,8 +52,7 @@ class Screen:
     @property
     def text(self) -> Text:
         """The rows with their styles."""
-        written = "\n".join("".join(f"\x1b[0;{style}m{letter}" for letter, style in row).rstrip() for row in self.rows)
-        return Text.from_ansi(written + "\x1b[0m")
+        return Text.from_ansi("\n".join(map(_styled, self.rows)))
 
     def _obey(self, parameters: str, name: str) -> None:
         number = int(parameters) if parameters.isdigit() else 1
@@ -94,11 +94,19 @@ class Screen:
             self.rows.append([])
 
 
+def _styled(row: list[tuple[str, str]]) -> str:
+    """A row with an escape sequence in front of each run of one style."""
+    runs = [(style, "".join(letter for letter, _ in run)) for style, run in groupby(row, lambda cell: cell[1])]
+    return "".join(f"\x1b[0;{style}m{text}" if style else f"\x1b[0m{text}" for style, text in runs).rstrip() + "\x1b[0m"
+
+
 def picture_of(text: Text, columns: int, title: str) -> str:
     """A screen as SVG."""
     console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(text, soft_wrap=True, highlight=False, end="")
-    return console.export_svg(title=title, font_aspect_ratio=_FONT_RATIO, unique_id="terminal")
+    svg = console.export_svg(title=title, font_aspect_ratio=_FONT_RATIO, unique_id="terminal")
+    # A page of the docs must not fetch fonts from another host.
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
 
 
 class FakeTerminal(io.StringIO):
