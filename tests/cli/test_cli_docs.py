@@ -59,6 +59,25 @@ def test_every_documented_command_line_parses(line: str) -> None:
     assert list(parse(group, "shell-ev", words, None))
 
 
+def examples(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
+    """The command lines in the help of a command and of those below it."""
+    lines = "\n".join(getattr(command, "examples", ())).replace("\\\n", " ").splitlines()
+    yield from ((path, line) for line in lines)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            found = command.get_command(click.Context(command), name)
+            assert found is not None
+            yield from examples(found, f"{path} {name}")
+
+
+@pytest.mark.parametrize(("path", "line"), list(examples(group, "shell-ev")), ids=lambda value: value)
+def test_every_example_of_a_help_is_of_its_command_and_parses(path: str, line: str) -> None:
+    words = words_of(re.sub(r"^(\w+=\S+\s+)+", "", line))
+    assert words[0] == "shell-ev"
+    names = list(parse(group, "shell-ev", words[1:], None))
+    assert " ".join(["shell-ev", *names]).startswith(path)
+
+
 def test_every_command_is_documented() -> None:
     shown = {next(parse(group, "shell-ev", words_of(line)[1:], None)) for line in LINES}
     assert shown == set(COMMANDS)
