@@ -108,12 +108,13 @@ class Formatter(click.HelpFormatter):
             for line in _lines(paragraph, self.width - self.current_indent):
                 self.write(f"{indent}{line}\n")
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         """Write names and what they mean, side by side; on a narrow terminal the names take less of the width."""
         most = col_max if self.width >= _NARROW else 18
-        first = min(max(len(name) for name, _ in rows), most) + col_spacing
+        pairs = list(rows)
+        first = min(max(len(name) for name, _ in pairs), most) + col_spacing
         indent = " " * self.current_indent
-        for name, text in rows:
+        for name, text in pairs:
             lines = _lines(text, self.width - self.current_indent - first)
             beside = len(name) <= first - col_spacing
             head = f"{name:<{first}}{lines.pop(0)}" if beside and lines else name

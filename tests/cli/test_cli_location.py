@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from cli_processes import Process, Result
 
-from shell_ev import Coordinates, Evse, Location, OpeningHours, WeekDay
+from shell_ev import (
+    Connector,
+    ConnectorType,
+    Coordinates,
+    ElectricalProperties,
+    Evse,
+    Location,
+    OpeningHours,
+    WeekDay,
+)
 from shell_ev.cli.location import _hours
 from shell_ev.cli.location_views import map_url
 from shell_ev.cli.reporting import ExitCode
@@ -86,9 +95,18 @@ def test_a_location_without_a_position_has_no_map() -> None:
     assert map_url(Location(coordinates=Coordinates(latitude=91, longitude=4))) is None
 
 
-def test_the_plugs_of_models_leave_out_what_was_removed() -> None:
-    assert Location().plugs == ""
-    assert Evse().plugs == ""
+def socket(kind: str, power: float | None, deleted: str | None = None) -> Connector:
+    properties = ElectricalProperties(max_electric_power=power)
+    return Connector(connector_type=ConnectorType(kind), electrical_properties=properties, deleted=deleted)
+
+
+def test_plugs_have_the_highest_power_of_each_kind_and_leave_out_what_was_removed() -> None:
+    first = Evse(connectors=(socket("Type2", 11), socket("Type2Combo", 50), socket("Type2", 43.5)))
+    second = Evse(connectors=(socket("Type2Combo", 150), socket("NewPlug", None), socket("Type1", 7.4, "2026-01-01")))
+    gone = Evse(connectors=(socket("TepcoCHAdeMO", 50),), deleted="2026-01-01")
+    assert first.plugs == "CCS 50, Type 2 43.5"
+    assert Location(evses=(first, second, gone)).plugs == "CCS 150, Type 2 43.5, NewPlug"
+    assert (Location().plugs, Evse().plugs) == ("", "")
 
 
 @pytest.fixture
