@@ -121,7 +121,7 @@ def charge(
 
 async def _chosen(run: Run, wanted: Wanted, card: str, *, asks: bool) -> str | None:
     """The id of the EVSE to start on; None if there is none, or the answer is no."""
-    from .output import print_error
+    from .output import print_error_text
     from .picking import confirmed, pick
 
     picked = await pick(run, wanted)
@@ -130,7 +130,7 @@ async def _chosen(run: Run, wanted: Wanted, card: str, *, asks: bool) -> str | N
         return None
     if asks:
         for line in picked.lines():
-            print_error(line)
+            print_error_text(line)
         if not await confirmed(f"Start a charge there, on card {card}?"):
             run.out.note("nothing was started")
             return None

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 _IDS_SHOWN = 4
 _EVERY = "1m"
+#: Lines of the terminal beside those of a table that is watched: the time, dots, the cursor.
+_BESIDE = 3
 
 
 @attrs.frozen(kw_only=True)
@@ -94,7 +96,7 @@ _ORDERS: dict[str, Callable[[Found], Any]] = {
     "nearby",
     "shell-ev nearby 52.3731,4.8932 --sandbox",
     "shell-ev nearby 52.37,4.89 --connector CCS --min-power 50",
-    "shell-ev nearby 52.37,4.89 --provider TNM --sort price \\",
+    "shell-ev nearby 52.37,4.89 --provider TNM \\",
     "    --energy 40 --minutes 45",
 )
 @click.argument("where", metavar="LAT,LON", nargs=-1, required=True, callback=point_of_words)
@@ -113,7 +115,10 @@ _ORDERS: dict[str, Callable[[Found], Any]] = {
     "--minutes", type=click.FloatRange(min=0, min_open=True), metavar="NUMBER", help="Time that this charge takes."
 )
 @click.option(
-    "--sort", "order", type=click.Choice(list(_ORDERS)), default="distance", show_default=True, help="What comes first."
+    "--sort",
+    "order",
+    type=click.Choice(list(_ORDERS)),
+    help="What comes first; default: price with --energy or --minutes, else distance.",
 )
 @click.option("--all-evses", is_flag=True, help=f"Show every available EVSE, not {_IDS_SHOWN} per location.")
 @click.option("--watch", is_flag=True, help="Ask again and again, until Ctrl-C.")
@@ -130,7 +135,7 @@ def nearby(
     provider: str | None,
     energy: float | None,
     minutes: float | None,
-    order: str,
+    order: str | None,
     all_evses: bool,
     watch: bool,
     every: float,
@@ -149,14 +154,15 @@ def nearby(
         raise click.UsageError("--sort price needs the charge to compare: --energy KWH, --minutes NUMBER, or both")
     if available:
         filters["evse_status"] = (*filters["evse_status"], "Available")
+    wish = _wish(energy, minutes, filters)
     request = Request(
         latitude=where[0],
         longitude=where[1],
         limit=limit,
         filters=given_filters(filters),
         provider=provider,
-        wish=_wish(energy, minutes, filters),
-        order=order,
+        wish=wish,
+        order=order or ("distance" if wish is None else "price"),
         form=form,
         all_evses=all_evses,
     )
@@ -254,7 +260,10 @@ def _print_watched(run: Run, request: Request, found: list[Found]) -> None:
     console = run.out.console()
     console.clear()  # nothing without a terminal
     run.out.text(f"{datetime.now():%H:%M:%S}  {len(found)} locations; Ctrl-C ends this")
-    for line in _lines(console, request, found):
+    lines = _lines(console, request, found)
+    if console.is_terminal and len(lines) > (room := console.height - _BESIDE):
+        lines = [*lines[:room], "..."]  # the first ones stay in sight
+    for line in lines:
         print(line, flush=True)
 
 

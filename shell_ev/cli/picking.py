@@ -11,8 +11,10 @@ import click
 
 from .. import Evse, Location
 from .location_views import address_words, plugs, price_words, startable
-from .output import printable
+from .output import printable, width_of, wrapped
 from .running import Run
+
+_CHOICE = " [y/N] "
 
 
 @attrs.frozen(kw_only=True)
@@ -95,7 +97,8 @@ async def confirmed(question: str) -> bool:
 
     The event loop runs on: it reads the signals, and what the service closes meanwhile.
     """
-    click.echo(f"{question} [y/N] ", nl=False, err=True)
+    lines = wrapped(question, width_of(sys.stderr) - len(_CHOICE))
+    click.echo("\n".join(lines) + _CHOICE, nl=False, err=True)
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     try:

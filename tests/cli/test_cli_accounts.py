@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import stat
@@ -119,13 +120,17 @@ def test_a_keyring_that_cannot_keep_a_secret_is_like_none(
     assert not backend.kept
 
 
-def test_the_real_keyring_answers_or_is_like_none(bare: Cli, env_file: str, file: Path) -> None:
-    # Whatever backend this machine has: a secret must be found again where the output says.
-    pytest.importorskip("keyring")
-    done = login(bare, env_file, "shell-ev-test")
-    assert bare("active", CARD, "--profile", "shell-ev-test").code == 0
-    assert ("system keyring" in done.out) is (SECRET not in file.read_text())
-    assert bare("profiles", "--remove", "shell-ev-test").code == 0
+@pytest.mark.parametrize("backend", ["fail", "null"])
+def test_the_package_keyring_without_a_backend_that_keeps_is_like_none(
+    bare: Cli, env_file: str, file: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    # Never the keyring of the person who runs the tests.
+    real = pytest.importorskip("keyring")
+    found = importlib.import_module(f"keyring.backends.{backend}").Keyring()
+    monkeypatch.setattr(real, "get_keyring", lambda: found)
+    assert "readable by you alone" in login(bare, env_file, "mine").out
+    assert SECRET in file.read_text()
+    assert bare("active", CARD, "--profile", "mine").code == 0
 
 
 def test_a_profile_that_others_can_read_is_refused(

@@ -82,7 +82,7 @@ def test_the_plugs_are_shown_with_their_power(cli: Cli) -> None:
 
 
 def test_what_a_charge_costs_is_shown_and_sorted(cli: Cli, sandbox: Sandbox) -> None:
-    words = (*PRICED, "--energy", "40", "--minutes", "45", "--sort", "price", "--limit", "9")
+    words = (*PRICED, "--energy", "40", "--minutes", "45", "--limit", "9")
     done = cli(*words)
     assert done.code == 0
     assert "40 kWh, 45 min" in done.out.splitlines()[0]
@@ -95,6 +95,8 @@ def test_what_a_charge_costs_is_shown_and_sorted(cli: Cli, sandbox: Sandbox) -> 
     cheap = next(one for one in found if one["uid"] == "1")
     assert cheap["estimate"] == {"currency": "EUR", "lowest": "15.95", "highest": "15.95", "is_complete": True}
     assert "EUR 15.95" in done.out
+    far = json.loads(cli(*words, "--sort", "distance", "--json").out)["locations"]
+    assert [one["distance_km"] for one in far] == sorted(one["distance_km"] for one in far)
 
 
 def test_prices_come_from_the_first_answer_in_v1(cli: Cli, sandbox: Sandbox) -> None:

@@ -24,7 +24,7 @@ FOLDER = ROOT / "docs" / "pictures"
 PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 COLUMNS = 100
 COMMANDS = {
-    "nearby": "nearby 52.3731,4.8932 --limit 4 --provider TNM --energy 40 --minutes 45 --sort price",
+    "nearby": "nearby 52.3731,4.8932 --limit 4 --provider TNM --energy 40 --minutes 45",
     "location": "location 12115 --provider TNM",
     "charge": f"charge {CARD} '{EVSE}' --stop-after 1h30m",
 }

@@ -102,6 +102,26 @@ def test_every_help_has_an_example_and_fits_60_columns(bare: Cli, monkeypatch: p
     assert set(text.split()) - wide == set()
 
 
+def test_the_doctor_hangs_its_lines_below_what_was_seen(shown: Shown) -> None:
+    lines = Screen(60).feed(shown("doctor", columns=60)[1]).lines
+    first = next(line for line in lines if "configuration" in line)
+    column = first.index("environment production")
+    below = lines[lines.index(first) + 1]
+    assert below[:column].strip() == ""
+    assert below[column] != " "
+
+
+def test_start_is_three_lines(shown: Shown, sandbox: Sandbox) -> None:
+    lines = Screen(60).feed(shown("start", CARD, EVSE, columns=60)[1]).lines
+    session_id = sandbox.charges[-1].session_id
+    assert lines == [
+        f"accepted, session {session_id}",
+        f"show it: shell-ev show {session_id}",
+        f"stop it: shell-ev stop {session_id}",
+        "",
+    ]
+
+
 def test_words_are_wrapped_and_never_broken() -> None:
     assert wrapped("a bb ccc dddd", 6) == ["a bb", "  ccc", "  dddd"]
     assert wrapped("a-very-long-word b", 6) == ["a-very-long-word", "  b"]
