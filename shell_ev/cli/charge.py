@@ -14,6 +14,9 @@ from .reporting import ExitCode
 from .running import Run, run
 from .settings import Settings
 
+#: States of an entry whose key starts again.
+_ENDED_WITHOUT_A_START = ("waiting", "given_up")
+
 if TYPE_CHECKING:
     from .picking import Wanted
 
@@ -100,7 +103,8 @@ def charge(
                 min_power_kw=min_power,
                 provider=provider,
             )
-            if (chosen := await _chosen(run, wanted, card, asks=not yes)) is None:
+            chosen = await _evse_of(run, key) or await _chosen(run, wanted, card, asks=not yes)
+            if chosen is None:
                 return ExitCode.NO
             request = attrs.evolve(asked, evse_id=chosen)
         # Before the first line of output.
@@ -117,6 +121,12 @@ def charge(
                         await redrawing
 
     return run(settings, work)
+
+
+async def _evse_of(run: Run, key: str | None) -> str | None:
+    """The EVSE of the charge that a key has: the nearest free one is another one by now."""
+    entry = None if key is None else await run.client.journal.find(key)
+    return entry.evse_id if entry is not None and entry.state not in _ENDED_WITHOUT_A_START else None
 
 
 async def _chosen(run: Run, wanted: Wanted, card: str, *, asks: bool) -> str | None:

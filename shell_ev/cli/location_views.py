@@ -8,7 +8,7 @@ from typing import Any, TextIO, cast
 
 from .. import ElementTariff, Evse, EvseId, FlatTariff, Location, PriceComponentType, Tariff
 from ..geojson import feature
-from .output import is_terminal, json_value, printable
+from .output import json_value, printable
 
 #: Columns of the CSV: the GeoJSON properties, coordinates and EVSE ids.
 CSV_COLUMNS = (
@@ -119,7 +119,7 @@ def csv_row(location: Location) -> list[str]:
     }
     cells = [_csv(found[column]) for column in CSV_COLUMNS]
     # A file gets the text of the service as it is, a terminal never.
-    return [printable(cell) for cell in cells] if is_terminal(sys.stdout) else cells
+    return [printable(cell) for cell in cells] if sys.stdout.isatty() else cells
 
 
 def _csv(value: Any) -> str:

@@ -97,7 +97,7 @@ async def confirmed(question: str) -> bool:
 
     The event loop runs on: it reads the signals, and what the service closes meanwhile.
     """
-    lines = wrapped(question, width_of(sys.stderr) - len(_CHOICE))
+    lines = wrapped(printable(question), width_of(sys.stderr) - len(_CHOICE))
     click.echo("\n".join(lines) + _CHOICE, nl=False, err=True)
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()

@@ -132,6 +132,20 @@ def test_a_repeated_key_follows_the_charge_that_it_has(
     assert len(sandbox.charges) == before
 
 
+def test_a_repeated_key_near_by_asks_nothing_and_stays_on_its_evse(cli: Cli, sandbox: Sandbox, tmp_path: Path) -> None:
+    words = ("charge", CARD, "--near", POINT, "--key", "order-42", "--store", str(tmp_path / "charges.sqlite3"))
+    assert cli(*words, "--yes", "--keep-running", "--start-timeout", "5s", "--stop-after", "0.1s").code == 0
+    charge = sandbox.charges[-1]
+    sandbox.set_evse_status(charge.evse_id, "Unavailable")
+    try:
+        before = len(sandbox.charges)
+        done = cli(*words, "--yes")
+    finally:
+        sandbox.set_evse_status(charge.evse_id, None)
+    assert (done.code, len(sandbox.charges)) == (0, before)
+    assert f"key order-42 has a charge already: nothing was started; session {charge.session_id}" in done.out
+
+
 def test_a_key_needs_a_store(cli: Cli, sandbox: Sandbox) -> None:
     done = cli("charge", CARD, EVSE, "--key", "order-42")
     assert done.code in (ExitCode.CONFIGURATION, ExitCode.USAGE)
