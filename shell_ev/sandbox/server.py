@@ -160,7 +160,7 @@ class Sandbox:
     @property
     def lines(self) -> list[str]:
         """What to tell people: comments, and one `export` for each of `env`. A shell and an env file take the lines."""
-        lines = [f"# shell_ev sandbox on {self.url}, until Ctrl-C", f"# console on {self.console_url}/"]
+        lines = [f"# shell_ev sandbox on {self.url} until Ctrl-C", f"# console on {self.console_url}/"]
         if self.console_token is not None:
             lines.append(f"# console token for other machines: {self.console_token}")
         return [*lines, *(f"export {name}={shlex.quote(value)}" for name, value in self.env.items())]

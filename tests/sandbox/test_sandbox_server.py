@@ -25,7 +25,7 @@ import shell_ev.sandbox
 from shell_ev.sandbox import Dialect, Fault, Sandbox
 
 ROOT = Path(shell_ev.sandbox.__file__).parents[2]
-READY = re.compile(r"# shell_ev sandbox on (http://127\.0\.0\.1:(\d+)), until Ctrl-C\n")
+READY = re.compile(r"# shell_ev sandbox on (http://127\.0\.0\.1:(\d+)) until Ctrl-C\n")
 
 
 async def test_it_records_what_arrives(wire: Any, sandbox: Sandbox, caller: Any) -> None:
