@@ -279,7 +279,7 @@ class Panel:
         yield "State", Text(shown, style=_COLOURS.get(state, "yellow"))
         yield "Elapsed", Text(self._elapsed())
         if (checked := self._checked_ago()) is not None:
-            yield "Checked", Text(f"last {checked:.0f} s ago")
+            yield "Checked", Text(f"{checked:.0f} s ago")
         yield "EVSE", Text(printable(self._request.evse_id))
         yield "Card", Text(printable(self._request.card))
         yield "Session", Text(printable(charge.session_id) if charge is not None else "-")

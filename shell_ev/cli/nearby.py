@@ -150,6 +150,8 @@ def nearby(
     tariffs: it begins now, by the clock of this machine.
     """
     settings.set_format(form)
+    if watch and opens:
+        raise click.UsageError("--watch and --open exclude each other")
     if order == "price" and energy is None and minutes is None:
         raise click.UsageError("--sort price needs the charge to compare: --energy KWH, --minutes NUMBER, or both")
     if available:
@@ -172,9 +174,8 @@ def nearby(
         while True:
             found, problems = await _find(run, request, prices)
             _show(run, request, found, problems, watch=watch)
-            if opens and not watch:
-                url = map_url(found[0].location) if found else None
-                await open_in_browser(run.out, url)
+            if opens:
+                await open_in_browser(run.out, map_url(found[0].location) if found else None)
             if not watch:
                 return
             await asyncio.sleep(every)

@@ -207,5 +207,6 @@ def test_open_opens_the_first_location_on_a_map(cli: Cli, monkeypatch: pytest.Mo
     assert opened == ["https://osm.org/?mlat=52.37910&mlon=4.90030&zoom=17"]
     done = cli("location", "1", "--open")
     assert done.err.splitlines()[-1] == f"shell-ev: there is no browser; the map is: {opened[0]}"
+    assert cli("nearby", POINT, "--open", "--watch").code == ExitCode.USAGE
     done = cli("nearby", POINT, "--operator", "no-such-operator", "--open")
     assert "there is no position to show on a map" in done.err
