@@ -62,7 +62,7 @@ def login(settings: Settings, name: str, card: str | None) -> ExitCode:
     else:
         out.text(f"profile {name} is kept; its secret is {profile.place}")
         if profile.secret is not None:
-            out.note("with the package keyring, the secret would go into the system keyring")
+            out.note("a system keyring would keep it better: the package keyring finds none, or is not installed")
         flag = () if name == profiles.DEFAULT else ("--profile", name)
         out.note("to check it", f"shell-ev doctor{' ' if flag else ''}{' '.join(flag)}")
     return ExitCode.OK

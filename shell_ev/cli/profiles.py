@@ -81,7 +81,9 @@ def variables_of(name: str) -> dict[str, str]:
     """
     profiles = load()
     if name not in profiles:
-        there = f"there are {', '.join(profiles)}" if profiles else "there is none yet"
+        there = (
+            f"there {'is' if len(profiles) == 1 else 'are'} {', '.join(profiles)}" if profiles else "there is none yet"
+        )
         raise ConfigurationError(f"there is no profile {name!r}, {there}: make it with shell-ev login {name}")
     profile = profiles[name]
     secret = profile.secret

@@ -162,7 +162,7 @@ def test_profiles_are_listed_replaced_and_removed(
     assert found["two"]["SHELL_EV_ENVIRONMENT"] == "production"
     assert bare("profiles", "--remove", "one").out == "profile one is removed\n"
     assert bare("profiles", "--remove", "one").code == ExitCode.CONFIGURATION
-    assert "there are two" in bare("active", CARD, "--profile", "nobody").err
+    assert "there is two" in bare("active", CARD, "--profile", "nobody").err
 
 
 @pytest.mark.parametrize("words", [("a b",), ("../x",), ("",), ("x", "--profile", "y"), ("x", "--sandbox")])
