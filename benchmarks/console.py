@@ -44,7 +44,7 @@ def served(*options: str) -> Iterator[tuple[Any, int]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield Sandbox.connect(process.stdout.readline().split()[3]), process.pid
+            yield Sandbox.connect(process.stdout.readline().split()[4]), process.pid
         finally:
             process.terminate()
 

@@ -7,13 +7,15 @@ import sys
 
 #: ExitCode.CONFIGURATION of ``shell_ev.cli.reporting``, which needs the extra.
 _NOT_INSTALLED = 3
+#: The modules of the extra ``cli``, and the packages that have them.
+_NEEDED = {"click": "click", "dotenv": "python-dotenv", "platformdirs": "platformdirs", "rich": "rich"}
 
 
 def main() -> int:
-    """Run the command line; the exit code. Without click and rich, one line on stderr says how to install them."""
-    missing = [name for name in ("click", "rich") if importlib.util.find_spec(name) is None]
+    """Run the command line; the exit code. Without its packages, one line on stderr says how to install them."""
+    missing = [package for module, package in _NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        print(f"shell-ev: the command line needs {' and '.join(missing)}: pip install 'shell_ev[cli]'", file=sys.stderr)
+        print(f"shell-ev: the command line needs {', '.join(missing)}: pip install 'shell_ev[cli]'", file=sys.stderr)
         return _NOT_INSTALLED
     from shell_ev.cli.main import main as run
 

@@ -96,18 +96,23 @@ def check_stopped(state: SessionState | None) -> None:
         raise DemoFailed(f"the charge should have stopped and is {state}")
 
 
+def say(text: str) -> None:
+    """Print a line. Control characters of the service are replaced: they would move the cursor."""
+    print("".join(char if char.isprintable() else " " for char in text))
+
+
 async def with_await(setting: Setting) -> None:
     """Find, start, follow and stop, asynchronously."""
     async with setting.client(AsyncShellEV) as client:
         ev: AsyncShellEV = client
         nearby = await ev.locations.nearby(*setting.near, evse_status="Available", limit=25)
         location, evse = pick(nearby.data, setting.near)
-        print(describe(location, evse, setting.near))
+        say(describe(location, evse, setting.near))
         async with ev.charge(setting.card, evse.evse_id or "", polling=setting.polling) as charge:
-            print(line("started", charge.session))
+            say(line("started", charge.session))
             active = await ev.charging.active(setting.card)
-            print(line("active", among(active.data, charge.session_id)))
-        print(line("stopped", charge.session))
+            say(line("active", among(active.data, charge.session_id)))
+        say(line("stopped", charge.session))
         check_stopped(charge.state)
 
 
@@ -117,17 +122,17 @@ def blocking(setting: Setting) -> None:
         ev: ShellEV = client
         nearby = ev.locations.nearby(*setting.near, evse_status="Available", limit=25)
         location, evse = pick(nearby.data, setting.near)
-        print(describe(location, evse, setting.near))
+        say(describe(location, evse, setting.near))
         charge = ev.start_charge(setting.card, evse.evse_id or "", polling=setting.polling)
-        print(f"  accepted {charge.session_id}")
+        say(f"  accepted {charge.session_id}")
         try:
             for session in charge.changes():
-                print(line("seen", session))
+                say(line("seen", session))
                 if session.state is SessionState.STARTED or charge.is_over:
                     break
-            print(line("active", among(ev.charging.active(setting.card).data, charge.session_id)))
+            say(line("active", among(ev.charging.active(setting.card).data, charge.session_id)))
         finally:
-            print(line("stopped", charge.stop()))
+            say(line("stopped", charge.stop()))
         check_stopped(charge.state)
 
 

@@ -44,6 +44,7 @@ class ChargeRequest:
     stop_after: float | None
     keep_running: bool
     every: float
+    key: str | None = None
 
     @property
     def polling(self) -> Polling:
@@ -58,20 +59,40 @@ class ChargeRequest:
         )
 
 
-class _StartObserver(Observer, CallObserver):
-    """Records whether a start may have been sent."""
+class _StartCall(CallObserver):
+    """Records whether the start may have been sent."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def ended(self, event: CallEnded) -> None:
+        self._calls.may_be_sent = event.outcome != "cancelled"
+
+
+class _LookUp(CallObserver):
+    """Records when the session was last seen."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def ended(self, event: CallEnded) -> None:
+        if event.outcome == "success":
+            self._calls.checked_at = asyncio.get_running_loop().time()
+
+
+class Calls(Observer):
+    """The calls of one charge: whether its start may have been sent, and when its session was last seen."""
 
     def __init__(self) -> None:
         self.may_be_sent = False
+        self.checked_at: float | None = None
+        """Time of the last answer with the session, on the event loop's clock."""
 
     def call_began(self, call: CallInfo) -> CallObserver | None:
-        if call.operation != "charging.start":
-            return None
-        self.may_be_sent = True
-        return self
-
-    def ended(self, event: CallEnded) -> None:
-        self.may_be_sent = event.outcome != "cancelled"
+        if call.operation == "charging.start":
+            self.may_be_sent = True
+            return _StartCall(self)
+        return _LookUp(self) if call.operation == "charging.retrieve" else None
 
 
 class StartInterrupted(Exception):
@@ -83,13 +104,14 @@ class StartInterrupted(Exception):
         """Whether the start may have been sent; its charge was stopped then."""
 
 
-async def start_charge(run: Run, card: str, evse_id: str, **options: Any) -> AsyncCharge:
+async def start_charge(run: Run, card: str, evse_id: str, *, calls: Calls | None = None, **options: Any) -> AsyncCharge:
     """Start a charge. A signal stops the charge that may have started, a second one ends that at once.
 
     Args:
         run: Context of the command.
         card: Number of the charge card.
         evse_id: Id of the EVSE.
+        calls: What is to be recorded of its calls.
         options: Other arguments of the client's ``start_charge``.
 
     Returns:
@@ -100,7 +122,7 @@ async def start_charge(run: Run, card: str, evse_id: str, **options: Any) -> Asy
         OutcomeUnknownError: A charge may run: its clean-up failed, or a second signal ended it.
         ShellEVError: The start failed.
     """
-    observer = _StartObserver()
+    observer = Calls() if calls is None else calls
     client = run.client.with_options(observer=(*run.client.config.observers, observer))
     arguments = {"ev_charge_number": card, "evse_id": evse_id}
     try:
@@ -127,6 +149,7 @@ class ChargeFlow:
         self._show = show
         self._loop = asyncio.get_running_loop()
         self._charge: AsyncCharge | None = None
+        self._calls = Calls()
         self._started_at: float | None = None
         self._output_error: OSError | None = None
         self._following: asyncio.Task[Any] | None = None
@@ -137,6 +160,12 @@ class ChargeFlow:
     def elapsed(self) -> float | None:
         """Seconds since the charge was seen started."""
         return None if self._started_at is None else self._loop.time() - self._started_at
+
+    @property
+    def checked_ago(self) -> float | None:
+        """Seconds since the service last showed the session."""
+        checked = self._calls.checked_at
+        return None if checked is None else self._loop.time() - checked
 
     @property
     def charge(self) -> AsyncCharge | None:
@@ -174,6 +203,8 @@ class ChargeFlow:
                 self._run,
                 request.card,
                 request.evse_id,
+                calls=self._calls,
+                key=request.key,
                 start_timeout=request.start_timeout,
                 stop_timeout=request.stop_timeout,
                 ema_id=request.ema_id,
@@ -189,7 +220,12 @@ class ChargeFlow:
 
     async def _follow(self, charge: AsyncCharge) -> str | None:
         """Follow the charge until it is over (None) or has to be stopped (the reason)."""
-        self._emit("accepted")
+        if charge.is_new:
+            self._emit("accepted")
+        else:
+            self._emit("met", message=f"key {charge.key} has a charge already: nothing was started")
+            if charge.is_over:
+                return None
         await charge.wait_started()
         self._started_at = self._loop.time()
         self._emit("state")

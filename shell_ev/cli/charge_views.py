@@ -27,7 +27,8 @@ class Event:
     """One event of a charge."""
 
     name: str
-    """During the charge: ``starting``, ``accepted``, ``state``, ``problem``, ``signal``, ``stopping``. At the end:
+    """During the charge: ``starting``, ``accepted`` or ``met`` (its key has a charge already), ``state``, ``problem``,
+    ``signal``, ``stopping``. At the end:
     ``stopped``, ``not-started`` (nothing was sent), ``ended`` (by itself), ``left-running``, ``failed`` (to start),
     ``pending`` or ``not-stopped``."""
     at: datetime
@@ -107,6 +108,8 @@ def words(event: Event) -> str | None:
             text = f"starting a charge on {event.evse_id}"
         case "accepted":
             text = f"accepted, session {event.session_id}"
+        case "met":
+            text = f"{event.message}; session {event.session_id}"
         case "state":
             text = state_words(event.state)
         case "signal":
@@ -132,7 +135,7 @@ def words(event: Event) -> str | None:
 
 def show_json(out: Output) -> Callable[[Event], None]:
     """A view of one JSON object a line."""
-    return lambda event: out.document(event.to_json())
+    return lambda event: out.record(event.to_json())
 
 
 def show_plain(out: Output) -> Callable[[Event], None]:
@@ -140,7 +143,7 @@ def show_plain(out: Output) -> Callable[[Event], None]:
 
     def show(event: Event) -> None:
         if (text := words(event)) is not None:
-            out.line(f"{event.at:%H:%M:%S}  {text}")
+            out.text(f"{event.at:%H:%M:%S}  {text}", " " * 10)
         if event.stop_command is not None:
             out.line(_how_to_stop(event.stop_command))
 
@@ -157,7 +160,7 @@ _WIDEST = 78
 _MARGIN = 4
 _REFRESH = 0.5
 #: Lines of the panel beside its events, and columns beside their text.
-_FRAME_LINES, _FRAME_COLUMNS = 11, 18
+_FRAME_LINES, _FRAME_COLUMNS = 12, 18
 #: Operation, request id and attempts in an error's text, which differ for each request.
 _CALL = re.compile(r" \([^()]*\)")
 _HINTS = {
@@ -203,8 +206,11 @@ class Panel:
             with contextlib.suppress(OSError):
                 self._live.stop()
                 if self._last is not None and self._last.stop_command is not None:
-                    # On its own line below the frame, to be copied.
-                    self._console.print(_how_to_stop(self._last.stop_command), soft_wrap=True)
+                    # Below the frame, to be copied; on a line of its own where it is narrow.
+                    text = _how_to_stop(self._last.stop_command)
+                    if len(text) > self._console.width:
+                        text = text.replace(": ", ":\n", 1)
+                    self._console.print(text, soft_wrap=True)
 
     def show(self, event: Event) -> None:
         """Add an event and redraw."""
@@ -272,9 +278,18 @@ class Panel:
         shown = state_words(state) if charge is not None else "starting"
         yield "State", Text(shown, style=_COLOURS.get(state, "yellow"))
         yield "Elapsed", Text(self._elapsed())
+        if (checked := self._checked_ago()) is not None:
+            yield "Checked", Text(f"{checked:.0f} s ago")
         yield "EVSE", Text(printable(self._request.evse_id))
         yield "Card", Text(printable(self._request.card))
         yield "Session", Text(printable(charge.session_id) if charge is not None else "-")
+
+    def _checked_ago(self) -> float | None:
+        """Seconds since the session was last seen, while the charge runs."""
+        flow = self._flow
+        if flow is None or (self._last is not None and self._last.name in _HINTS):
+            return None
+        return flow.checked_ago
 
     def _elapsed(self) -> str:
         last = self._last

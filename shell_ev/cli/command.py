@@ -1,22 +1,27 @@
-"""The building blocks of commands: shared options, help in sections, types of values, location filters."""
+"""The building blocks of commands: shared options, help in sections, examples, types of values, location filters."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any, TypeVar
 
 import click
 
-from .. import ApiVersion, AuthorizationMethod, ConnectorType, EmaId, Environment, EvseStatus
+from .. import ApiVersion, AuthorizationMethod, EmaId, Environment, EvseId, EvseStatus
 from .settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NEGATIVE = re.compile(r"-\.?[0-9].*")
 _MOST_RETRIES = 100
+_NARROW = 76
+#: More letters than a sentence of the help has.
+_WHOLE = 1000
+_PARAGRAPHS = re.compile(r"\n\s*\n")
 
 
 class SharedOption(click.Option):
@@ -45,6 +50,7 @@ def _output_options() -> list[click.Parameter]:
         SharedOption("--json", is_flag=True, section=section, help="JSON for programs, errors on stderr too."),
         SharedOption("-v", "--verbose", count=True, section=section, help="Log to stderr; -vv logs every request."),
         SharedOption("--no-color", is_flag=True, section=section, help="No colours; NO_COLOR does the same."),
+        SharedOption("--no-pager", is_flag=True, section=section, help="No pager; PAGER=cat does the same."),
     ]
 
 
@@ -56,6 +62,9 @@ def _connection_options() -> list[click.Parameter]:
             metavar="FILE",
             section=section,
             help="Read SHELL_EV_* variables from FILE; the environment takes precedence.",
+        ),
+        SharedOption(
+            "--profile", metavar="NAME", section=section, help="Use what `shell-ev login NAME` keeps; SHELL_EV_PROFILE."
         ),
         SharedOption("--sandbox", is_flag=True, section=section, help="Run against an embedded sandbox."),
         SharedOption("--ask", is_flag=True, section=section, help="Prompt for missing credentials."),
@@ -87,8 +96,56 @@ def shared_options(*, connects: bool) -> list[click.Parameter]:
     return [*(_connection_options() if connects else []), *_output_options()]
 
 
+class Formatter(click.HelpFormatter):
+    """Writes help in lines of the terminal's width. A word is never broken, not even at the hyphens of an option."""
+
+    def write_text(self, text: str) -> None:
+        """Write paragraphs."""
+        indent = " " * self.current_indent
+        for number, paragraph in enumerate(_PARAGRAPHS.split(text.strip())):
+            if number:
+                self.write("\n")
+            for line in _lines(paragraph, self.width - self.current_indent):
+                self.write(f"{indent}{line}\n")
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write names and what they mean, side by side; on a narrow terminal the names take less of the width."""
+        most = col_max if self.width >= _NARROW else 18
+        pairs = list(rows)
+        first = min(max(len(name) for name, _ in pairs), most) + col_spacing
+        indent = " " * self.current_indent
+        for name, text in pairs:
+            lines = _lines(text, self.width - self.current_indent - first)
+            beside = len(name) <= first - col_spacing
+            head = f"{name:<{first}}{lines.pop(0)}" if beside and lines else name
+            self.write(f"{indent}{head}".rstrip() + "\n")
+            for line in lines:
+                self.write(f"{indent}{' ' * first}{line}\n")
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)
+
+
+class Context(click.Context):
+    """The context of a command, with its own way to write help."""
+
+    formatter_class = Formatter
+
+
 class Sectioned(click.Command):
-    """A command with its shared options in separate sections of the help."""
+    """A command with its shared options in separate sections of the help, and with examples."""
+
+    context_class = Context
+    examples: Sequence[str] = ()
+    """Command lines, to be copied."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, then the epilog. A line to copy is not wrapped."""
+        with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
+            for line in self.examples:
+                formatter.write(f"  {line}\n")
+        super().format_epilog(ctx, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by section."""
@@ -111,6 +168,12 @@ class SectionedGroup(Sectioned, click.Group):
         self.format_commands(ctx, formatter)
         super().format_options(ctx, formatter)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with the first sentence of its help, whole."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, made.get_short_help_str(_WHOLE)) for name, made in found if made is not None])
+
 
 class Command(Sectioned):
     """A command of shell-ev."""
@@ -122,18 +185,20 @@ class Command(Sectioned):
         return super().parse_args(ctx, args)
 
 
-def command(name: str, *, connects: bool = True) -> Callable[[Callable[..., Any]], Command]:
+def command(name: str, *examples: str, connects: bool = True) -> Callable[[Callable[..., Any]], Command]:
     """Make a function a command.
 
     The function gets its Settings with ``@click.pass_obj`` and returns an ExitCode, or None for OK.
 
     Args:
         name: Name on the command line.
+        examples: Command lines for its help.
         connects: Whether the command has the connection options.
     """
 
     def make(function: Callable[..., Any]) -> Command:
         made = click.command(name, cls=Command)(function)
+        made.examples = examples
         made.params += shared_options(connects=connects)
         return made
 
@@ -158,12 +223,23 @@ def duration(text: str) -> float:
     return total
 
 
-def degrees(text: str) -> float:
-    """A latitude or longitude. A comma at the end is ignored: maps copy one between the two."""
-    try:
-        return float(text.strip().removesuffix(","))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not a number of degrees such as 52.3731") from None
+def point(text: str) -> tuple[float, float]:
+    """Latitude and longitude of ``52.37,4.89``, with or without a blank."""
+    words = text.replace(",", " ").split()
+    numbers: list[float] = []
+    for word in words:
+        try:
+            numbers.append(float(word))
+        except ValueError:
+            raise click.BadParameter(f"{word!r} is not a number of degrees such as 52.3731") from None
+    if len(numbers) != 2:
+        raise click.BadParameter(f"{text!r} is not a latitude and a longitude such as 52.3731,4.8932")
+    return numbers[0], numbers[1]
+
+
+def point_of_words(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> tuple[float, float]:
+    """The point of an argument that takes it in one word or in two."""
+    return point(" ".join(words))
 
 
 def ema_id(text: str) -> str:
@@ -183,6 +259,28 @@ def moment(text: str) -> str:
     return text
 
 
+# Card and EVSE
+
+
+def card_and_evse(words: tuple[str, ...], *, with_evse: bool = True) -> tuple[str | None, str | None]:
+    """Card and EVSE of the words of a command line; None for the one that is left out.
+
+    Args:
+        words: The words.
+        with_evse: Whether an EVSE is needed: it is the last word then.
+    """
+    most = 2 if with_evse else 1
+    if len(words) > most:
+        raise click.UsageError(f"{len(words)} arguments are given, there are {most} at most: {' and '.join(words[:3])}")
+    if not with_evse:
+        return (words[0] if words else None), None
+    if not words:
+        raise click.UsageError("Missing argument 'EVSE'")
+    if len(words) == 1 and EmaId.try_parse(words[0]) is not None and EvseId.try_parse(words[0]) is None:
+        raise click.UsageError(f"{words[0]} is a card: Missing argument 'EVSE'")
+    return (words[0] if len(words) == most else None), words[-1]
+
+
 # Location filters
 
 FORMAT_HELP = "Output format; --json is --format json."
@@ -194,9 +292,8 @@ _FILTERS: dict[str, Callable[[Any], Any]] = {
         "--connector",
         "connector_types",
         multiple=True,
-        type=_choice(ConnectorType),
         metavar="TYPE",
-        help="Such as Type2, Type2Combo (CCS), TepcoCHAdeMO.",
+        help="Such as CCS, Type2, CHAdeMO, Schuko.",
     ),
     "connector_min_power": click.option(
         "--min-power", "connector_min_power", type=float, metavar="KW", help="Minimum power of a connector."
@@ -209,7 +306,7 @@ _FILTERS: dict[str, Callable[[Any], Any]] = {
         metavar="METHOD",
         help="NewMotionApp, RFIDToken or PnC.",
     ),
-    "country": click.option("--country", multiple=True, metavar="CODE", help="ISO 3166-1 alpha-3, such as NLD."),
+    "country": click.option("--country", multiple=True, metavar="CODE", help="ISO 3166-1, such as NL or NLD."),
     "exclude_country": click.option("--exclude-country", multiple=True, metavar="CODE", help="All but this one."),
     "operator_name": click.option("--operator", "operator_name", metavar="NAME", help="Name of the operator."),
     "evse_id": click.option("--evse", "evse_id", metavar="EVSE", help="The location of this EVSE."),

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .command import command, ema_id
-from .output import Output, is_terminal
+from .env_file import read_env_file
+from .output import Output, is_terminal, safe, wrapped
 from .reporting import ExitCode
 from .running import Interrupts, run_without_client
-from .settings import Settings, read_env_file
+from .settings import Settings
 
 if TYPE_CHECKING:
     from ..doctor import Diagnosis
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _COLOURS = {"ok": "green", "warn": "yellow", "failed": "bold red", "skipped": "dim"}
 
 
-@command("doctor")
+@command("doctor", "shell-ev doctor --sandbox", "shell-ev doctor --env-file test.env --report")
 @click.option(
     "--card",
     type=ema_id,
@@ -74,6 +75,12 @@ async def _options(settings: Settings, stack: AsyncExitStack) -> tuple[dict[str,
         credentials = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
         return {**credentials, "base_url": sandbox.url, "api_version": version}, []
     places: Places = [("environment", os.environ)]
+    if (profile := settings.profile_in_force) is not None:
+        from .profiles import variables_of
+
+        # Without the variables of a connection, which the profile replaces as a whole.
+        left = {name: value for name, value in settings.environ.items() if name in os.environ}
+        places = [(f"profile {profile}", variables_of(profile)), ("environment", left)]
     if settings.env_file is not None:
         places.append((f"env file {settings.env_file}", read_env_file(settings.env_file)))
     # Missing credentials are a finding of the doctor, beside those of the network.
@@ -93,12 +100,17 @@ def _print(out: Output, diagnosis: Diagnosis) -> None:
 
     console = out.console()
     lines = as_text(diagnosis, ascii_only=not _can_encode("\u2713\u2717\u2026")).split("\n")
+    hanging = len(lines[0]) - len(diagnosis.findings[0].seen)
     for number, line in enumerate(lines):
-        text = Text(line)
-        if number < len(diagnosis.findings):
-            text.stylize(_COLOURS[diagnosis.findings[number].outcome], 0, 2)
-        # Neither cut nor folded: each finding is one line.
-        console.print(text, soft_wrap=True)
+        is_finding = number < len(diagnosis.findings)
+        indent = " " * hanging if is_finding else "    "
+        parts = wrapped(safe(line), console.width, indent) if console.is_terminal else [safe(line)]
+        for index, part in enumerate(parts):
+            text = Text(part)
+            if is_finding and not index:
+                text.stylize(_COLOURS[diagnosis.findings[number].outcome], 0, 2)
+            # A finding of a longer word than the terminal is neither cut nor folded.
+            console.print(text, soft_wrap=True)
 
 
 def _can_encode(text: str) -> bool:

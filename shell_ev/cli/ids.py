@@ -50,7 +50,7 @@ def group(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-@command("check", connects=False)
+@command("check", "shell-ev id check NL-TNM-C00122045-K", connects=False)
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @click.option("--kind", type=click.Choice(["ema", "evse"]), help="Kind of id; default: derived from the text.")
 @click.pass_obj
@@ -67,18 +67,19 @@ def check(settings: Settings, texts: tuple[str, ...], kind: str | None) -> ExitC
         valid = any(reading.valid for reading in readings)
         all_valid = all_valid and valid
         if out.json:
-            out.document(_to_json(text, valid, readings))
+            out.record(_to_json(text, valid, readings))
             continue
         if not first:
             out.line("")
         first = False
         for line in _lines(printable(text), readings):
-            out.line(line)
+            out.text(line, "    ")
     return ExitCode.OK if all_valid else ExitCode.NO
 
 
 group.add_command(check)
 group.params += shared_options(connects=False)
+group.examples = ("shell-ev id check NL-TNM-C00122045-K",)
 
 
 def _texts(texts: Iterable[str]) -> Iterator[str]:

@@ -12,10 +12,11 @@ import click
 
 from .. import ConfigurationError, ShellEVError
 from .command import SectionedGroup, command, duration, shared_options
-from .output import Column, Output, json_value, print_pairs, print_table, printable
+from .output import Output, json_value, printable
 from .reporting import ExitCode, report_failure
 from .running import Run, run
 from .settings import Settings
+from .tables import Column, print_pairs, print_table
 
 if TYPE_CHECKING:
     from .. import JournalEntry, Recovery
@@ -44,7 +45,7 @@ def _store_of(settings: Settings) -> str:
     return store
 
 
-@command("charges")
+@command("charges", "shell-ev charges --store charges.sqlite3")
 @click.pass_obj
 def charges(settings: Settings) -> ExitCode:
     """List the charges of the store that may be running."""
@@ -63,7 +64,7 @@ def charges(settings: Settings) -> ExitCode:
     return run(settings, work)
 
 
-@command("recover")
+@command("recover", "shell-ev recover --store charges.sqlite3 --watch")
 @click.option("--watch", is_flag=True, help="Make pass after pass until Ctrl-C.")
 @click.option("--every", type=duration, metavar="TIME", default="30s", show_default=True, help="Pause of --watch.")
 @click.option("--limit", type=duration, metavar="TIME", help="Limit for a pass; the rest waits for the next one.")
@@ -131,10 +132,10 @@ def _show(out: Output, recovery: Recovery | None, shown: set[tuple[str, str]]) -
                 continue
             shown.add((name, entry.key))
             if out.json:
-                out.document({"result": name, "entry": json_value(entry)})
+                out.record({"result": name, "entry": json_value(entry)})
             else:
                 session = f", session {entry.session_id}" if entry.session_id else ""
-                out.line("  ".join(map(printable, (entry.key, entry.evse_id, _MEANINGS[name] + session))))
+                out.text("  ".join(map(printable, (entry.key, entry.evse_id, _MEANINGS[name] + session))))
 
 
 def _entries(recovery: Recovery | None) -> dict[str, tuple[JournalEntry, ...]]:
@@ -151,7 +152,7 @@ def group(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-@command("check")
+@command("check", "shell-ev journal check --store charges.sqlite3")
 @click.option(
     "--accept-loss",
     is_flag=True,
@@ -177,13 +178,13 @@ def check(settings: Settings, accept_loss: bool) -> ExitCode:
         elif not faults:
             run.out.line("the store is in order")
         for fault in () if run.out.json else faults:
-            run.out.line(printable(fault))
+            run.out.text(printable(fault))
         return ExitCode.STORE if faults else ExitCode.OK
 
     return run(settings, work)
 
 
-@command("find")
+@command("find", "shell-ev journal find order-42 --store charges.sqlite3")
 @click.argument("key", metavar="[KEY]", required=False)
 @click.option("--session", "session_id", metavar="SESSION_ID", help="Find it by the session.")
 @click.option("--request", "request_id", metavar="REQUEST_ID", help="Find it by the RequestId of its start.")
@@ -205,7 +206,11 @@ def find(settings: Settings, key: str | None, session_id: str | None, request_id
     return run(settings, work)
 
 
-@command("settle")
+@command(
+    "settle",
+    "shell-ev journal settle order-42 \\",
+    "    7dabe929-c4a3-44bf-86cd-75e9bb049a79",
+)
 @click.argument("key", metavar="KEY")
 @click.argument("session_id", metavar="SESSION_ID")
 @click.pass_obj
@@ -214,7 +219,7 @@ def settle(settings: Settings, key: str, session_id: str) -> ExitCode:
     return _changed(settings, lambda run: run.client.journal.settle(key, session_id))
 
 
-@command("give-up")
+@command("give-up", "shell-ev journal give-up order-42")
 @click.argument("key", metavar="KEY")
 @click.pass_obj
 def give_up(settings: Settings, key: str) -> ExitCode:
@@ -238,7 +243,7 @@ def _changed(settings: Settings, change: Callable[[Run], Awaitable[JournalEntry]
     return run(settings, work)
 
 
-@command("prune")
+@command("prune", "shell-ev journal prune --older-than 90")
 @click.option(
     "--older-than",
     "days",
@@ -266,6 +271,7 @@ def prune(settings: Settings, days: float) -> ExitCode:
 for _made in (check, find, settle, give_up, prune):
     group.add_command(_made)
 group.params += shared_options(connects=True)
+group.examples = ("shell-ev journal check --store charges.sqlite3", "shell-ev journal find order-42")
 
 
 def _row(entry: JournalEntry) -> list[str]:

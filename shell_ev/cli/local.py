@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .. import ConfigurationError
-from .command import command, ema_id
+from .command import command, ema_id, point
 from .output import Output
 from .reporting import ExitCode, report_failure
 from .running import Interrupts, run_without_client
@@ -20,7 +20,12 @@ from .settings import Settings
 _CARD = "NL-TNM-C00122045-K"
 
 
-@command("sandbox", connects=False)
+@command(
+    "sandbox",
+    "shell-ev sandbox --open",
+    "shell-ev sandbox --speed 1 > sandbox.env",
+    connects=False,
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 selects a free port.")
 @click.option(
@@ -47,8 +52,8 @@ def sandbox(
 ) -> ExitCode:
     """Run a sandbox of the service, with a console, until Ctrl-C.
 
-    The output is an env file: `shell-ev sandbox > sandbox.env`, and in another terminal
-    `shell-ev --env-file sandbox.env nearby 52.37 4.89`. The credentials are valid for the sandbox only.
+    Paste the lines into the shell of another terminal, or write them into a file for --env-file. The credentials are
+    valid for the sandbox only.
     """
 
     async def work(interrupts: Interrupts) -> None:
@@ -67,10 +72,7 @@ def sandbox(
                 credentials = {"client_id": running.client_id, "client_secret": running.client_secret}
                 out.document({"url": running.url, **credentials, "console": console})
             else:
-                out.line(f"# shell_ev sandbox on {running.url}, until Ctrl-C")
-                out.line(f"# console on {console}")
-                for name, value in running.env.items():
-                    out.line(f"{name}={value}")
+                out.line("\n".join(running.lines))
             if open_console:
                 await asyncio.to_thread(webbrowser.open, console)
             await asyncio.Event().wait()
@@ -80,9 +82,9 @@ def sandbox(
     return run_without_client(settings, work)
 
 
-@command("demo")
+@command("demo", "shell-ev demo --sandbox")
 @click.option("--card", type=ema_id, metavar="CARD", help="EMA-ID of the charge card; required with real credentials.")
-@click.option("--near", nargs=2, type=float, metavar="LAT LON", default=(52.3731, 4.8932), show_default=True)
+@click.option("--near", type=point, metavar="LAT,LON", default="52.3731,4.8932", show_default=True)
 @click.pass_obj
 def demo(settings: Settings, card: str | None, near: tuple[float, float]) -> ExitCode:
     """Find a charger, start a charge, follow it and stop it.

@@ -1,14 +1,14 @@
-"""Locations as JSON, as CSV rows, as lines of a table, and their prices in words."""
+"""Locations as JSON and as CSV rows, their addresses, their map and their prices in words."""
 
 from __future__ import annotations
 
 import csv
-import shutil
+import sys
 from typing import Any, TextIO, cast
 
 from .. import ElementTariff, Evse, EvseId, FlatTariff, Location, PriceComponentType, Tariff
 from ..geojson import feature
-from .output import is_terminal, json_value, printable
+from .output import json_value, printable
 
 #: Columns of the CSV: the GeoJSON properties, coordinates and EVSE ids.
 CSV_COLUMNS = (
@@ -69,6 +69,35 @@ def availability(location: Location) -> str:
     return f"{'?' if free is None else free}/{'?' if count is None else count}"
 
 
+def plugs(item: Location | Evse) -> str:
+    """The plugs, most power first, with their power in kW: ``CCS 150, Type 2 22``."""
+    return item.plugs or "?"
+
+
+def address_words(location: Location) -> str:
+    """Operator, street and town: ``Letz Charge, 12 Rue du Modèle, 1212 Luxembourg``."""
+    return ", ".join(filter(None, (location.operator_name, street_and_town(location))))
+
+
+def street_and_town(location: Location) -> str:
+    """Street and town: ``12 Rue du Modèle, 1212 Luxembourg``."""
+    address = location.address
+    if address is None:
+        return ""
+    town = " ".join(filter(None, (address.postal_code, address.city)))
+    return ", ".join(filter(None, (address.street_and_number, town)))
+
+
+def map_url(location: Location) -> str | None:
+    """The location on a public map; None without a position."""
+    position = location.coordinates.lon_lat if location.coordinates is not None else None
+    if position is None:
+        return None
+    longitude, latitude = position
+    # The short host name keeps it within 60 columns.
+    return f"https://osm.org/?mlat={latitude:.5f}&mlon={longitude:.5f}&zoom=17"
+
+
 def power(kilowatts: float | None) -> str:
     """Power in words: ``11 kW``."""
     return "?" if kilowatts is None else f"{kilowatts:g} kW"
@@ -88,7 +117,9 @@ def csv_row(location: Location) -> list[str]:
         "latitude": position[1] if position is not None else None,
         "evse_ids": [evse.evse_id for evse in location.evses if evse.evse_id and not evse.is_deleted],
     }
-    return [_csv(found[column]) for column in CSV_COLUMNS]
+    cells = [_csv(found[column]) for column in CSV_COLUMNS]
+    # A file gets the text of the service as it is, a terminal never.
+    return [printable(cell) for cell in cells] if sys.stdout.isatty() else cells
 
 
 def _csv(value: Any) -> str:
@@ -111,13 +142,13 @@ _MOST = 2
 _VARIES = " (varies)"
 
 
-def price_words(location: Location) -> str:
-    """The prices at a location: ``EUR 0.39/kWh + 0.35/start``; empty if it has none.
+def price_words(*evses: Evse) -> str:
+    """The prices at EVSEs: ``EUR 0.39/kWh + 0.35/start``; empty if there are none.
 
     Prices with restrictions, such as times of day, are left out; the text then ends in ``(varies)``.
     """
     found: dict[str, None] = {}
-    for evse in location.evses:
+    for evse in evses:
         for connector in evse.connectors:
             if evse.is_deleted or connector.is_deleted:
                 continue
@@ -165,63 +196,3 @@ def money(price: float) -> str:
     """A price with two decimals, or more if it has more."""
     text = f"{price:.2f}"
     return text if float(text) == price else f"{price:g}"
-
-
-# Lines
-
-_GAP = "  "
-#: Title, minimum width, share of the remaining width. On a narrow terminal the last ones are left out first.
-_COLUMNS = (("Uid", 8, 0), ("Country", 7, 0), ("City", 14, 1), ("Street", 16, 2), ("Operator", 14, 1))
-_TAIL = (("Free", 5), ("Power", 8))
-_WIDEST_COLUMN = 36
-_WIDTH_WITHOUT_TERMINAL = 120
-
-
-class LocationLines:
-    """Locations as lines under fixed columns, so that each is printed on arrival. Cells are cut on terminals only."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._cut = is_terminal(file)
-        width = shutil.get_terminal_size().columns if self._cut else _WIDTH_WITHOUT_TERMINAL
-        room = width - 1 - sum(len(_GAP) + size for _, size in _TAIL)
-        chosen: list[tuple[str, int, int]] = []
-        for column in _COLUMNS:
-            if room - column[1] < 0:
-                break
-            room -= column[1] + len(_GAP)
-            chosen.append(column)
-        parts = sum(share for _, _, share in chosen) or 1
-        self._columns = [
-            (title, min(_WIDEST_COLUMN, size + max(0, room + len(_GAP)) * share // parts))
-            for title, size, share in chosen
-        ]
-
-    def head(self) -> str:
-        """The line of titles."""
-        names = [title for title, _ in self._columns]
-        return self._join(names, [title for title, _ in _TAIL])
-
-    def line(self, location: Location) -> str:
-        """The line of one location."""
-        address = location.address
-        cells = {
-            "Uid": location.uid,
-            "Country": address.country if address is not None else None,
-            "City": address.city if address is not None else None,
-            "Street": address.street_and_number if address is not None else None,
-            "Operator": location.operator_name,
-        }
-        texts = [printable(cells[title] or "") for title, _ in self._columns]
-        return self._join(texts, [availability(location), power(location.max_power_kw)])
-
-    def _join(self, texts: list[str], tail: list[str]) -> str:
-        fitted = [self._fit(text, size) for text, (_, size) in zip(texts, self._columns, strict=True)]
-        ends = [text.rjust(size) for text, (_, size) in zip(tail, _TAIL, strict=True)]
-        return _GAP.join([*fitted, *ends])
-
-    def _fit(self, text: str, size: int) -> str:
-        from rich.cells import cell_len, set_cell_size
-
-        if cell_len(text) <= size or self._cut:
-            return set_cell_size(text, size)
-        return text

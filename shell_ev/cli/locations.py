@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import textwrap
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
 import click
 
 from .. import Coordinates, Location, LocationMarker, MultiLocationMarker, SingleLocationMarker, geojson
 from .command import COMMON_FILTERS, FORMAT_HELP, command, filter_options, given_filters
-from .location_views import CSV_COLUMNS, LocationLines, csv_row, csv_writer, location_json, power
-from .output import Column, dumps, is_terminal, json_value, print_table, reconfigure_stdout
+from .location_lines import LocationLines
+from .location_views import CSV_COLUMNS, csv_row, csv_writer, location_json, power
+from .output import dumps, is_terminal, json_value, reconfigure_stdout
+from .pager import paged
 from .reporting import ExitCode
 from .running import Run, run
 from .settings import Settings
+from .tables import Column, table_lines
 
 #: Seconds until the progress display appears.
 _LONG = 1.0
 _REFRESH = 0.2
 
 
-@command("locations")
+@command(
+    "locations",
+    "shell-ev locations --country LU --limit 3 --sandbox",
+    "shell-ev locations --country NL --format csv > nl.csv",
+)
 @filter_options(*COMMON_FILTERS, "updated_since")
 @click.option("--limit", type=click.IntRange(min=1), metavar="NUMBER", help="Number of locations at most.")
 @click.option("--per-page", type=int, metavar="NUMBER", help="Locations per request; default and maximum: 500.")
@@ -38,7 +47,7 @@ def locations(
     error the locations before it have been printed.
     """
     settings.set_format(form)
-    write = _WRITERS["json" if settings.json else form or "table"]
+    write = _writer(settings, form)
 
     async def work(run: Run) -> None:
         found = run.client.locations.iterate(with_operator_name=True, per_page=per_page, **given_filters(filters))
@@ -64,16 +73,31 @@ class _Write(Protocol):
     async def __call__(self, found: AsyncIterator[Location], /) -> None: ...
 
 
-async def _table(found: AsyncIterator[Location]) -> None:
-    lines, headed = LocationLines(sys.stdout), False
+def _writer(settings: Settings, form: str | None) -> _Write:
+    if settings.json:
+        return _indented_json if is_terminal(sys.stdout) else _json
+    return _WRITERS[form] if form in _WRITERS else functools.partial(_table, settings)
+
+
+async def _table(settings: Settings, found: AsyncIterator[Location]) -> None:
+    lines = LocationLines(sys.stdout)
+    with paged(settings) as pager:
+        head: Sequence[str] = lines.head()
+        async for location in found:
+            # Not earlier: a failure of the first page prints no titles.
+            for line in (*head, *lines.lines(location)):
+                pager.line(line)
+            head = ()
+        for line in head:
+            pager.line(line)
+
+
+async def _indented_json(found: AsyncIterator[Location]) -> None:
+    before = '{\n  "locations": [\n'
     async for location in found:
-        # Not earlier: a failure of the first page prints no titles.
-        if not headed:
-            print(lines.head())
-            headed = True
-        print(lines.line(location))
-    if not headed:
-        print(lines.head())
+        sys.stdout.write(before + textwrap.indent(dumps(location_json(location), indent=2), "    "))
+        before = ",\n"
+    sys.stdout.write("\n  ]\n}\n" if before == ",\n" else '{\n  "locations": []\n}\n')
 
 
 async def _json(found: AsyncIterator[Location]) -> None:
@@ -109,7 +133,7 @@ async def _csv(found: AsyncIterator[Location]) -> None:
         writer.writerow(CSV_COLUMNS)
 
 
-_WRITERS: dict[str, _Write] = {"table": _table, "json": _json, "ndjson": _ndjson, "geojson": _geojson, "csv": _csv}
+_WRITERS: dict[str, _Write] = {"ndjson": _ndjson, "geojson": _geojson, "csv": _csv}
 
 
 @contextlib.asynccontextmanager
@@ -164,12 +188,16 @@ _MARKER_COLUMNS = (
     Column("Status"),
     Column("Lat", right=True),
     Column("Lon", right=True),
-    Column("Operator", folds=12),
+    Column("Operator", wraps=True),
     Column("Location uid"),
 )
 
 
-@command("markers")
+@command(
+    "markers",
+    "shell-ev markers --west 4.7 --south 52.3 \\",
+    "    --east 5 --north 52.4 --zoom 13 --sandbox",
+)
 @click.option("--west", type=float, required=True, metavar="LON", help="Bounds of the view, in degrees (WGS 84).")
 @click.option("--south", type=float, required=True, metavar="LAT")
 @click.option("--east", type=float, required=True, metavar="LON")
@@ -214,7 +242,10 @@ def markers(
             for problem in answer.problems:
                 run.out.note(f"could not be read: {problem}")
             if answer.data:
-                print_table(run.out.console(), _MARKER_COLUMNS, [_marker_row(marker) for marker in answer.data])
+                rows = [_marker_row(marker) for marker in answer.data]
+                with paged(settings) as pager:
+                    for line in table_lines(run.out.console(), _MARKER_COLUMNS, rows):
+                        pager.line(line, is_safe=True)
             else:
                 run.out.note("no markers match in this view")
 

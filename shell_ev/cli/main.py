@@ -22,6 +22,8 @@ from .settings import PROGRAM, Settings
 #: Name of a command -> its module and attribute, in the order of the help.
 COMMANDS: dict[str, tuple[str, str]] = {
     "nearby": ("nearby", "nearby"),
+    "location": ("location", "location"),
+    "watch": ("location", "watch"),
     "charge": ("charge", "charge"),
     "start": ("sessions", "start"),
     "stop": ("sessions", "stop"),
@@ -33,20 +35,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "locations": ("locations", "locations"),
     "markers": ("locations", "markers"),
     "id": ("ids", "group"),
+    "login": ("accounts", "login"),
+    "profiles": ("accounts", "profiles"),
     "sandbox": ("local", "sandbox"),
     "demo": ("local", "demo"),
     "doctor": ("doctor", "doctor"),
+    "completion": ("completion", "completion"),
 }
 
-#: Set by the shell for completion.
-_COMPLETE = "_SHELL_EV_COMPLETE"
+#: Set by the shell for completion; click derives the same name from the program's.
+COMPLETE = "_SHELL_EV_COMPLETE"
 
 _HELP = """Find a charger, start a charge, follow it, stop it: the Shell Recharge EV charging API.
 
-Credentials are SHELL_EV_CLIENT_ID and SHELL_EV_CLIENT_SECRET, from the environment, from an --env-file, or with --ask
-from a prompt. There is no option for them: other users of the machine can see the options of a running command.
-
-Without an account: shell-ev nearby 52.37 4.89 --sandbox
+Credentials are SHELL_EV_CLIENT_ID and SHELL_EV_CLIENT_SECRET, from the environment, from an --env-file, from the
+profile that `shell-ev login` keeps, or with --ask from a prompt. There is no option for them: other users of the
+machine can see the options of a running command.
 """
 
 _EPILOG = """Exit codes: 0 done, 1 the answer is no, 2 usage, 3 set-up, 4 credentials, 5 refused, 6 no answer,
@@ -88,6 +92,7 @@ def group() -> None:
 
 
 group.params += shared_options(connects=True)
+group.examples = ("shell-ev nearby 52.37,4.89 --sandbox", "shell-ev completion bash > ~/.shell-ev.bash")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,8 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str], settings: Settings) -> int:
-    if instruction := os.environ.get(_COMPLETE):
-        return shell_complete(group, {}, PROGRAM, _COMPLETE, instruction)
+    if instruction := os.environ.get(COMPLETE):
+        return shell_complete(group, {}, PROGRAM, COMPLETE, instruction)
     try:
         # Not group.main(): its handling of Ctrl-C and of closed pipes differs.
         with group.make_context(PROGRAM, words, obj=settings) as context:

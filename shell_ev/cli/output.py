@@ -1,6 +1,6 @@
-"""The output of commands: data on stdout, messages on stderr; JSON values and tables.
+"""The output of commands: data on stdout, messages on stderr, JSON values.
 
-Text of the service is printed without control characters, so that it cannot move the cursor.
+Nothing is printed with control characters of the service in it, so that it cannot move the cursor.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import enum
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import datetime
@@ -20,16 +21,56 @@ import attrs
 from .settings import PROGRAM, Settings
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
 #: Width of output that does not go to a terminal.
 _WIDE = 160
-_GAP = 2
+#: Indent of the lines after the first one of a message.
+_INDENT = "  "
 
 
 def printable(text: object) -> str:
     """The text on one line, without control characters."""
     return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
+
+
+def safe(text: str) -> str:
+    """The text with its lines and blanks as they are, and a blank for each other control character."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
+def wrapped(text: str, width: int, indent: str = _INDENT) -> list[str]:
+    """The text in lines of at most ``width`` columns. A word is never broken; one that is longer has its own line.
+
+    Args:
+        text: One line.
+        width: Columns.
+        indent: In front of each line but the first one.
+
+    Returns:
+        The lines.
+    """
+    from rich.cells import cell_len
+
+    if cell_len(text) <= width:
+        return [text]
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else f"{indent if lines else ''}{word}"
+        if line.strip() and cell_len(longer) > width:
+            lines.append(line.rstrip())
+            longer = f"{indent}{word}"
+        line = longer
+    return [*lines, line.rstrip()]
+
+
+def width_of(stream: TextIO) -> int:
+    """Columns of the terminal that a stream is; COLUMNS takes precedence."""
+    if not os.environ.get("COLUMNS"):
+        with contextlib.suppress(OSError, ValueError):
+            return os.get_terminal_size(stream.fileno()).columns or 80
+    return shutil.get_terminal_size().columns
 
 
 def shortened(text: object, limit: int) -> str:
@@ -93,17 +134,27 @@ class Output:
         )
 
     def document(self, value: Any) -> None:
-        """Print a JSON document to stdout."""
+        """Print a JSON document to stdout, indented on a terminal."""
+        self.line(dumps(value, indent=2 if is_terminal(sys.stdout) else None))
+
+    def record(self, value: Any) -> None:
+        """Print one of several JSON objects, on one line."""
         self.line(dumps(value))
 
     def line(self, text: str) -> None:
-        """Print a line to stdout and flush it."""
-        print(text, flush=True)
+        """Print a line to stdout and flush it. Control characters are replaced."""
+        print(safe(text), flush=True)
 
-    def note(self, text: str) -> None:
-        """Print a message for people to stderr; nothing with ``--json``."""
+    def text(self, text: str, indent: str = _INDENT) -> None:
+        """Print a line to stdout, in lines of the terminal's width if it is one."""
+        clean = safe(text)
+        lines = wrapped(clean, width_of(sys.stdout), indent) if is_terminal(sys.stdout) else [clean]
+        print("\n".join(lines), flush=True)
+
+    def note(self, text: str, *commands: str) -> None:
+        """Print a message for people to stderr, and commands to run next; nothing with ``--json``."""
         if not self.json:
-            print_error(f"{PROGRAM}: {text}")
+            print_message(text, commands)
 
 
 _live_printers: list[Callable[[str], None]] = []
@@ -133,6 +184,36 @@ def print_error(line: str) -> None:
         discard(sys.stderr)
 
 
+def print_error_text(line: str) -> None:
+    """Print a line to stderr, in lines of the terminal's width if it is one."""
+    clean = safe(line)
+    for part in wrapped(clean, width_of(sys.stderr)) if is_terminal(sys.stderr) else [clean]:
+        print_error(part)
+
+
+def print_message(
+    text: str, commands: Sequence[str] = (), *, lead: str = ": ", alarm: str = "", red: bool = False
+) -> None:
+    """Print a message to stderr: in one line, or on a terminal in lines of its width, each command on its own line.
+
+    Args:
+        text: The message.
+        commands: Commands to run next. They are not wrapped: they are to be copied.
+        lead: Between the message and the commands, where all is one line.
+        alarm: Words in front of the message.
+        red: Print the alarm in red.
+    """
+    whole = safe(f"{PROGRAM}: {alarm}{': ' if alarm else ''}{text}")
+    if not is_terminal(sys.stderr):
+        print_error(f"{whole}{lead if commands else ''}{safe('  or  '.join(commands))}")
+        return
+    lines = wrapped(whole + (lead.rstrip() if commands else ""), width_of(sys.stderr))
+    if alarm and red:
+        lines[0] = lines[0].replace(alarm, f"\x1b[1;31m{alarm}\x1b[0m", 1)
+    for line in (*lines, *(f"{_INDENT}{safe(command)}" for command in commands)):
+        print_error(line)
+
+
 def discard(stream: TextIO) -> None:
     """Redirect a broken stream to the null device: Python would report an error when it flushes it at exit."""
     with contextlib.suppress(OSError, ValueError):
@@ -144,9 +225,9 @@ def discard(stream: TextIO) -> None:
 # JSON
 
 
-def dumps(value: Any) -> str:
-    """JSON on one line, in ASCII for any encoding of the output."""
-    return json.dumps(value, allow_nan=False, separators=(", ", ": "))
+def dumps(value: Any, *, indent: int | None = None) -> str:
+    """JSON on one line, or indented; in ASCII for any encoding of the output."""
+    return json.dumps(value, allow_nan=False, indent=indent, separators=("," if indent else ", ", ": "))
 
 
 def json_value(value: Any) -> Any:
@@ -178,86 +259,3 @@ def _fields(model: Any) -> tuple[str, ...]:
     if kind not in _fields_of:
         _fields_of[kind] = tuple(field.name for field in attrs.fields(kind))
     return _fields_of[kind]
-
-
-# Tables
-
-
-@attrs.frozen
-class Column:
-    """A column of a table."""
-
-    title: str
-    right: bool = False
-    """Align to the right, for numbers."""
-    folds: int | None = None
-    """Minimum width when cells are folded on a narrow output; None: never folded."""
-
-
-def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, or one field a line where its columns do not fit. A cell may have several lines."""
-    cleaned = [[_cell(text) for text in row] for row in rows]
-    if _least_width(columns, cleaned) <= console.width:
-        _print(console, _table(columns, cleaned))
-        return
-    for index, row in enumerate(cleaned):
-        if index:
-            console.print()
-        print_pairs(console, [(column.title, cell) for column, cell in zip(columns, row, strict=True) if cell])
-
-
-def print_pairs(console: Console, facts: Sequence[tuple[str, str]]) -> None:
-    """Print names and values, one pair a line, with the values aligned."""
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, _GAP, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in facts:
-        grid.add_row(name, Text(_cell(value)))
-    _print(console, grid)
-
-
-def _print(console: Console, renderable: RenderableType) -> None:
-    if console.is_terminal:
-        console.print(renderable)
-        return
-    # rich pads lines with blanks, which have no use in a file or a pipe.
-    with console.capture() as captured:
-        console.print(renderable)
-    for line in captured.get().splitlines():
-        console.file.write(f"{line.rstrip()}\n")
-    console.file.flush()
-
-
-def _cell(text: str) -> str:
-    return "\n".join(printable(line) for line in text.split("\n"))
-
-
-def _least_width(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
-    from rich.cells import cell_len
-
-    total = _GAP * (len(columns) - 1)
-    for index, column in enumerate(columns):
-        lines = [column.title, *(line for row in rows for line in row[index].split("\n"))]
-        widest = max(map(cell_len, lines))
-        total += widest if column.folds is None else min(widest, column.folds)
-    return total
-
-
-def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> RenderableType:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            no_wrap=column.folds is None,
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    return table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from enum import IntEnum
 from typing import Any
 
@@ -17,6 +16,7 @@ from .. import (
     EmaId,
     EvseNotAvailableError,
     ForbiddenError,
+    NotFoundError,
     ResponseDecodeError,
     ShellEVError,
     StoreError,
@@ -24,8 +24,8 @@ from .. import (
     UnauthorizedError,
     ValidationError,
 )
-from .output import dumps, is_terminal, json_value, print_error, printable, shortened
-from .settings import PROGRAM, Settings
+from .output import dumps, json_value, print_error, print_message, printable, shortened
+from .settings import Settings
 
 
 class ExitCode(IntEnum):
@@ -60,7 +60,8 @@ _STOPPED_FIRST = "a charge that the command had started was stopped first, excep
 
 _MEANINGS = {
     ExitCode.OK: "Done.",
-    ExitCode.NO: "The answer is no: `id check` found an invalid id, `doctor` a fault, or `demo` failed.",
+    ExitCode.NO: "The answer is no: `id check` found an invalid id, `doctor` a fault, `demo` failed, or "
+    "`charge --near` found nothing or was answered with no.",
     ExitCode.USAGE: "The command line, or a value on it, is not valid. Nothing was sent.",
     ExitCode.CONFIGURATION: "The set-up is not valid: no credentials, a bad env file or option, no extra `cli`.",
     ExitCode.AUTHENTICATION: "The service refused the credentials or the token (401, 403).",
@@ -113,6 +114,21 @@ def exit_code_of(error: ShellEVError) -> ExitCode:
     return ExitCode.INTERNAL
 
 
+_ALARM = "CAREFUL, A CAR MAY BE CHARGING"
+#: What to run after an error that leaves no charge open: name of the command and its words.
+_NEXT: dict[ExitCode, tuple[str, ...]] = {
+    ExitCode.AUTHENTICATION: ("doctor",),
+    ExitCode.NO_ANSWER: ("doctor",),
+    ExitCode.IN_PROGRESS: ("charges",),
+    ExitCode.STORE: ("journal", "check"),
+}
+_SERVER_ERROR = 500
+#: What to run after a 404, by operation: it lists what there is.
+_LISTS = {
+    "charging.retrieve": ("active", "EMA_ID"),
+    "charging.stop": ("active", "EMA_ID"),
+    "locations.get": ("locations",),
+}
 #: Attributes of errors in the JSON object; null for an error without the attribute.
 _FACTS = ("request_id", "session_id", "operation", "status_code", "code", "retry_after", "attempts")
 
@@ -125,7 +141,7 @@ def report_error(error: ShellEVError, settings: Settings) -> ExitCode:
         code,
         kind=type(error).__name__,
         message=str(error),
-        text=_text(error) + _doctor_hint(code, settings),
+        text=_text(error),
         outcome_unknown=error.outcome_unknown,
         facts={name: getattr(error, name, None) for name in _FACTS},
         faults=list(getattr(error, "faults", ())),
@@ -182,9 +198,13 @@ def report_failure(
             )
         )
         return
-    alarm = f"{_red('CAREFUL, A CAR MAY BE CHARGING', settings)}: " if outcome_unknown else ""
-    what_next = f". Next: {'  or  '.join(following)}" if following else ""
-    print_error(f"{PROGRAM}: {alarm}{shortened(text or message, 1200)}{what_next}")
+    print_message(
+        shortened(text or message, 1200),
+        following,
+        lead=". Next: " if outcome_unknown else "; try: ",
+        alarm=_ALARM if outcome_unknown else "",
+        red=not (settings.no_color or os.environ.get("NO_COLOR")),
+    )
 
 
 def _text(error: ShellEVError) -> str:
@@ -206,22 +226,16 @@ def _descriptions(error: ShellEVError) -> list[str]:
     return [text for text in dict.fromkeys(texts) if text not in str(error)]
 
 
-def _doctor_hint(code: ExitCode, settings: Settings) -> str:
-    if code is not ExitCode.NO_ANSWER or settings.sandbox:
-        return ""
-    return f"; try: {settings.command('doctor')}"
-
-
-def _red(text: str, settings: Settings) -> str:
-    plain = settings.no_color or os.environ.get("NO_COLOR") or not is_terminal(sys.stderr)
-    return text if plain else f"\x1b[1;31m{text}\x1b[0m"
-
-
 def next_commands(error: ShellEVError, settings: Settings) -> list[str]:
-    """Shell commands to run after an error with an unknown outcome, the most important first."""
-    if not error.outcome_unknown or settings.sandbox:
+    """Shell commands to run after an error, the most important first."""
+    if settings.sandbox:
         return []  # an embedded sandbox ends with the command
     session_id = getattr(error, "session_id", None)
+    if isinstance(error, ChargeFailedError) and session_id and not error.outcome_unknown:
+        return [settings.session_command("show", session_id)]
+    if not error.outcome_unknown:
+        words = _next_words(error)
+        return [settings.command(words[0], None, *words[1:])] if words else []
     if session_id:
         show, stop = settings.session_command("show", session_id), settings.session_command("stop", session_id)
         return [show, stop] if isinstance(error, ChargePendingError) else [stop, show]
@@ -230,3 +244,11 @@ def next_commands(error: ShellEVError, settings: Settings) -> list[str]:
     if not card:
         return []
     return [settings.command("active", card if EmaId.looks_like(card) else "EMA_ID")]
+
+
+def _next_words(error: ShellEVError) -> tuple[str, ...]:
+    if isinstance(error, NotFoundError):
+        return _LISTS.get(error.operation or "", ())
+    if isinstance(error, ApiError | ResponseDecodeError) and (error.status_code or 0) >= _SERVER_ERROR:
+        return ("doctor",)
+    return _NEXT.get(exit_code_of(error), ())

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .. import OutcomeUnknownError
-from .output import Output, print_error
+from .output import Output, print_error_text
 from .reporting import ExitCode, Interrupted
 from .settings import Settings
 
@@ -241,11 +241,23 @@ async def _client(settings: Settings, options: dict[str, Any] | None, stack: Asy
     )
 
 
+async def open_in_browser(out: Output, url: str | None) -> None:
+    """Open a page in the browser of the user, or say which one it is."""
+    if url is None:
+        out.note("there is no position to show on a map")
+        return
+    import webbrowser
+
+    if not await asyncio.to_thread(webbrowser.open, url):
+        out.note("there is no browser; the map is", url)
+
+
 class _StderrHandler(logging.Handler):
     """Prints log records through ``print_error``, so that they go above a live display."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print_error(self.format(record))
+        for line in self.format(record).splitlines():
+            print_error_text(line)
 
 
 @contextlib.contextmanager

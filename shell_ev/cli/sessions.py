@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,11 +12,12 @@ import click
 
 from .. import ChargeNotStoppedError, ChargeSession, NotFoundError, ShellEVError
 from .charge_views import state_words
-from .command import command, duration
-from .output import Column, Output, clock, json_value, print_pairs, print_table, printable
+from .command import card_and_evse, command, duration
+from .output import Output, clock, is_terminal, json_value, print_error, printable
 from .reporting import ExitCode
 from .running import Run, run
 from .settings import Settings, check_session_id
+from .tables import Column, print_pairs, print_table
 
 if TYPE_CHECKING:
     from .. import AsyncCharge
@@ -49,9 +51,14 @@ class ProblemReporter:
         self._last = kind
 
 
-@command("start")
-@click.argument("card", metavar="CARD")
-@click.argument("evse_id", metavar="EVSE")
+@command(
+    "start",
+    "shell-ev start NL-TNM-C00122045-K 'NL*TNM*E02003451*0' \\",
+    "    --wait",
+    "SHELL_EV_CARD=NL-TNM-C00122045-K \\",
+    "    shell-ev start 'NL*TNM*E02003451*0' --key order-42",
+)
+@click.argument("words", metavar="[CARD] EVSE", nargs=-1)
 @click.option("--wait", is_flag=True, help="Wait until the charge has started or failed to start.")
 @click.option("--ema-id", metavar="EMA_ID", help="The card's EMA-ID, if CARD is not one: finds a lost start.")
 @click.option("--key", metavar="KEY", help="Key in the store: the same key is one charge, also after a crash.")
@@ -61,8 +68,7 @@ class ProblemReporter:
 @click.pass_obj
 def start(
     settings: Settings,
-    card: str,
-    evse_id: str,
+    words: tuple[str, ...],
     wait: bool,
     ema_id: str | None,
     key: str | None,
@@ -70,10 +76,14 @@ def start(
 ) -> ExitCode:
     """Start a charge and leave it running.
 
+    CARD is the number of the charge card, by default SHELL_EV_CARD. EVSE is the id on the charger.
+
     An accepted start is not yet charging: --wait waits until the station has started. A start is sent once; if its
     answer is lost, the session is looked up. Ctrl-C before the session is known stops the charge; after that it keeps
     running.
     """
+    given, evse_id = card_and_evse(words)
+    card = settings.card(given)
 
     async def work(run: Run) -> None:
         from .charge_flow import StartInterrupted, start_charge
@@ -81,7 +91,7 @@ def start(
         reporter = ProblemReporter(run.out)
         try:
             charge = await start_charge(
-                run, card, evse_id, ema_id=ema_id, key=key, start_timeout=start_timeout, on_problem=reporter
+                run, card, evse_id or "", ema_id=ema_id, key=key, start_timeout=start_timeout, on_problem=reporter
             )
         except StartInterrupted:
             raise asyncio.CancelledError from None
@@ -89,14 +99,16 @@ def start(
             run.out.note("this key has a charge already: nothing was started")
         if not wait:
             _print_accepted(run.out, charge)
-            run.out.note(f"accepted, not yet charging; to see and to stop it: {_next(settings, charge.session_id)}")
+            if charge.is_new or not charge.is_over:
+                _print_next(run, charge)
             return
         if not run.out.json:
             run.out.line(f"accepted, session {charge.session_id}")
         try:
             await charge.wait_started()
         except asyncio.CancelledError:
-            run.out.note(f"it may be charging; to see and to stop it: {_next(settings, charge.session_id)}")
+            run.out.note("it may be charging")
+            _print_next(run, charge)
             raise
         finally:
             # Also after an error: the session must not be lost.
@@ -117,15 +129,21 @@ def _print_accepted(out: Output, charge: AsyncCharge) -> None:
                 "session": json_value(charge.session) if charge.state is not None else None,
             }
         )
+    elif is_terminal(sys.stdout):
+        out.line(f"accepted, session {charge.session_id}")
     else:
         out.line(charge.session_id)
 
 
-def _next(settings: Settings, session_id: str) -> str:
-    return f"{settings.session_command('show', session_id)}  {settings.session_command('stop', session_id)}"
+def _print_next(run: Run, charge: AsyncCharge) -> None:
+    """The commands for a charge that runs on, each on its own line, to be copied."""
+    if run.out.json:
+        return
+    for name in ("show", "stop"):
+        print_error(f"{name} it: {run.settings.session_command(name, charge.session_id)}")
 
 
-@command("stop")
+@command("stop", "shell-ev stop 7dabe929-c4a3-44bf-86cd-75e9bb049a79")
 @_session_argument
 @click.option(
     "--stop-timeout", type=duration, metavar="TIME", default="2m", show_default=True, help="Limit for the stop."
@@ -157,7 +175,7 @@ def stop(settings: Settings, session_id: str, any_id: bool, stop_timeout: float)
     return run(settings, work)
 
 
-@command("show")
+@command("show", "shell-ev show 7dabe929-c4a3-44bf-86cd-75e9bb049a79")
 @_session_argument
 @click.option("--follow", is_flag=True, help="Print each new state until the charge is over. Ctrl-C does not stop it.")
 @click.option("--every", type=duration, metavar="TIME", default="30s", show_default=True, help="Poll interval.")
@@ -172,14 +190,14 @@ def show(settings: Settings, session_id: str, any_id: bool, follow: bool, every:
         charge = run.client.attach(session_id, polling=Polling(started=every))
         session = await charge.refresh()
         if run.out.json:
-            run.out.document(json_value(session))
+            (run.out.record if follow else run.out.document)(json_value(session))
         else:
             _print_session(run.out, session)
         if not follow:
             return
         async for session in charge.changes():
             if run.out.json:
-                run.out.document(json_value(session))
+                run.out.record(json_value(session))
             else:
                 run.out.line(f"{datetime.now():%H:%M:%S}  {state_words(session.state)}")
         if not charge.is_over:
@@ -188,17 +206,18 @@ def show(settings: Settings, session_id: str, any_id: bool, follow: bool, every:
     return run(settings, work)
 
 
-@command("active")
-@click.argument("ema_id", metavar="EMA_ID")
+@command("active", "shell-ev active NL-TNM-C00122045-K")
+@click.argument("ema_id", metavar="[EMA_ID]", required=False)
 @click.pass_obj
-def active(settings: Settings, ema_id: str) -> ExitCode:
-    """List the running charge sessions of a card."""
+def active(settings: Settings, ema_id: str | None) -> ExitCode:
+    """List the running charge sessions of a card, by default of SHELL_EV_CARD."""
+    card = settings.card(ema_id)
 
     async def work(run: Run) -> None:
-        answer = await run.client.charging.active(ema_id)
+        answer = await run.client.charging.active(card)
         if run.out.json:
             run.out.document(
-                {"ema_id": ema_id, "sessions": json_value(answer.data), "problems": list(answer.problems)},
+                {"ema_id": card, "sessions": json_value(answer.data), "problems": list(answer.problems)},
             )
             return
         for problem in answer.problems:

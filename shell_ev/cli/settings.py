@@ -1,4 +1,4 @@
-"""The values of the shared options, env files, and the client options that follow from both."""
+"""The values of the shared options, the variables in force, and the client options that follow from both."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import attrs
 
-from .. import ENVIRONMENT_VARIABLES, ConfigurationError, ValidationError
+from .. import ConfigurationError, ValidationError
+from .env_file import CARD_VARIABLE, read_env_file
 
 PROGRAM = "shell-ev"
+
+_PROFILE_VARIABLE = "SHELL_EV_PROFILE"
+#: What leads to a product of the service. They come from one place: a secret must not go to the host of another one.
+CONNECTION = (
+    *("SHELL_EV_CLIENT_ID", "SHELL_EV_CLIENT_SECRET", "SHELL_EV_ENVIRONMENT", "SHELL_EV_API_VERSION"),
+    *("SHELL_EV_BASE_URL", "SHELL_EV_TOKEN_URL"),
+)
 
 
 @attrs.define(kw_only=True, slots=False)
@@ -23,6 +30,7 @@ class Settings:
     """The shared options, given before or after the command's name; None if not given."""
 
     env_file: str | None = None
+    profile: str | None = None
     environment: str | None = None
     api_version: str | None = None
     base_url: str | None = None
@@ -39,12 +47,64 @@ class Settings:
     verbose: int = 0
     """1 logs from level INFO, 2 from level DEBUG."""
     no_color: bool = False
+    no_pager: bool = False
+    """Print long tables without a pager."""
 
     @cached_property
-    def environ(self) -> Mapping[str, str]:
+    def given_variables(self) -> Mapping[str, str]:
         """The environment of the process, with variables of the env file where it has none or an empty one."""
         from_file = read_env_file(self.env_file) if self.env_file is not None else {}
         return {**from_file, **{name: value for name, value in os.environ.items() if value or name not in from_file}}
+
+    @cached_property
+    def environ(self) -> Mapping[str, str]:
+        """The variables in force: the given ones, or those of a profile.
+
+        A profile is used as a whole: of the variables of a connection none is read from elsewhere.
+
+        Raises:
+            ConfigurationError: The env file or the profile cannot be read, or both are given.
+        """
+        name = self.profile_in_force
+        if name is None:
+            return self.given_variables
+        from .profiles import variables_of
+
+        others = {name: value for name, value in self.given_variables.items() if name not in CONNECTION}
+        return {**others, **variables_of(name)}
+
+    @cached_property
+    def profile_in_force(self) -> str | None:
+        """Name of the profile that the command uses; None for none.
+
+        It is the one of ``--profile`` or of SHELL_EV_PROFILE, or else ``default`` if there is one and no variable of a
+        connection is set.
+
+        Raises:
+            ConfigurationError: Both a profile and an env file are given, or the profiles cannot be read.
+        """
+        if self.profile is not None and self.env_file is not None:
+            raise ConfigurationError("--profile and --env-file exclude each other: each has the credentials")
+        if self.sandbox or self.env_file is not None:
+            return None
+        if name := self.profile or os.environ.get(_PROFILE_VARIABLE):
+            return name
+        if self.ask or any(os.environ.get(variable) for variable in CONNECTION):
+            return None
+        from .profiles import DEFAULT, load
+
+        return DEFAULT if DEFAULT in load() else None
+
+    def card(self, given: str | None) -> str:
+        """The card of a command: the one that is given, or the default one.
+
+        Raises:
+            ValidationError: There is none.
+        """
+        card = given or self.environ.get(CARD_VARIABLE, "").strip()
+        if not card:
+            raise ValidationError([f"no card is given: write CARD, or set {CARD_VARIABLE}"])
+        return card
 
     def client_options(self) -> dict[str, Any]:
         """Arguments of ``AsyncShellEV.from_env`` beside ``environ``, with credentials from the prompt.
@@ -72,11 +132,21 @@ class Settings:
             one = len(missing) == 1
             raise ConfigurationError(
                 f"{' and '.join(missing.values())} {'is' if one else 'are'} not set: set {'it' if one else 'them'}, "
-                "use --env-file FILE, use --ask to be prompted, or try the command with --sandbox, which needs none"
+                f"run {PROGRAM} login, use --env-file FILE or --ask, or try the command with --sandbox; "
+                "no account? `python -m shell_ev.sandbox`"
             )
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise ConfigurationError("--ask needs a terminal for its prompt")
-        return {option: _prompt(name, hidden=option == "client_secret") for option, name in missing.items()}
+        prompted = self.prompted(list(missing.values()))
+        return {option: prompted[name] for option, name in missing.items()}
+
+    def prompted(self, names: Sequence[str]) -> dict[str, str]:
+        """Values of credentials, from the prompt.
+
+        Raises:
+            ConfigurationError: There is no terminal to ask on.
+        """
+        if names and not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise ConfigurationError(f"{' and '.join(names)}: there is no terminal to ask on")
+        return {name: _prompt(name, hidden=name == "SHELL_EV_CLIENT_SECRET") for name in names}
 
     def set_format(self, form: str | None) -> None:
         """Apply ``--format``: ``json`` is ``--json``. Raises ValidationError for ``--json`` with another format."""
@@ -93,7 +163,7 @@ class Settings:
             flags: Its own options.
         """
         options = list(flags)
-        for option in ("env_file", "environment", "api_version", "base_url", "store"):
+        for option in ("env_file", "profile", "environment", "api_version", "base_url", "store"):
             value = getattr(self, option)
             # The URL of a store may hold a password: it is not repeated.
             if value is not None and not (option == "store" and "://" in value):
@@ -132,80 +202,3 @@ def _prompt(name: str, *, hidden: bool) -> str:
 
     answer: str = click.prompt(name, hide_input=hidden, err=True, type=str)
     return answer
-
-
-# Env files
-
-_SIZE_LIMIT = 1024 * 1024
-_LINE = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII)
-_COMMENT = r"[ \t]*(?:[ \t]#.*)?"
-_SINGLE = re.compile(rf"'([^']*)'{_COMMENT}")
-_DOUBLE = re.compile(rf'"((?:[^"\\]|\\["\\$`])*)"{_COMMENT}')
-_BARE = re.compile(rf"([^\s'\"\\`]*){_COMMENT}")
-
-
-def read_env_file(path: str) -> dict[str, str]:
-    """Read the ``SHELL_EV_*`` variables of an env file. Other variables are skipped.
-
-    A line is ``NAME=value``, with or without ``export``. The value is bare, in single quotes (taken literally), or in
-    double quotes (with the escapes ``\\"``, ``\\\\``, ``\\$`` and ``\\```). Nothing is expanded. ``#`` begins a comment
-    at the start of a line and after a space.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Variables and values.
-
-    Raises:
-        ConfigurationError: The file or a line cannot be read, a variable is set twice, or a ``SHELL_EV_*`` name does
-            not exist. The message has file and line, never a value: it may be a secret.
-    """
-    found: dict[str, tuple[int, str]] = {}
-    for number, line in enumerate(_text(path).splitlines(), 1):
-        stripped = line.strip()
-        if not stripped or stripped.startswith("#"):
-            continue
-        where = f"{path}, line {number}"
-        match = _LINE.fullmatch(stripped)
-        if match is None:
-            raise ConfigurationError(f"{where}: not of the form NAME=value")
-        name, written = match.groups()
-        if not name.startswith("SHELL_EV_"):
-            continue
-        if name not in ENVIRONMENT_VARIABLES:
-            # A misspelt SHELL_EV_ENVIRONMENT would silently mean production.
-            names = ", ".join(ENVIRONMENT_VARIABLES)
-            raise ConfigurationError(f"{where}: there is no variable {name}; there are {names}")
-        if name in found:
-            raise ConfigurationError(f"{where}: {name} is set already, in line {found[name][0]}")
-        found[name] = (number, _value(written, f"{where}: the value of {name}"))
-    return {name: value for name, (_, value) in found.items()}
-
-
-def _text(path: str) -> str:
-    try:
-        with Path(path).open("rb") as file:
-            raw = file.read(_SIZE_LIMIT + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigurationError(f"the env file {path} cannot be read: {reason}") from None
-    if len(raw) > _SIZE_LIMIT:
-        raise ConfigurationError(f"the env file {path} is larger than {_SIZE_LIMIT} bytes: is it the right one?")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(f"{path}, line {line}: not UTF-8 text") from None
-
-
-def _value(written: str, what: str) -> str:
-    if match := _SINGLE.fullmatch(written):
-        return match[1]
-    if match := _DOUBLE.fullmatch(written):
-        return re.sub(r"\\(.)", r"\1", match[1])
-    if match := _BARE.fullmatch(written):
-        return match[1]
-    if written[:1] in ("'", '"'):
-        raise ConfigurationError(f"{what} has no closing quote, text after it, or an unknown \\ escape")
-    raise ConfigurationError(f"{what} must be in single quotes: it has a space, a quote, a backslash or a backtick")

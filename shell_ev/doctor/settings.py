@@ -45,8 +45,8 @@ _NOT_IN_CONFIG = ("http_session", *_STORE)
 _IN_CONFIG = {"base_url": "api_url", "token_url": "oauth_url"}
 _VARIABLES = {option: variable for variable, option in (*ENV_OPTIONS.items(), *ENV_CREDENTIALS.items())}
 _NO_SOURCE: Any = object()
-#: Variables that are no options: the decoder and the blocking client read them.
-_OTHERS = ("SHELL_EV_ENGINE", "SHELL_EV_LOOP")
+#: Variables that are no options: the decoder, the blocking client and the command line read them.
+_OTHERS = ("SHELL_EV_ENGINE", "SHELL_EV_LOOP", "SHELL_EV_CARD", "SHELL_EV_PROFILE")
 _KNOWN = frozenset({*ENV_OPTIONS, *ENV_CREDENTIALS, *_OTHERS})
 
 _USERINFO = re.compile(r"(?<=//)[^/\s]*@")

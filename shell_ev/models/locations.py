@@ -206,6 +206,11 @@ class Evse(Exported):
         return self._table((self,))
 
     @property
+    def plugs(self) -> str:
+        """Its kinds of plugs, most power first, each with its highest power in kW: ``CCS 150, Type 2 22``."""
+        return plugs(self.connectors)
+
+    @property
     def is_deleted(self) -> bool:
         """Whether the EVSE was removed: ``deleted`` is a text that is not empty."""
         return bool(self.deleted)
@@ -310,6 +315,14 @@ class Location(Exported):
     def __geo_interface__(self) -> dict[str, Any]:
         """The location as a GeoJSON feature, for GeoPandas, Shapely and other tools of maps."""
         return cast("dict[str, Any]", feature(self))
+
+    @property
+    def plugs(self) -> str:
+        """Its kinds of plugs, most power first, each with its highest power in kW: ``CCS 150, Type 2 22``.
+
+        Removed EVSEs and connectors are left out. Empty if no connector is listed.
+        """
+        return plugs(all_connectors(self.evses))
 
     @property
     def max_power_kw(self) -> float | None:

@@ -51,13 +51,7 @@ async def _serve(sandbox: Sandbox, *, open_browser: bool) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows, where Ctrl-C arrives as KeyboardInterrupt
             loop.add_signal_handler(number, leave.set)
     async with sandbox:
-        print(
-            f"shell_ev sandbox on {sandbox.url} client_id={sandbox.client_id} client_secret={sandbox.client_secret}",
-            flush=True,
-        )
-        print(f"console on {sandbox.console_url}/", flush=True)
-        if sandbox.console_token is not None:
-            print(f"console token for other machines: {sandbox.console_token}", flush=True)
+        print("\n".join(sandbox.lines), flush=True)
         if open_browser:
             await asyncio.to_thread(webbrowser.open, sandbox.console_url + "/")
         await leave.wait()

@@ -19,6 +19,8 @@ _TARIFFS_FROM, _TARIFFS_UNTIL = "2024-01-01T00:00:00Z", "2030-12-31T23:59:59Z"
 #: G1 counts time by the minute, G2 by the hour, as OCPI does.
 _MINUTES = 60
 _PARKED = 6.0
+#: More than any charge of a car costs: the contract requires a maximum of every tariff.
+_MOST = 300.0
 
 Document = dict[str, Any]
 
@@ -167,7 +169,7 @@ def _tariff_elements(connector: Connector, operator_id: str, provider_id: str) -
         # The text may be null in the contract, so for some tariffs it is.
         "tariffAltText": None if tariff.number % 3 == 2 else [{"language": "en", "text": text}],
         "minPrice": tariff.per_kwh,
-        "maxPrice": round(tariff.per_kwh + tariff.start_fee, 2),
+        "maxPrice": 0.0 if tariff.is_free else _MOST,
         "elements": elements,
         "startDateTime": _TARIFFS_FROM,
         "endDateTime": _TARIFFS_UNTIL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 from collections import deque
 from collections.abc import Callable
@@ -155,6 +156,14 @@ class Sandbox:
             "SHELL_EV_CLIENT_ID": self.client_id,
             "SHELL_EV_CLIENT_SECRET": self.client_secret,
         }
+
+    @property
+    def lines(self) -> list[str]:
+        """What to tell people: comments, and one `export` for each of `env`. A shell and an env file take the lines."""
+        lines = [f"# shell_ev sandbox on {self.url} until Ctrl-C", f"# console on {self.console_url}/"]
+        if self.console_token is not None:
+            lines.append(f"# console token for other machines: {self.console_token}")
+        return [*lines, *(f"export {name}={shlex.quote(value)}" for name, value in self.env.items())]
 
     def _describe(self) -> dict[str, Any]:
         return {

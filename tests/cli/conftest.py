@@ -6,10 +6,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_processes import SECRET, Process, Result
+from screens import FakeTerminal
 
 from shell_ev.cli.main import main
 from shell_ev.sandbox import Sandbox
@@ -35,9 +37,10 @@ def sandbox(listening: Sandbox) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def variables(sandbox: Sandbox) -> dict[str, str]:
+def variables(sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
     """The environment variables of these tests."""
     return {
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "SHELL_EV_BASE_URL": sandbox.url,
         "SHELL_EV_CLIENT_ID": sandbox.client_id,
         "SHELL_EV_CLIENT_SECRET": SECRET,
@@ -46,11 +49,13 @@ def variables(sandbox: Sandbox) -> dict[str, str]:
 
 
 @pytest.fixture
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Remove the variables of the environment that the tests run in."""
     for name in list(os.environ):
         if name.startswith("SHELL_EV_") or name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
+    # The profiles of the person who runs the tests.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
 @pytest.fixture
@@ -115,3 +120,29 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
         raise AssertionError("the condition did not become true")
 
     return wait
+
+
+@pytest.fixture
+def screen(
+    clean: None, handlers: None, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str]]:
+    """Run a command in this process on a terminal of some columns; the exit code and what it wrote to both streams."""
+
+    def run(*words: str, columns: int) -> tuple[int, str]:
+        terminal = FakeTerminal()
+        with monkeypatch.context() as patched:
+            for name, value in variables.items():
+                patched.setenv(name, value)
+            patched.setenv("COLUMNS", str(columns))
+            patched.setenv("LINES", "40")
+            patched.setenv("TERM", "xterm-256color")
+            patched.setenv("PAGER", "cat")
+            patched.setattr("sys.stdout", terminal)
+            patched.setattr("sys.stderr", terminal)
+            code = main(words)
+        written = terminal.getvalue()
+        assert "Traceback" not in written
+        assert SECRET not in written
+        return int(code), written
+
+    return run

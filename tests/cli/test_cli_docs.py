@@ -15,9 +15,10 @@ from cli_processes import CARD, EVSE, ROOT, Result
 
 from shell_ev import ENVIRONMENT_VARIABLES
 from shell_ev.cli.command import SharedOption, shared_options
+from shell_ev.cli.env_file import read_env_file
 from shell_ev.cli.main import COMMANDS, group
 from shell_ev.cli.reporting import ExitCode
-from shell_ev.cli.settings import Settings, read_env_file
+from shell_ev.cli.settings import Settings
 
 PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -56,6 +57,25 @@ def test_every_documented_command_line_parses(line: str) -> None:
     program, *words = words_of(line)
     assert program == "shell-ev"
     assert list(parse(group, "shell-ev", words, None))
+
+
+def examples(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
+    """The command lines in the help of a command and of those below it."""
+    lines = "\n".join(getattr(command, "examples", ())).replace("\\\n", " ").splitlines()
+    yield from ((path, line) for line in lines)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            found = command.get_command(click.Context(command), name)
+            assert found is not None
+            yield from examples(found, f"{path} {name}")
+
+
+@pytest.mark.parametrize(("path", "line"), list(examples(group, "shell-ev")), ids=lambda value: value)
+def test_every_example_of_a_help_is_of_its_command_and_parses(path: str, line: str) -> None:
+    words = words_of(re.sub(r"^(\w+=\S+\s+)+", "", line))
+    assert words[0] == "shell-ev"
+    names = list(parse(group, "shell-ev", words[1:], None))
+    assert " ".join(["shell-ev", *names]).startswith(path)
 
 
 def test_every_command_is_documented() -> None:

@@ -98,7 +98,7 @@ def test_a_refusal_includes_the_descriptions_of_the_service(cli: Cli) -> None:
 
 def test_one_missing_variable_is_reported_in_the_singular(bare: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL_EV_CLIENT_ID", "some-client")
-    assert "SHELL_EV_CLIENT_SECRET is not set: set it, use" in bare("active", CARD).err
+    assert "SHELL_EV_CLIENT_SECRET is not set: set it, run shell-ev login" in bare("active", CARD).err
 
 
 @pytest.mark.parametrize(("text", "short"), [("foo", True), ("NL-TNM-C0012204", False), ("", False)])

@@ -168,7 +168,7 @@ def test_the_demo_requires_a_card_with_real_credentials(cli: Cli, sandbox: Sandb
     done = cli("demo")
     assert (done.code, done.out) == (ExitCode.USAGE, "")
     assert "--card is required" in done.err
-    done = cli("demo", "--card", CARD, "--near", "52.3791", "4.9003", "--json")
+    done = cli("demo", "--card", CARD, "--near", "52.3791,4.9003", "--json")
     printed = json.loads(done.out)
     assert (done.code, list(printed), printed["ok"]) == (0, ["ok", "lines"], True)
     assert printed["lines"][0] == "With await:"

@@ -44,7 +44,7 @@ def test_nearby_prints_a_table_by_distance(cli: Cli) -> None:
     assert (done.code, done.err) == (0, "")
     assert lines[0].split("  ")[0] == "Distance"
     assert re.fullmatch(
-        r"  0\.0 km +2/2 +11 kW  EUR 0\.39/kWh \+ 0\.35/start +"
+        r"  0\.0 km +2/2  Type 2 11 +EUR 0\.39/kWh \+ 0\.35/start +"
         r"Sandbox Laadnet, Voorbeeldkade 1, 1012 AB Amsterdam +NL\*TNM\*E02003451\*0",
         lines[1],
     )
@@ -171,7 +171,7 @@ def sometimes(kind: str, price: float) -> TariffElement:
     ],
 )
 def test_price_words_of_every_kind_of_tariff(location: Location, words: str) -> None:
-    assert price_words(location) == words
+    assert price_words(*location.evses) == words
 
 
 def test_money_has_two_decimals_or_more() -> None:
@@ -195,7 +195,7 @@ def test_locations_prints_the_same_locations_in_every_format(cli: Cli) -> None:
     features = json.loads(cli("locations", "--country", "NLD", "--format", "geojson").out)["features"]
     assert [feature["id"] for feature in features] == uids
     shown = cli("locations", "--country", "NLD").out.splitlines()
-    assert shown[0].split() == ["Uid", "Country", "City", "Street", "Operator", "Free", "Power"]
+    assert shown[0].split() == ["Uid", "Country", "City", "Street", "Operator", "Free", "Plugs", "(kW)"]
     assert [line.split()[0] for line in shown[1:]] == uids
 
 

@@ -171,7 +171,7 @@ def test_no_progress_is_shown_beside_the_lines_or_without_a_terminal(
     shown = terminal("locations", "--limit", "2", columns=80)
     assert shown.ends() == 0
     assert "\x1b" not in shown.seen
-    assert [len(line) <= 80 for line in shown.seen.splitlines()] == [True] * 3
+    assert [len(line) <= 80 for line in shown.seen.splitlines()] == [True] * 4
     done = process("locations", "--limit", "2").ends()
     assert (done.code, done.err) == (0, "")
 

@@ -86,6 +86,24 @@ def test_without_options_the_console_is_at_the_service(run: Run) -> None:
     assert title(url) == "shell_ev sandbox"
 
 
+def test_both_commands_print_the_same_lines_which_a_shell_reads(run: Run) -> None:
+    said: list[list[str]] = []
+    for command in (("shell_ev.sandbox",), ("shell_ev", "sandbox")):
+        process = run(*command, "--port", "0", "--stations", "0")
+        assert process.stdout is not None
+        said.append([process.stdout.readline() for _ in range(5)])
+    first, second = ([re.sub(r":\d+", ":8080", line) for line in lines] for lines in said)
+    assert first == second
+    shell = subprocess.run(
+        ["sh", "-c", "".join(said[0]) + "env"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
+    )
+    assert dict(line.split("=", 1) for line in shell.stdout.splitlines() if line.startswith("SHELL_EV_")) == {
+        "SHELL_EV_BASE_URL": said[0][0].split()[4],
+        "SHELL_EV_CLIENT_ID": "sandbox-client",
+        "SHELL_EV_CLIENT_SECRET": "sandbox-secret",
+    }
+
+
 def test_the_generations_of_the_sdks_are_chosen(run: Run) -> None:
     process = run(
         "shell_ev.sandbox", "--port", "0", "--stations", "0", "--sdk-1-1", "--retrieve-state-key", "Sessionstate"

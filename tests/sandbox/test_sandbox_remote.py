@@ -27,7 +27,7 @@ from shell_ev.sandbox import (
 from shell_ev.testing import ControlledSandbox
 
 #: What belongs to the process that serves.
-AT_HOME = {"service", "start", "close", "restart", "connect", "console_token"}
+AT_HOME = {"service", "start", "close", "restart", "connect", "console_token", "lines"}
 
 
 def public(kind: type) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def process() -> Iterator[str]:
     command = [sys.executable, "-m", "shell_ev.sandbox", "--port", "0", "--stations", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
-        url = running.stdout.readline().split()[3]
+        url = running.stdout.readline().split()[4]
         yield url
         running.terminate()
 

@@ -25,7 +25,7 @@ import shell_ev.sandbox
 from shell_ev.sandbox import Dialect, Fault, Sandbox
 
 ROOT = Path(shell_ev.sandbox.__file__).parents[2]
-READY = re.compile(r"shell_ev sandbox on (http://127\.0\.0\.1:(\d+)) client_id=(\S+) client_secret=(\S+)\n")
+READY = re.compile(r"# shell_ev sandbox on (http://127\.0\.0\.1:(\d+)) until Ctrl-C\n")
 
 
 async def test_it_records_what_arrives(wire: Any, sandbox: Sandbox, caller: Any) -> None:
@@ -230,12 +230,17 @@ def program() -> Iterator[Any]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_program_serves_until_it_is_told_to_stop(program: Any, number: signal.Signals) -> None:
-    process = program("--port", "0", "--client-id", "me", "--client-secret", "s", "--speed", "600", "--stations", "5")
+    credentials = ("--client-id", "me", "--client-secret", "s $1")
+    process = program("--port", "0", *credentials, "--speed", "600", "--stations", "5")
     ready = READY.fullmatch(process.stdout.readline())
     assert ready is not None
-    assert (ready[3], ready[4]) == ("me", "s")
-    assert process.stdout.readline() == f"console on {ready[1]}/\n"
-    form = b"grant_type=client_credentials&client_id=me&client_secret=s"
+    assert [process.stdout.readline() for _ in range(4)] == [
+        f"# console on {ready[1]}/\n",
+        f"export SHELL_EV_BASE_URL={ready[1]}\n",
+        "export SHELL_EV_CLIENT_ID=me\n",
+        "export SHELL_EV_CLIENT_SECRET='s $1'\n",
+    ]
+    form = b"grant_type=client_credentials&client_id=me&client_secret=s+%241"
     with urllib.request.urlopen(ready[1] + "/v2/oauth/token", data=form, timeout=5) as reply:
         assert reply.status == 200
     process.send_signal(number)
