@@ -10,12 +10,12 @@ const OVER_SHOWN = 30;
 // Pixels with the margin, without and with a note.
 const HEIGHT = 112.7, NOTED = 153;
 const GLYPHS = { "start-requested": "◔", started: "⚡", "stop-requested": "◕", stopped: "✓", "failed-to-start": "✕", "failed-to-stop": "!" };
-const STEPS = ["start-requested", "started", "stop-requested", "stopped"];
+const STEPS = Object.keys(GLYPHS).slice(0, 4);
 
 function build(charge) {
 	const path = `/charges/${encodeURIComponent(charge.session_id)}`;
 	const parts = {
-		state: h("span", {}), glyph: h("span", { "aria-hidden": "true" }), clock: h("time"), steps: h("ol", { class: "steps", "aria-hidden": "true" }, STEPS.map(() => h("li"))),
+		state: h("span"), glyph: h("span", { "aria-hidden": "true" }), clock: h("time"), steps: h("ol", { class: "steps", "aria-hidden": "true" }, STEPS.map(() => h("li"))),
 		note: h("p", { class: "small" }),
 		acts: h("div", { class: "group", role: "group", "aria-label": `Charge on ${charge.evse_id}` },
 			h("button", { "data-act": "end", title: "The charge ends by itself: the car is full, or the plug is pulled", onclick: () => act("POST", `${path}/end`) }, "End"),
@@ -23,7 +23,7 @@ function build(charge) {
 	};
 	const chip = h("span", { class: "state" }, parts.glyph, parts.state);
 	const card = h("li", { class: "card", "data-session": charge.session_id },
-		h("div", { class: "row" }, h("button", { class: "link", title: "Show its station", onclick: () => { const found = model.byEvse.get(charge.evse_id); if (found) show(found.station.uid); } }, charge.evse_id), chip),
+		h("div", { class: "row" }, h("button", { class: "link", onclick: () => { const found = model.byEvse.get(charge.evse_id); if (found) show(found.station.uid); } }, charge.evse_id), chip),
 		parts.steps,
 		h("div", { class: "row" }, h("span", { class: "small" }, charge.ema_id), parts.clock),
 		parts.note,
