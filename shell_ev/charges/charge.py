@@ -117,7 +117,11 @@ class AsyncCharge:
         return answer.data
 
     def own(self, entry: Entry | None) -> None:
-        """Own an entry of the journal until :meth:`release`."""
+        """Own an entry of the journal until :meth:`release`.
+
+        Args:
+            entry: The entry; None without a journal.
+        """
         self._entry = entry
 
     async def release(self) -> None:

@@ -86,7 +86,11 @@ class ControlledTime:
         await self.pacer.settled()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for a number of seconds on this clock: for an application whose ``sleep`` can be replaced."""
+        """Wait on this clock: for an application with a ``sleep`` that can be replaced.
+
+        Args:
+            seconds: Seconds on this clock.
+        """
         await self.pacer.timers(asyncio.get_running_loop()).sleep(seconds)
 
     def watched(self, sender: Sender) -> WatchedSender:

@@ -25,11 +25,16 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-#: What sticks out of the page, or has to be scrolled inside of it.
-CUT = """() => [...document.querySelectorAll("article pre, article table, article svg, article img, article dt.sig")]
+#: What sticks out of the page, or has to be scrolled inside of it. Drawings alone are scrolled: shrunk, their text is too small.
+CUT = """() => [...document.querySelectorAll("article pre, article table, article .picture, article img, article dt.sig")]
     .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1
-                 || e.scrollWidth > e.clientWidth + 1 && e.tagName !== "svg")
+                 || e.scrollWidth > e.clientWidth + 1 && !e.matches(".picture"))
     .map(e => e.tagName + ": " + e.textContent.slice(0, 60))"""
+
+
+#: The smallest text of the drawings, in pixels of the screen.
+SMALLEST = """() => Math.min(99, ...[...document.querySelectorAll("article .picture svg")]
+    .map(e => 12 * e.getBoundingClientRect().width / e.viewBox.baseVal.width))"""
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -62,12 +67,11 @@ def browser() -> Iterator[Any]:
 def test_no_code_table_or_picture_is_cut(browser: Any, address: str, site: Path, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
     cut = {}
-    # The index of names is Sphinx's own table, which no page links to.
-    pages = [path for path in site.glob("*.html") if path.name != "genindex.html"]
-    for path in sorted([*pages, *site.glob("reference/*.html")]):
+    for path in sorted([*site.glob("*.html"), *site.glob("reference/*.html")]):
         page.goto(f"{address}/{path.relative_to(site).as_posix()}")
         if found := page.evaluate(CUT):
             cut[path.name] = found
+        assert page.evaluate(SMALLEST) >= 9, path.name
     page.close()
     assert cut == {}
 
