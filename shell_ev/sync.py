@@ -305,6 +305,15 @@ class ShellEV(Blocking):
     The options are those of :class:`~shell_ev.AsyncShellEV`, but for ``http_session``: a session belongs to an event
     loop and this client has its own. One client serves any number of threads, inside a running event loop too.
     Ctrl-C cancels the call and leaves the client usable. A client does not survive a fork: make one in the child.
+
+    Args:
+        client_id: OAuth client id.
+        client_secret: OAuth client secret.
+        **options: Keys of :class:`~shell_ev.options.ClientOptions`.
+
+    Raises:
+        TypeError: An option does not exist.
+        ConfigurationError: Lists every fault of the options.
     """
 
     original: AsyncShellEV

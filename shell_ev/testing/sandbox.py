@@ -70,10 +70,20 @@ class _ControlledService(Service):
 class ControlledSandbox(Sandbox):
     """A sandbox under the test's control. Use it as ``with ControlledSandbox() as sandbox:``, in async code as well.
 
-    It serves from a thread of its own, so it works with every event loop of a test and without one. Its clock, and
-    that of every client made in the block, is ``sandbox.time``, which the test moves. On leaving, its own clients are
-    closed. What :class:`~shell_ev.sandbox.Sandbox` can do it can do as well: ``faults``, ``start_delay``,
-    ``fail_stops``, ``end_charge``, ``revoke_tokens``; all times are seconds of that clock.
+    It serves from its own thread, so it works with every event loop of a test and without one. Its clock, and that of
+    every client made in the block, is ``sandbox.time``, which the test moves. On leaving, its own clients are closed.
+    It has the members of :class:`~shell_ev.sandbox.Sandbox`: ``faults``, ``start_delay``, ``fail_stops``,
+    ``end_charge``, ``revoke_tokens``; all times are seconds of that clock.
+
+    Args:
+        time: A clock that is in use already; None makes one.
+        client_options: Options of every client that it makes.
+        stations: Number of generated stations beside the named ones.
+        seed: Seed of all random data.
+        token_lifetime: Seconds until a token expires.
+        start_delay: Seconds from a start to its effect.
+        stop_delay: Seconds from a stop to its effect.
+        show_sessions_after: Seconds until a session can be looked up.
     """
 
     def __init__(
@@ -88,7 +98,6 @@ class ControlledSandbox(Sandbox):
         stop_delay: float = 10,
         show_sessions_after: float = 0,
     ) -> None:
-        """``time`` is a clock that is in use already, None makes one. See SandboxOptions for the others."""
         self.time: ControlledTime = time or ControlledTime()
         """The clock of this test."""
         self._own_time = self.time if time is None else None
