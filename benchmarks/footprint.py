@@ -131,18 +131,18 @@ def imports(given: Options) -> list[Table]:
     """Each import in a process of its own."""
     times = Table("import", "Import time", "ms")
     memories = Table("import_memory", "Memory after the import, beside a bare interpreter", "MiB")
-    memory_told = Path("/proc/self/status").exists()
+    has_memory = Path("/proc/self/status").exists()
     for number in range(given.rounds + 1):
         for name, code in _IMPORTS.items():
             if name == OFFICIAL and not rivals.PRESENT["ev-recharge-sdk"]:
                 continue
             tail = "import json; print(json.dumps([spent * 1e3, memory() - before]))"
-            source = f"{_MEMORY}\nbefore = memory()\n" if memory_told else "memory = int\nbefore = 0\n"
+            source = f"{_MEMORY}\nbefore = memory()\n" if has_memory else "memory = int\nbefore = 0\n"
             spent, grown = json.loads(_run(source + _IMPORT.format(code=code) + tail))
             if number:
                 times.add(name, spent)
                 memories.add(name, max(grown, 0.01))
-    return [times, memories] if memory_told else [times]
+    return [times, memories] if has_memory else [times]
 
 
 def first_answer(served: Served, given: Options) -> Table:

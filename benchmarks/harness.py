@@ -146,8 +146,8 @@ def take_turns(table: Table, contenders: Mapping[str, Callable[[], float]], roun
                 gc.collect()
             values[name].append(measure())
         if number:
-            for name, told in values.items():
-                table.add(name, statistics.median(told))
+            for name, reported in values.items():
+                table.add(name, statistics.median(reported))
     return table
 
 
@@ -162,8 +162,8 @@ async def take_turns_async(
                 gc.collect()
             values[name].append(await measure())
         if number:
-            for name, told in values.items():
-                table.add(name, statistics.median(told))
+            for name, reported in values.items():
+                table.add(name, statistics.median(reported))
     return table
 
 

@@ -15,7 +15,7 @@ class Target:
     """``measure`` of the tables, at most or at least ``limit``."""
 
     what: str
-    told: str
+    reported: str
     measure: Callable[[Mapping[str, Table]], float]
     limit: float
     at_most: bool = True
@@ -40,8 +40,8 @@ def _most(what: str, table: str, contender: str, base: str, limit: float) -> Tar
 
 
 def _faster(what: str, table: str, contender: str, base: str, limit: float) -> Target:
-    told = f"{contender} >= {limit:.0f} x faster than {base}"
-    return Target(what, told, _ratio(table, base, contender), limit, at_most=False)
+    reported = f"{contender} >= {limit:.0f} x faster than {base}"
+    return Target(what, reported, _ratio(table, base, contender), limit, at_most=False)
 
 
 TARGETS = (

@@ -148,8 +148,8 @@ def as_users_see_it(
         return None
     if what == "class" and obj.__name__ not in BUILT_BY_USERS:
         return "", ""
-    if what == "exception" and "__init__" not in vars(obj):
-        return "", ""  # that of its base, which is shown there
+    if what == "exception":
+        return "", ""  # the library makes them; their fields are attributes
     # A blocking method carries its original's annotations: they name what that gives.
     if returns and hasattr(obj, "__wrapped__") and obj.__globals__ is vars(sync):
         return signature, re.sub(

@@ -48,7 +48,11 @@ class TextSink(Protocol):
     """A text file, or another object with ``write``."""
 
     def write(self, text: str, /) -> object:
-        """Write a piece of text."""
+        """Write a piece of text.
+
+        Args:
+            text: The text.
+        """
         ...
 
 

@@ -137,7 +137,11 @@ class EmaId:
 
     @classmethod
     def try_parse(cls, text: str) -> Self | None:
-        """Parse an EMA-ID; None if the text is not valid."""
+        """Parse an EMA-ID; None if the text is not valid.
+
+        Args:
+            text: The text, in any form and case.
+        """
         try:
             return cls.parse(text)
         except ValidationError:
@@ -145,12 +149,20 @@ class EmaId:
 
     @classmethod
     def is_valid(cls, text: str) -> bool:
-        """Whether the text is a valid EMA-ID."""
+        """Whether the text is a valid EMA-ID.
+
+        Args:
+            text: The text, in any form and case.
+        """
         return cls.try_parse(text) is not None
 
     @staticmethod
     def has_valid_length(text: str) -> bool:
-        """Whether the text has the length that ``charging.active`` requires in V1 and V2: 14 to 19 characters."""
+        """Whether the text has the length that ``charging.active`` requires in V1 and V2: 14 to 19 characters.
+
+        Args:
+            text: The text, in any form and case.
+        """
         return _has_length(text, EMA_ID_LENGTHS)
 
     @classmethod
@@ -158,6 +170,9 @@ class EmaId:
         """Whether the text has the length and the form of an EMA-ID. The check digit is not verified.
 
         Use it to find out whether a charge card number is an EMA-ID: printed numbers may have a wrong check digit.
+
+        Args:
+            text: The text, in any form and case.
         """
         return cls.has_valid_length(text) and re.fullmatch(_EMA_LIKE, text) is not None
 
@@ -284,7 +299,11 @@ class EvseId:
 
     @classmethod
     def try_parse(cls, text: str) -> Self | None:
-        """Parse an EVSE id; None if the text is not valid."""
+        """Parse an EVSE id; None if the text is not valid.
+
+        Args:
+            text: The text, in any form and case.
+        """
         try:
             return cls.parse(text)
         except ValidationError:
@@ -292,12 +311,20 @@ class EvseId:
 
     @classmethod
     def is_valid(cls, text: str) -> bool:
-        """Whether the text is a valid EVSE id."""
+        """Whether the text is a valid EVSE id.
+
+        Args:
+            text: The text, in any form and case.
+        """
         return cls.try_parse(text) is not None
 
     @staticmethod
     def has_valid_length(text: str) -> bool:
-        """Whether the text has the length that ``charging.start`` requires: 18 to 36 characters."""
+        """Whether the text has the length that ``charging.start`` requires: 18 to 36 characters.
+
+        Args:
+            text: The text, in any form and case.
+        """
         return _has_length(text, EVSE_ID_LENGTHS)
 
     def __str__(self) -> str:

@@ -199,13 +199,25 @@ class CallObserver:
     """
 
     def try_ended(self, event: TryEnded) -> None:
-        """Called when an attempt is over."""
+        """Called when an attempt is over.
+
+        Args:
+            event: The attempt: its number, outcome and duration.
+        """
 
     def waits(self, event: Waiting) -> None:
-        """Called before the wait for another attempt."""
+        """Called before the wait for another attempt.
+
+        Args:
+            event: The wait, and the attempt before it.
+        """
 
     def ended(self, event: CallEnded) -> None:
-        """Called once at the end of every call that began, in the context of its beginning."""
+        """Called once at the end of every call that began, in the context of its beginning.
+
+        Args:
+            event: The end: the answer or the error.
+        """
 
 
 class RecoveryObserver:
@@ -234,6 +246,9 @@ class Observer:
 
         Arguments that are refused begin no call, nor does a client that is closed.
 
+        Args:
+            call: What is called, with its RequestId and URL.
+
         Returns:
             What receives the further events of the call; None for no more events.
         """
@@ -243,6 +258,9 @@ class Observer:
         """Called when the client requests a token: in the context of the call that needs it, or in the background.
 
         Only for client credentials: a ``token_source`` of yours requests its tokens itself.
+
+        Args:
+            call: The token request.
         """
         return None
 

@@ -52,11 +52,13 @@ _Attributes = dict[str, str | bool | int | float]
 class OpenTelemetry(Observer):
     """Give it to a client as ``observer=OpenTelemetry()``; one may serve several clients.
 
-    ``tracer_provider`` and ``meter_provider`` default to the global ones. No secret and no token is recorded. With
-    ``record_ids`` spans also hold the ids of session, card and EVSE, the whole URL and the service's own words.
-
     A span ``shell_ev.<operation>`` of kind CLIENT is current during each call, a span ``shell_ev.token`` during each
-    token request. Nothing is sent to the service: no trace context goes out with a request.
+    token request. No secret and no token is recorded, and no trace context is sent to the service.
+
+    Args:
+        tracer_provider: Makes the tracer; None for the global one.
+        meter_provider: Makes the meter; None for the global one.
+        record_ids: Whether spans also have the ids of session, card and EVSE, the whole URL and the service's messages.
     """
 
     def __init__(

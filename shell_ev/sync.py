@@ -305,6 +305,15 @@ class ShellEV(Blocking):
     The options are those of :class:`~shell_ev.AsyncShellEV`, but for ``http_session``: a session belongs to an event
     loop and this client has its own. One client serves any number of threads, inside a running event loop too.
     Ctrl-C cancels the call and leaves the client usable. A client does not survive a fork: make one in the child.
+
+    Args:
+        client_id: OAuth client id.
+        client_secret: OAuth client secret.
+        **options: Keys of :class:`~shell_ev.options.ClientOptions`.
+
+    Raises:
+        TypeError: An option does not exist.
+        ConfigurationError: Lists every fault of the options.
     """
 
     original: AsyncShellEV
@@ -338,7 +347,17 @@ class ShellEV(Blocking):
         client_secret: str | None = None,
         **options: Unpack[ClientOptions],
     ) -> Self:
-        """Make a client from the variables ``SHELL_EV_*``; as :meth:`AsyncShellEV.from_env`."""
+        """Make a client from the variables ``SHELL_EV_*``; as :meth:`AsyncShellEV.from_env`.
+
+        Args:
+            environ: The variables; None reads those of the process.
+            client_id: OAuth client id, in place of the variable.
+            client_secret: OAuth client secret, in place of the variable.
+            **options: Keys of :class:`~shell_ev.options.ClientOptions`, in place of their variables.
+
+        Raises:
+            ConfigurationError: Lists every fault of options and variables.
+        """
         check_names(options, _CONSTRUCTOR, "ShellEV.from_env")
         return cls(**options_from_env(environ, {**given_credentials(client_id, client_secret), **options}))
 
@@ -350,7 +369,11 @@ class ShellEV(Blocking):
     def with_options(self, **options: Unpack[CopyOptions]) -> Self:
         """Make a copy with other options over the same thread, connections and token.
 
-        The options are those of :meth:`AsyncShellEV.with_options`.
+        Args:
+            **options: Keys of :class:`~shell_ev.options.CopyOptions`.
+
+        Raises:
+            ConfigurationError: Lists every fault of the options.
         """
         copied = self.original.with_options(**options)
         copy = type(self).__new__(type(self))
@@ -401,7 +424,15 @@ class ShellEV(Blocking):
         polling: Polling | None = None,
         on_problem: OnProblem | None = None,
     ) -> Iterator[tuple[str, ChargeSession]]:
-        """Follow many charges; as :meth:`AsyncShellEV.follow`. ``on_problem`` is called in the client's thread."""
+        """Follow many charges; as :meth:`AsyncShellEV.follow`.
+
+        Args:
+            charges: Charges or session ids.
+            budget: Requests per second for all of them.
+            polling: The intervals between polls; None for the defaults.
+            on_problem: Called in the client's thread with the session id and the error of a poll that failed; None
+                logs it.
+        """
         originals: Any = charges
         if is_many(charges):
             originals = [charge.original if isinstance(charge, Charge) else charge for charge in charges]

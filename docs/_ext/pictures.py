@@ -39,12 +39,11 @@ def states() -> Drawing:
     draw.arrow((530, 200), (530, 74))
     draw.text(540, 136, "the library stops again", "label", "start")
     draw.arrow((285, 30), (285, 10), (695, 10), (695, 30))
-    draw.text(490, -2, "", "label")
-    draw.text(360, 20, "car full or unplugged", "label", "start")
+    draw.text(490, 20, "car full or unplugged", "label")
     draw.text(
         380,
         276,
-        "Between two states lie seconds or minutes: the station answers late, or not at all.",
+        "A change of state takes seconds or minutes; the station may answer late, or not at all.",
         "label",
     )
     return draw

@@ -122,7 +122,11 @@ class AsyncCharge:
         return self._entry
 
     def own(self, entry: Entry | None) -> None:
-        """Own an entry of the journal until :meth:`release`."""
+        """Own an entry of the journal until :meth:`release`.
+
+        Args:
+            entry: The entry; None without a journal.
+        """
         self._entry = entry
 
     async def release(self) -> None:

@@ -89,6 +89,11 @@ class AsyncJournal:
     ) -> JournalEntry | None:
         """Find an entry by its key, session id or RequestId.
 
+        Args:
+            key: The key.
+            session_id: The session id.
+            request_id: The RequestId of the start.
+
         Returns:
             The entry, the newest of several; None if there is none.
 

@@ -60,7 +60,13 @@ class Polling:
             raise ConfigurationError("; ".join(faults))
 
     def interval(self, state: SessionState | None, waited: float, jitter: Jitter = backoff.full_jitter) -> float:
-        """Seconds until the next poll of a charge that has been in ``state`` for ``waited`` seconds."""
+        """Seconds until the next poll of a charge that has been in ``state`` for ``waited`` seconds.
+
+        Args:
+            state: The state; None before the first poll.
+            waited: Seconds since the start or stop was sent.
+            jitter: Gives a random number from 0 to its argument.
+        """
         if state not in _PENDING:
             base = self.started
         elif waited < self.eager_for:

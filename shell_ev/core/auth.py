@@ -68,7 +68,11 @@ class TokenSource(Protocol):
         ...
 
     def invalidate(self, token: AccessToken) -> None:
-        """Drop this very token: the service refused it."""
+        """Drop this very token: the service refused it.
+
+        Args:
+            token: The token that the service refused.
+        """
         ...
 
 
@@ -165,7 +169,11 @@ class StaticToken:
         return AccessToken(self.token)
 
     def invalidate(self, token: AccessToken) -> None:
-        """Do nothing: there is no other token."""
+        """Do nothing: there is no other token.
+
+        Args:
+            token: The token that the service refused.
+        """
 
 
 class Grant(NamedTuple):

@@ -66,6 +66,11 @@ class OwnStart(Progress):
         self.is_foreign = False
 
     def begin(self, now: float) -> None:
+        """An attempt is about to be sent; the last one counts.
+
+        Args:
+            now: The time, in seconds on the loop's clock.
+        """
         super().begin(now)
         self.left_at = now
         self.left_tick = self._ownership.tick()

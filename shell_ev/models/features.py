@@ -61,6 +61,9 @@ def feature(item: Item) -> Feature:
     Properties of a marker (``kind`` is ``single_location``, ``multi_location`` or ``unknown_marker``): ``marker_type``;
     of known markers also ``unique_key``, ``geo_hash``, ``operator_name``, ``location_count``, ``evse_count`` and
     ``max_power_kw``; of a single one also ``uid``, ``operator_id``, ``status`` and ``authorization_methods``.
+
+    Args:
+        item: A location or a marker.
     """
     # By the name that each model has: importing the models here would be a circle.
     identity, point, properties = _KINDS[item._feature_kind](item)  # pyright: ignore[reportPrivateUsage]
@@ -76,7 +79,11 @@ def is_item(value: object) -> bool:
 
 
 def feature_collection(items: Iterable[Item]) -> FeatureCollection:
-    """Locations and markers, mixed as you like, as one GeoJSON feature collection."""
+    """Locations and markers as one GeoJSON feature collection.
+
+    Args:
+        items: Locations and markers, in any mixture.
+    """
     return {"type": "FeatureCollection", "features": [feature(item) for item in items]}
 
 

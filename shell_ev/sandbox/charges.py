@@ -55,7 +55,11 @@ class SessionFailure:
 
     @classmethod
     def of(cls, code: str) -> SessionFailure:
-        """Build the failure of a documented session code."""
+        """Build the failure of a documented session code.
+
+        Args:
+            code: The code.
+        """
         return cls(code, SESSION_MESSAGES[code])
 
 

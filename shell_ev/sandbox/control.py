@@ -5,16 +5,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 import attrs
 
 from shell_ev.sandbox.access import Refused
 from shell_ev.sandbox.charges import SESSION_MESSAGES
+from shell_ev.sandbox.control_values import (
+    Body,
+    a_list,
+    a_number,
+    a_text,
+    an_integer,
+    an_object,
+    known,
+    only,
+    whole_argument,
+)
 from shell_ev.sandbox.controls import Controls
 from shell_ev.sandbox.events import Reader
 from shell_ev.sandbox.fault_codec import KINDS, read_fault
@@ -34,8 +44,6 @@ from shell_ev.sandbox.views import (
 ROOT = "/_sandbox/v1"
 VERSION = 1
 _LIMIT = 1_000
-
-Body = dict[str, Any]
 
 
 @attrs.frozen
@@ -106,6 +114,7 @@ class Control:
         return self._controls.settings()
 
     def about(self, call: ControlCall, _: str) -> Any:
+        """GET /: what a client needs in order to use the sandbox."""
         return {
             "version": VERSION,
             **self._describe(),
@@ -121,14 +130,16 @@ class Control:
         }
 
     def stations(self, call: ControlCall, _: str) -> Any:
+        """GET /stations: stations with their status."""
         wanted = call.query.get("q", "").casefold()
         locations = self._service.locations
         found = [station for station in locations.network.stations if not wanted or wanted in _words(station)]
-        first = _whole_number(call.query, "offset", 0)
-        some = found[first : first + _whole_number(call.query, "limit", 100_000)]
+        first = whole_argument(call.query, "offset", 0)
+        some = found[first : first + whole_argument(call.query, "limit", 100_000)]
         return {"total": len(found), "stations": [station_summary(s, locations.live(s)) for s in some]}
 
     def station(self, call: ControlCall, uid: str) -> Any:
+        """GET /stations/{uid}: one station with its connectors."""
         locations = self._service.locations
         place = (
             locations.network.by_number.get(int(uid)) if uid.isascii() and uid.isdecimal() and len(uid) < 12 else None
@@ -139,49 +150,58 @@ class Control:
         return station_detail(station, locations.live(station), locations.find_evse)
 
     def evse(self, call: ControlCall, evse_id: str) -> Any:
-        _known("EVSE", evse_id, self._controls.evse_status)
+        """GET /evses/{evse_id}: the status, and the session that holds the EVSE."""
+        known("EVSE", evse_id, self._controls.evse_status)
         running = self._service.book.on_evse(evse_id)
         status = self._controls.evse_status(evse_id)
         return {"evse_id": evse_id, "status": status, "charge": running and running.session_id}
 
     def set_status(self, call: ControlCall, evse_id: str) -> Any:
-        _known("EVSE", evse_id, self._controls.evse_status)
-        _only(call.body, "status", required=("status",))
+        """PUT /evses/{evse_id}/status: set the status of an EVSE."""
+        known("EVSE", evse_id, self._controls.evse_status)
+        only(call.body, "status", required=("status",))
         status = call.body["status"]
-        self._controls.set_evse_status(evse_id, None if status is None else _text(status, "status"))
+        self._controls.set_evse_status(evse_id, None if status is None else a_text(status, "status"))
         return self.evse(call, evse_id)
 
     def fail_stops(self, call: ControlCall, evse_id: str) -> Any:
-        _known("EVSE", evse_id, self._controls.evse_status)
-        _only(call.body, "times", required=("times",))
-        self._controls.fail_stops(evse_id, _integer(call.body["times"], "times", -1))
+        """PUT /evses/{evse_id}/failing-stops: let the next stops there fail."""
+        known("EVSE", evse_id, self._controls.evse_status)
+        only(call.body, "times", required=("times",))
+        self._controls.fail_stops(evse_id, an_integer(call.body["times"], "times", -1))
 
     def charges(self, call: ControlCall, _: str) -> Any:
+        """GET /charges: the charges, oldest first."""
         charges = self._service.charges
         if call.query.get("open") == "true":
             charges = [charge for charge in charges if not charge.is_over]
-        some = charges[max(0, len(charges) - _whole_number(call.query, "limit", _LIMIT)) :]
+        some = charges[max(0, len(charges) - whole_argument(call.query, "limit", _LIMIT)) :]
         return {"now": self._service.now(), "total": len(charges), "charges": [charge_document(c) for c in some]}
 
     def charge(self, call: ControlCall, session_id: str) -> Any:
-        return charge_document(_known("charge", session_id, self._controls.charge))
+        """GET /charges/{id}: one charge with its history."""
+        return charge_document(known("charge", session_id, self._controls.charge))
 
     def end(self, call: ControlCall, session_id: str) -> Any:
-        _known("charge", session_id, self._controls.end_charge)
+        """POST /charges/{id}/end: end a charge."""
+        known("charge", session_id, self._controls.end_charge)
         return self.charge(call, session_id)
 
     def fail(self, call: ControlCall, session_id: str) -> Any:
-        _only(call.body, "code")
-        code = _text(call.body.get("code", "InternalError"), "code")
-        _known("charge", session_id, lambda known: self._controls.fail_charge(known, code))
+        """POST /charges/{id}/fail: fail its start, or its next stop."""
+        only(call.body, "code")
+        code = a_text(call.body.get("code", "InternalError"), "code")
+        known("charge", session_id, lambda found: self._controls.fail_charge(found, code))
         return self.charge(call, session_id)
 
     def forget(self, call: ControlCall, session_id: str) -> Any:
-        _known("charge", session_id, self._controls.forget_charge)
+        """DELETE /charges/{id}: forget a charge."""
+        known("charge", session_id, self._controls.forget_charge)
 
     def requests(self, call: ControlCall, _: str) -> Any:
-        after, before = _whole_number(call.query, "after", 0), _whole_number(call.query, "before", 1 << 62)
-        limit = _whole_number(call.query, "limit", _LIMIT)
+        """GET /requests: the log, oldest first."""
+        after, before = whole_argument(call.query, "after", 0), whole_argument(call.query, "before", 1 << 62)
+        limit = whole_argument(call.query, "limit", _LIMIT)
         operation, status = call.query.get("operation"), call.query.get("status")
         found: list[RecordedRequest] = []
         for request in reversed(list(self._service.requests)):
@@ -196,72 +216,84 @@ class Control:
         return {"recorded": self._service.recorded, "requests": [view(request, secrets) for request in reversed(found)]}
 
     def request(self, call: ControlCall, number: str) -> Any:
+        """GET /requests/{number}: one request with headers and bodies."""
         for request in reversed(list(self._service.requests)):
             if str(request.number) == number:
                 return request_detail(request, self._secrets())
         raise KeyError(f"request {number!r} in the log, which holds the last 10,000")
 
     def clear_requests(self, call: ControlCall, _: str) -> Any:
+        """DELETE /requests: empty the log."""
         self._controls.clear_requests()
 
     def faults(self, call: ControlCall, _: str) -> Any:
+        """GET /faults: the faults that wait."""
         return {"waiting": self._whole("faults")}
 
     def add_fault(self, call: ControlCall, _: str) -> Any:
+        """POST /faults: add a fault to the next calls of an operation."""
         body = call.body
-        _only(body, "operation", "fault", "times", "after", "always", required=("operation", "fault"))
-        fault = read_fault(_object(body["fault"], "fault"))
+        only(body, "operation", "fault", "times", "after", "always", required=("operation", "fault"))
+        fault = read_fault(an_object(body["fault"], "fault"))
         if body.get("always", False) is True:
             self._service.faults.always(body["operation"], fault)
         else:
-            times, after = _integer(body.get("times", 1), "times", 1), _integer(body.get("after", 0), "after", 0)
+            times, after = an_integer(body.get("times", 1), "times", 1), an_integer(body.get("after", 0), "after", 0)
             self._service.faults.add(body["operation"], fault, times=times, after=after)
         return self.faults(call, _)
 
     def add_chaos(self, call: ControlCall, _: str) -> Any:
+        """POST /faults/chaos: let calls fail at random."""
         body = call.body
-        _only(body, "seed", "probability", "faults", "operations", required=("seed", "probability"))
-        faults = [read_fault(_object(fault, "a fault")) for fault in _list(body.get("faults", []), "faults")]
-        probability = _number(body["probability"], "probability")
-        names = [_text(name, "an operation") for name in _list(body.get("operations", [ANY_OPERATION]), "operations")]
-        self._service.faults.chaos(_integer(body["seed"], "seed"), probability, faults, names)
+        only(body, "seed", "probability", "faults", "operations", required=("seed", "probability"))
+        faults = [read_fault(an_object(fault, "a fault")) for fault in a_list(body.get("faults", []), "faults")]
+        probability = a_number(body["probability"], "probability")
+        names = [a_text(name, "an operation") for name in a_list(body.get("operations", [ANY_OPERATION]), "operations")]
+        self._service.faults.chaos(an_integer(body["seed"], "seed"), probability, faults, names)
         return self.faults(call, _)
 
     def clear_faults(self, call: ControlCall, _: str) -> Any:
+        """DELETE /faults: remove the faults that wait."""
         self._service.faults.clear(call.query.get("operation"))
         return self.faults(call, _)
 
     def tokens(self, call: ControlCall, _: str) -> Any:
+        """GET /tokens: how many were issued, and how many are valid."""
         return self._whole("tokens")
 
     def revoke_tokens(self, call: ControlCall, _: str) -> Any:
+        """DELETE /tokens: revoke all of them."""
         self._controls.revoke_tokens()
         return self._whole("tokens")
 
     def clock(self, call: ControlCall, _: str) -> Any:
+        """GET /clock: time, speed, and whether it is paused."""
         return self._whole("clock")
 
     def set_clock(self, call: ControlCall, _: str) -> Any:
-        _only(call.body, "speed", "paused")
+        """PATCH /clock: set speed or paused."""
+        only(call.body, "speed", "paused")
         paused = call.body.get("paused")
         if paused is not None and not isinstance(paused, bool):
             raise ValueError("paused must be true or false")
         if "speed" in call.body:
-            self._controls.clock.speed = _number(call.body["speed"], "speed")
+            self._controls.clock.speed = a_number(call.body["speed"], "speed")
         if paused is not None:
             (self._controls.clock.pause if paused else self._controls.clock.resume)()
         return self._whole("clock")
 
     def step(self, call: ControlCall, _: str) -> Any:
-        _only(call.body, "seconds", required=("seconds",))
-        self._controls.clock.step(_number(call.body["seconds"], "seconds"))
+        """POST /clock/step: move the time forward."""
+        only(call.body, "seconds", required=("seconds",))
+        self._controls.clock.step(a_number(call.body["seconds"], "seconds"))
         return self._whole("clock")
 
     def settings(self, call: ControlCall, _: str) -> Any:
+        """GET /settings: delays and options."""
         return self._whole("settings")
 
     def set_settings(self, call: ControlCall, _: str) -> Any:
-        # All of them are checked before one is changed.
+        """PATCH /settings: set some of them; all are checked first."""
         for name, value in call.body.items():
             self._controls.check(name, value)
         for name, value in call.body.items():
@@ -269,6 +301,7 @@ class Control:
         return self._whole("settings")
 
     def reset(self, call: ControlCall, _: str) -> Any:
+        """POST /reset: begin again from the seed."""
         self._controls.reset()
 
 
@@ -307,84 +340,6 @@ def _routes() -> Iterator[tuple[str, re.Pattern[str], Handler]]:
 _ROUTES = tuple(_routes())
 
 
-def read_body(content_type: str | None, body: bytes) -> Body:
-    """Read the body of a call, {} when there is none.
-
-    Raises:
-        Refused: It is not a JSON object.
-    """
-    if not body:
-        return {}
-    if (content_type or "").partition(";")[0].strip().lower() != "application/json":
-        # A page of another origin can make a browser send other types without asking first.
-        raise Refused(415, "json-only", "The body must be sent as application/json.")
-    try:
-        document: Any = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise Refused(400, "bad-request", "The body is not JSON.") from None
-    if not isinstance(document, dict):
-        raise Refused(400, "bad-request", "The body must be a JSON object.")
-    return cast("Body", document)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
-
-
 def _words(station: Any) -> str:
     parts = (station.number, station.operator_name, station.street, station.city, station.postal_code)
     return " ".join((*map(str, parts), *(evse.evse_id for evse in station.evses))).casefold()
-
-
-def _known(kind: str, key: str, find: Callable[[str], Any]) -> Any:
-    try:
-        return find(key)
-    except KeyError:
-        raise KeyError(f"{kind} {key!r}") from None
-
-
-def _only(body: Body, *known: str, required: tuple[str, ...] = ()) -> None:
-    unknown, missing = sorted(set(body) - set(known)), [name for name in required if name not in body]
-    if unknown:
-        raise ValueError(f"unknown keys {', '.join(unknown)}; known are {', '.join(known)}")
-    if missing:
-        raise ValueError(f"{', '.join(missing)} is missing")
-
-
-def _object(value: Any, name: str) -> Body:
-    if not isinstance(value, dict):
-        raise ValueError(f'{name} must be an object such as {{"kind": "drop"}}')
-    return cast("Body", value)
-
-
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a text")
-    return value
-
-
-def _list(value: Any, name: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"{name} must be a list")
-    return cast("list[object]", value)
-
-
-def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{name} must be a number")
-    return value
-
-
-def _integer(value: Any, name: str, least: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
-        raise ValueError(f"{name} must be a whole number" + ("" if least is None else f" of at least {least}"))
-    return value
-
-
-def _whole_number(query: dict[str, str], name: str, default: int) -> int:
-    text = query.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdecimal()) or len(text) > 18:
-        raise ValueError(f"{name} must be a whole number of at least 0")
-    return int(text)

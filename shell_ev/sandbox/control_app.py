@@ -10,7 +10,8 @@ from aiohttp import web
 
 from shell_ev.sandbox.access import Access, Caller, Refused
 from shell_ev.sandbox.console_files import FOLDER, SAFE_HEADERS, console_files
-from shell_ev.sandbox.control import ROOT, Control, ControlCall, read_body
+from shell_ev.sandbox.control import ROOT, Control, ControlCall
+from shell_ev.sandbox.control_values import read_body
 
 _TICK = 0.1
 _BEAT = 15.0

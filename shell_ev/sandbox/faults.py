@@ -67,42 +67,81 @@ class Fault:
         content_type: str = "application/json",
         after_effect: bool = False,
     ) -> Fault:
-        """Answer with that status; without `body` the dialect's own error body goes with it."""
+        """Answer with a status.
+
+        Args:
+            status: The HTTP status.
+            headers: More headers of the answer.
+            body: The body; None for the dialect's own error body.
+            content_type: The type of the body.
+            after_effect: Whether the call takes effect first.
+        """
         return cls(FaultKind.STATUS, after_effect, status, tuple((headers or {}).items()), body, content_type)
 
     @classmethod
     def rate_limit(cls, retry_after: float | str | None = 1, *, after_effect: bool = False) -> Fault:
-        """Answer 429; `retry_after` goes out as text as it is (seconds, HTTP date or nonsense), None leaves it out."""
+        """Answer 429.
+
+        Args:
+            retry_after: Value of the Retry-After header, sent as it is: seconds, an HTTP date or nonsense. None sends
+                no header.
+            after_effect: Whether the call takes effect first.
+        """
         return cls.status(429, headers=_retry_after(retry_after), after_effect=after_effect)
 
     @classmethod
     def unavailable(cls, retry_after: float | str | None = None, *, after_effect: bool = False) -> Fault:
-        """Answer 503, with a Retry-After header when one is given."""
+        """Answer 503.
+
+        Args:
+            retry_after: Value of the Retry-After header; None sends no header.
+            after_effect: Whether the call takes effect first.
+        """
         return cls.status(503, headers=_retry_after(retry_after), after_effect=after_effect)
 
     @classmethod
     def delay(cls, seconds: float) -> Fault:
-        """Do the work at once and answer normally, that many real seconds late."""
+        """Do the work at once, and answer late.
+
+        Args:
+            seconds: Real seconds of the delay.
+        """
         return cls(FaultKind.DELAY, after_effect=True, seconds=seconds)
 
     @classmethod
     def drop(cls, after_effect: bool = True) -> Fault:
-        """Close the connection without an answer."""
+        """Close the connection without an answer.
+
+        Args:
+            after_effect: Whether the call takes effect first.
+        """
         return cls(FaultKind.CONNECTION, after_effect, ending=Ending.CLOSE)
 
     @classmethod
     def reset(cls, after_effect: bool = True) -> Fault:
-        """Reset the connection (TCP RST) without an answer."""
+        """Reset the connection (TCP RST) without an answer.
+
+        Args:
+            after_effect: Whether the call takes effect first.
+        """
         return cls(FaultKind.CONNECTION, after_effect, ending=Ending.RESET)
 
     @classmethod
     def truncate(cls, after_effect: bool = True) -> Fault:
-        """Announce the whole body, send half of it, close."""
+        """Announce the whole body, send half of it, close.
+
+        Args:
+            after_effect: Whether the call takes effect first.
+        """
         return cls(FaultKind.CONNECTION, after_effect, ending=Ending.TRUNCATED)
 
     @classmethod
     def hang(cls, after_effect: bool = True) -> Fault:
-        """Never answer; the connection stays open until one side leaves."""
+        """Never answer; the connection stays open until one side leaves.
+
+        Args:
+            after_effect: Whether the call takes effect first.
+        """
         return cls(FaultKind.CONNECTION, after_effect, ending=Ending.HANG)
 
     @classmethod
@@ -113,7 +152,14 @@ class Fault:
         content_type: str = "text/html",
         after_effect: bool = True,
     ) -> Fault:
-        """Answer with something that is no JSON of the contract, as a proxy on the way might."""
+        """Answer with a body that is not JSON of the contract, as a proxy may.
+
+        Args:
+            body: The body.
+            status: The HTTP status.
+            content_type: The type of the body.
+            after_effect: Whether the call takes effect first.
+        """
         return cls(FaultKind.GARBAGE, after_effect, status, (), body, content_type)
 
     @classmethod
@@ -174,7 +220,14 @@ class Faults:
         self._chaos: list[_Chaos] = []
 
     def add(self, operation: str, fault: Fault, *, times: int = 1, after: int = 0) -> None:
-        """Lay a fault on the next `times` calls of an operation, once `after` calls have gone through unharmed."""
+        """Add a fault to the next calls of an operation.
+
+        Args:
+            operation: The operation, such as `charging.start`, `token`, or `*` for all but `token`.
+            fault: The fault.
+            times: How many calls it hits.
+            after: How many calls succeed first.
+        """
         _known(operation)
         if times < 1 or after < 0:
             raise ValueError("times must be at least 1 and after at least 0")
@@ -182,7 +235,12 @@ class Faults:
         self._changed()
 
     def always(self, operation: str, fault: Fault) -> None:
-        """Lay a fault on every call of an operation that no queued fault takes, until `clear`."""
+        """Add a fault to every call of an operation that no queued fault takes, until `clear`.
+
+        Args:
+            operation: The operation, such as `charging.start`, `token`, or `*` for all but `token`.
+            fault: The fault.
+        """
         _known(operation)
         self._standing[operation] = fault
         self._changed()
@@ -194,9 +252,13 @@ class Faults:
         faults: Sequence[Fault] = (),
         operations: Iterable[str] = (ANY_OPERATION,),
     ) -> None:
-        """Let each call fail with that probability, by one of `faults` chosen at random from a seeded generator.
+        """Let calls fail at random, by a seeded generator.
 
-        Without `faults` a mixture of statuses and lost connections is used, before and after the effect.
+        Args:
+            seed: Seed of the random choices.
+            probability: Share of the calls that fail, from 0 to 1.
+            faults: The faults to choose from; empty for statuses and lost connections, before and after the effect.
+            operations: The operations that may fail.
         """
         if not 0.0 <= probability <= 1.0:
             raise ValueError("probability must lie between 0 and 1")
@@ -207,7 +269,11 @@ class Faults:
         self._changed()
 
     def clear(self, operation: str | None = None) -> None:
-        """Forget the faults of one operation, or with None all of them and chaos as well."""
+        """Remove faults that wait.
+
+        Args:
+            operation: The operation; None for all of them, and for chaos.
+        """
         if operation is None:
             self._queues.clear()
             self._standing.clear()
@@ -228,12 +294,20 @@ class Faults:
         )
 
     def pending(self, operation: str) -> int:
-        """Count the calls that queued faults of this operation are still going to hit."""
+        """Count the calls that queued faults of this operation will hit.
+
+        Args:
+            operation: The operation, such as `charging.start`, `token`, or `*` for all but `token`.
+        """
         _known(operation)
         return sum(entry.times for entry in self._queues.get(operation, ()))
 
     def take(self, operation: str) -> Fault | None:
-        """Return the fault that hits this call and use it up, None for a call that goes well."""
+        """Use up the fault of a call and return it; None if the call succeeds.
+
+        Args:
+            operation: The operation of the call.
+        """
         if not (self._queues or self._standing or self._chaos):
             return None
         names = (operation,) if operation == "token" else (operation, ANY_OPERATION)

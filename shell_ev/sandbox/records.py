@@ -47,7 +47,11 @@ class SandboxRequest:
     body: bytes = b""
 
     def header(self, name: str) -> str | None:
-        """Return a header by its name in any case; None when it is absent."""
+        """Return a header by its name in any case; None when it is absent.
+
+        Args:
+            name: Its name.
+        """
         value = self.headers.get(name)
         if value is not None:
             return value
@@ -58,7 +62,11 @@ class SandboxRequest:
         return None
 
     def argument(self, name: str) -> str | None:
-        """Return the first query argument of that exact spelling, None when it is absent."""
+        """Return the first query argument of that exact spelling, None when it is absent.
+
+        Args:
+            name: Its name.
+        """
         for key, value in self.query:
             if key == name:
                 return value

@@ -87,28 +87,74 @@ class RemoteSandbox:
         self._wire.ask("DELETE", "/tokens")
 
     def set_evse_status(self, evse_id: str, status: str | None) -> None:
-        """Set the status of an EVSE while no charge runs on it, see `Sandbox.set_evse_status`."""
+        """Set the status of an EVSE while no charge runs on it.
+
+        Args:
+            evse_id: The id of the EVSE.
+            status: `Available`, `Occupied`, `Unavailable` or `Unknown`; None brings back the one of the seed.
+
+        Raises:
+            KeyError: There is no such EVSE.
+            ValueError: There is no such status.
+        """
         self._wire.ask("PUT", f"/evses/{_part(evse_id)}/status", {"status": status})
 
     def evse_status(self, evse_id: str) -> str:
-        """Return the status of an EVSE at this moment. Raises KeyError for one that does not exist."""
-        status: str = self._wire.ask("GET", f"/evses/{_part(evse_id)}")["status"]
-        return status
+        """Return the status of an EVSE at this moment.
+
+        Args:
+            evse_id: The id of the EVSE.
+
+        Raises:
+            KeyError: There is no such EVSE.
+        """
+        return str(self._wire.ask("GET", f"/evses/{_part(evse_id)}")["status"])
 
     def fail_stops(self, evse_id: str, times: int = 1) -> None:
-        """Let the next `times` stops on an EVSE end as failed-to-stop; -1 lets all of them, 0 none."""
+        """Let the next stops on an EVSE end as failed-to-stop.
+
+        Args:
+            evse_id: The id of the EVSE.
+            times: How many stops fail; -1 for all of them, 0 for none.
+
+        Raises:
+            KeyError: There is no such EVSE.
+        """
         self._wire.ask("PUT", f"/evses/{_part(evse_id)}/failing-stops", {"times": times})
 
     def end_charge(self, session_id: str) -> None:
-        """Let a charge end by itself. KeyError for an unknown."""
+        """Let a charge end by itself, as when the car is full or the driver pulls the plug.
+
+        Args:
+            session_id: The session id of the charge.
+
+        Raises:
+            KeyError: There is no such charge.
+        """
         self._wire.ask("POST", f"/charges/{_part(session_id)}/end")
 
     def fail_charge(self, session_id: str, code: str = "InternalError") -> None:
-        """Let a charge fail, see `Sandbox.fail_charge`."""
+        """Let a charge fail, see `Sandbox.fail_charge`.
+
+        Args:
+            session_id: The session id of the charge.
+            code: The reason, one of `SESSION_MESSAGES`.
+
+        Raises:
+            KeyError: There is no such charge.
+            ValueError: The charge is over, or the code is not documented.
+        """
         self._wire.ask("POST", f"/charges/{_part(session_id)}/fail", {"code": code})
 
     def forget_charge(self, session_id: str) -> None:
-        """Lose a charge, see `Sandbox.forget_charge`."""
+        """Lose a charge: no look-up finds it from now on, and its EVSE is free.
+
+        Args:
+            session_id: The session id of the charge.
+
+        Raises:
+            KeyError: There is no such charge.
+        """
         self._wire.ask("DELETE", f"/charges/{_part(session_id)}")
 
     def clear_requests(self) -> None:
@@ -148,7 +194,7 @@ class RemoteSandbox:
 
     @property
     def retrieve_state_key(self) -> str:
-        """Where retrieve of G1.0 writes the state."""
+        """The key of the state in an answer of `retrieve` to SDK 1.0.0."""
         return str(self._setting("retrieve_state_key"))
 
     @retrieve_state_key.setter
@@ -182,12 +228,24 @@ class RemoteFaults:
         self._wire = wire
 
     def add(self, operation: str, fault: Fault, *, times: int = 1, after: int = 0) -> None:
-        """Lay a fault on the next `times` calls of an operation, once `after` calls have gone through unharmed."""
+        """Add a fault to the next calls of an operation.
+
+        Args:
+            operation: The operation, such as `charging.start`, `token`, or `*` for all but `token`.
+            fault: The fault.
+            times: How many calls it hits.
+            after: How many calls succeed first.
+        """
         document = {"operation": operation, "fault": fault_document(fault), "times": times, "after": after}
         self._wire.ask("POST", "/faults", document)
 
     def always(self, operation: str, fault: Fault) -> None:
-        """Lay a fault on every call of an operation that no queued fault takes, until `clear`."""
+        """Add a fault to every call of an operation that no queued fault takes, until `clear`.
+
+        Args:
+            operation: The operation, such as `charging.start`, `token`, or `*` for all but `token`.
+            fault: The fault.
+        """
         self._wire.ask("POST", "/faults", {"operation": operation, "fault": fault_document(fault), "always": True})
 
     def chaos(
@@ -197,7 +255,14 @@ class RemoteFaults:
         faults: Sequence[Fault] = (),
         operations: Iterable[str] = (ANY_OPERATION,),
     ) -> None:
-        """Let each call fail with that probability, see `Faults.chaos`."""
+        """Let calls fail at random, by a seeded generator.
+
+        Args:
+            seed: Seed of the random choices.
+            probability: Share of the calls that fail, from 0 to 1.
+            faults: The faults to choose from; empty for statuses and lost connections, before and after the effect.
+            operations: The operations that may fail.
+        """
         document = {
             "seed": seed,
             "probability": probability,
@@ -207,7 +272,11 @@ class RemoteFaults:
         self._wire.ask("POST", "/faults/chaos", document)
 
     def clear(self, operation: str | None = None) -> None:
-        """Forget the faults of one operation, or with None all of them and chaos as well."""
+        """Remove faults that wait.
+
+        Args:
+            operation: The operation; None for all of them, and for chaos.
+        """
         self._wire.ask("DELETE", "/faults" if operation is None else f"/faults?operation={_part(operation)}")
 
     def waiting(self) -> tuple[WaitingFault, ...]:
@@ -215,7 +284,11 @@ class RemoteFaults:
         return tuple(read_waiting(document) for document in self._wire.ask("GET", "/faults")["waiting"])
 
     def pending(self, operation: str) -> int:
-        """Count the calls that queued faults of this operation are still going to hit."""
+        """Count the calls that queued faults of this operation will hit.
+
+        Args:
+            operation: The operation, such as `charging.start`, `token`, or `*` for all but `token`.
+        """
         return sum(waiting.times or 0 for waiting in self.waiting() if waiting.operation == operation)
 
 
@@ -228,8 +301,7 @@ class RemoteClock:
 
     def __call__(self) -> float:
         """Return the sandbox time, unix seconds."""
-        now: float = self._wire.ask("GET", "/clock")["now"]
-        return now
+        return float(self._wire.ask("GET", "/clock")["now"])
 
     @property
     def speed(self) -> float | None:
@@ -244,8 +316,7 @@ class RemoteClock:
     @property
     def paused(self) -> bool:
         """Whether the time stands still."""
-        paused: bool = self._wire.ask("GET", "/clock")["paused"]
-        return paused
+        return bool(self._wire.ask("GET", "/clock")["paused"])
 
     def pause(self) -> None:
         """Let the time stand still."""
@@ -256,7 +327,11 @@ class RemoteClock:
         self._wire.ask("PATCH", "/clock", {"paused": False})
 
     def step(self, seconds: float) -> None:
-        """Move the time forward, paused or not."""
+        """Move the time forward, paused or not.
+
+        Args:
+            seconds: Seconds of the sandbox.
+        """
         self._wire.ask("POST", "/clock/step", {"seconds": seconds})
 
 

@@ -256,15 +256,37 @@ class Sandbox:
         self._controls.set_evse_status(evse_id, status)
 
     def evse_status(self, evse_id: str) -> str:
-        """Return the status of an EVSE at this moment. Raises KeyError for one that does not exist."""
+        """Return the status of an EVSE at this moment.
+
+        Args:
+            evse_id: The id of the EVSE.
+
+        Raises:
+            KeyError: There is no such EVSE.
+        """
         return self._controls.evse_status(evse_id)
 
     def fail_stops(self, evse_id: str, times: int = 1) -> None:
-        """Let the next `times` stops on an EVSE end as failed-to-stop; -1 lets all of them, 0 none."""
+        """Let the next stops on an EVSE end as failed-to-stop.
+
+        Args:
+            evse_id: The id of the EVSE.
+            times: How many stops fail; -1 for all of them, 0 for none.
+
+        Raises:
+            KeyError: There is no such EVSE.
+        """
         self._controls.fail_stops(evse_id, times)
 
     def end_charge(self, session_id: str) -> None:
-        """Let a charge end by itself, as when the car is full or the driver pulls the plug. KeyError for an unknown."""
+        """Let a charge end by itself, as when the car is full or the driver pulls the plug.
+
+        Args:
+            session_id: The session id of the charge.
+
+        Raises:
+            KeyError: There is no such charge.
+        """
         self._controls.end_charge(session_id)
 
     def fail_charge(self, session_id: str, code: str = "InternalError") -> None:
@@ -273,6 +295,10 @@ class Sandbox:
         One that has not started fails to start at once, with `code`. One that is being stopped fails to stop at once.
         One that runs fails at its next stop.
 
+        Args:
+            session_id: The session id of the charge.
+            code: The reason, one of `SESSION_MESSAGES`.
+
         Raises:
             KeyError: There is no such charge.
             ValueError: The charge is over, or the code is not documented.
@@ -280,7 +306,14 @@ class Sandbox:
         self._controls.fail_charge(session_id, code)
 
     def forget_charge(self, session_id: str) -> None:
-        """Lose a charge: no look-up finds it from now on, and its EVSE is free. KeyError for an unknown."""
+        """Lose a charge: no look-up finds it from now on, and its EVSE is free.
+
+        Args:
+            session_id: The session id of the charge.
+
+        Raises:
+            KeyError: There is no such charge.
+        """
         self._controls.forget_charge(session_id)
 
     def clear_requests(self) -> None:
@@ -335,9 +368,10 @@ class Sandbox:
             await asyncio.sleep(0)
 
     async def restart(self, downtime: float = 0.0) -> None:
-        """Drop every connection and listen again on the same port after that many real seconds.
+        """Drop every connection and listen again on the same port after some time.
 
-        Charges, tokens, faults and recorded requests survive.
+        Args:
+            downtime: Real seconds without a server.
         """
         await self.close()
         if downtime > 0:

@@ -100,7 +100,11 @@ class Service:
         return self.book.charges
 
     def handle(self, request: SandboxRequest) -> SandboxReply:
-        """Answer one request. Its effect, if it has one, has happened when this returns."""
+        """Answer one request. Its effect, if it has one, has happened when this returns.
+
+        Args:
+            request: The request.
+        """
         began = time.perf_counter()
         call = find_call(request, sdk_1_1=self.sdk_1_1)
         if call is None:
@@ -122,7 +126,12 @@ class Service:
         return reply
 
     async def hold_back(self, request: SandboxRequest, seconds: float) -> None:
-        """Wait before the reply to a request is sent: real seconds, infinity for one that never is."""
+        """Wait before the reply to a request is sent.
+
+        Args:
+            request: The request.
+            seconds: Real seconds; infinity for a reply that is never sent.
+        """
         await asyncio.sleep(seconds)
 
     def _record(

@@ -66,15 +66,26 @@ class Store(Protocol):
         """Give an owner a life sign, which the store keeps up until :meth:`leave`, or until the process ends.
 
         A second call renews it.
+
+        Args:
+            owner: The id of the owner.
         """
         ...
 
     async def leave(self, owner: str) -> None:
-        """End the life sign of an owner."""
+        """End the life sign of an owner.
+
+        Args:
+            owner: The id of the owner.
+        """
         ...
 
     async def alive(self, owners: Collection[str]) -> set[str]:
-        """Those of some owners whose life sign has not ended."""
+        """Those of some owners whose life sign has not ended.
+
+        Args:
+            owners: The ids of owners.
+        """
         ...
 
     def sends_until(self, owner: str) -> float:
@@ -83,6 +94,9 @@ class Store(Protocol):
         Read it before an intent is written; after that time, nothing of this intent may be sent. Read later it would
         be too late: a process that was paused renews its lease when it wakes, but its entries may have been taken.
 
+        Args:
+            owner: The id of an owner of this process.
+
         Returns:
             A time on :func:`clock`: infinity where the kernel keeps the life sign, minus infinity without one.
         """
@@ -90,6 +104,9 @@ class Store(Protocol):
 
     async def insert(self, entry: Entry) -> Conflict | None:
         """Add an entry in any state.
+
+        Args:
+            entry: The new entry.
 
         Returns:
             None once it is written. Else what stands in its way: an entry with this key, with this session id, or one
@@ -100,6 +117,10 @@ class Store(Protocol):
     async def replace(self, entry: Entry, fence: int) -> Conflict | None:
         """Write an entry over the one with its key, if that has this fence.
 
+        Args:
+            entry: The entry as it is to be.
+            fence: The fence that the written entry must have.
+
         Returns:
             None once it is written. Else what stands in its way: another fence, an EVSE for which another entry is
             ``sent``, or a session id that another entry has.
@@ -107,17 +128,35 @@ class Store(Protocol):
         ...
 
     async def delete(self, namespace: str, key: str, fence: int) -> bool:
-        """Remove an entry, if it has this fence; whether it is gone now."""
+        """Remove an entry, if it has this fence; whether it is gone now.
+
+        Args:
+            namespace: The API host and client it belongs to.
+            key: Its key.
+            fence: The fence that it must have.
+        """
         ...
 
     async def get(self, namespace: str, key: str) -> Entry | None:
-        """The entry of a key."""
+        """The entry of a key.
+
+        Args:
+            namespace: The API host and client it belongs to.
+            key: The key.
+        """
         ...
 
     async def find(
         self, namespace: str, *, session_id: str | None = None, request_id: str | None = None, evse: str | None = None
     ) -> tuple[Entry, ...]:
-        """Entries by session id, by RequestId, or those that are ``sent`` on an EVSE; the newest first."""
+        """Entries by session id, by RequestId, or those that are ``sent`` on an EVSE; the newest first.
+
+        Args:
+            namespace: The API host and client they belong to.
+            session_id: The session id.
+            request_id: The RequestId of the start.
+            evse: The EVSE id, without separators.
+        """
         ...
 
     async def entries(
@@ -134,17 +173,31 @@ class Store(Protocol):
         ...
 
     async def prune(self, namespace: str, over_before: float) -> int:
-        """Remove entries that were over, or given up, before a time; how many there were."""
+        """Remove entries that were over, or given up, before a time; how many there were.
+
+        Args:
+            namespace: The API host and client they belong to.
+            over_before: A time on :func:`clock`.
+        """
         ...
 
     async def read_token(self, name: str) -> SealedToken | None:
-        """The shared token of a name."""
+        """The shared token of a name.
+
+        Args:
+            name: The token.
+        """
         ...
 
     async def lease_token(self, name: str, owner: str, seconds: float) -> bool:
         """Take the right to fetch the token of a name, for some seconds; False while another owner has it.
 
         An owner that has the lease has it again.
+
+        Args:
+            name: The token.
+            owner: The owner that is to fetch it.
+            seconds: How long the lease lasts.
         """
         ...
 
@@ -160,11 +213,21 @@ class Store(Protocol):
         ...
 
     async def end_token_lease(self, name: str, owner: str) -> None:
-        """Give the right to fetch back, after a fetch that failed."""
+        """Give the right to fetch back, after a fetch that failed.
+
+        Args:
+            name: The token.
+            owner: The owner that has the lease.
+        """
         ...
 
     async def drop_token(self, name: str, version: int) -> bool:
-        """Forget the token, if it has this version."""
+        """Forget the token, if it has this version.
+
+        Args:
+            name: The token.
+            version: The version that it must have.
+        """
         ...
 
     async def reserve(self, name: str, rate: float, burst: float, longest: float, *, urgent: bool = False) -> float:
@@ -183,7 +246,13 @@ class Store(Protocol):
         ...
 
     async def push_back(self, name: str, seconds: float, allowance: float) -> None:
-        """Give no slot of a budget for some seconds; ``allowance`` is by how many seconds a burst may run ahead."""
+        """Give no slot of a budget for some seconds.
+
+        Args:
+            name: The budget.
+            seconds: How long no slot is given.
+            allowance: Seconds by which a burst may run ahead.
+        """
         ...
 
     async def check(self) -> tuple[str, ...]:

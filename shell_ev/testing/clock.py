@@ -24,6 +24,9 @@ class ControlledTime:
     Time stands still until the test calls :meth:`advance`. While ``auto`` is on, it also jumps: when all clients only
     wait (for the next poll of a charge, the next attempt, an answer that hangs), to the end of the shortest wait. So no
     wait takes real time, and each has its exact length on this clock. The methods may be called from any thread.
+
+    Args:
+        auto: Whether time jumps while all clients wait.
     """
 
     def __init__(self, *, auto: bool = True) -> None:
@@ -86,7 +89,11 @@ class ControlledTime:
         await self.pacer.settled()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for a number of seconds on this clock: for an application whose ``sleep`` can be replaced."""
+        """Wait on this clock: for an application with a ``sleep`` that can be replaced.
+
+        Args:
+            seconds: Seconds on this clock.
+        """
         await self.pacer.timers(asyncio.get_running_loop()).sleep(seconds)
 
     def watched(self, sender: Sender) -> WatchedSender:

@@ -70,10 +70,20 @@ class _ControlledService(Service):
 class ControlledSandbox(Sandbox):
     """A sandbox under the test's control. Use it as ``with ControlledSandbox() as sandbox:``, in async code as well.
 
-    It serves from a thread of its own, so it works with every event loop of a test and without one. Its clock, and
-    that of every client made in the block, is ``sandbox.time``, which the test moves. On leaving, its own clients are
-    closed. What :class:`~shell_ev.sandbox.Sandbox` can do it can do as well: ``faults``, ``start_delay``,
-    ``fail_stops``, ``end_charge``, ``revoke_tokens``; all times are seconds of that clock.
+    It serves from its own thread, so it works with every event loop of a test and without one. Its clock, and that of
+    every client made in the block, is ``sandbox.time``, which the test moves. On leaving, its own clients are closed.
+    It has the members of :class:`~shell_ev.sandbox.Sandbox`: ``faults``, ``start_delay``, ``fail_stops``,
+    ``end_charge``, ``revoke_tokens``; all times are seconds of that clock.
+
+    Args:
+        time: A clock that is in use already; None makes one.
+        client_options: Options of every client that it makes.
+        stations: Number of generated stations beside the named ones.
+        seed: Seed of all random data.
+        token_lifetime: Seconds until a token expires.
+        start_delay: Seconds from a start to its effect.
+        stop_delay: Seconds from a stop to its effect.
+        show_sessions_after: Seconds until a session can be looked up.
     """
 
     def __init__(
@@ -88,7 +98,6 @@ class ControlledSandbox(Sandbox):
         stop_delay: float = 10,
         show_sessions_after: float = 0,
     ) -> None:
-        """``time`` is a clock that is in use already, None makes one. See SandboxOptions for the others."""
         self.time: ControlledTime = time or ControlledTime()
         """The clock of this test."""
         self._own_time = self.time if time is None else None
@@ -107,14 +116,22 @@ class ControlledSandbox(Sandbox):
         return _ControlledService(self.time, **options)
 
     def advance(self, by: float | timedelta) -> None:
-        """Let that many seconds pass: charges start and stop, tokens run out. As :meth:`ControlledTime.advance`."""
+        """Move the time: charges start and stop, tokens expire. As :meth:`ControlledTime.advance`.
+
+        Args:
+            by: Seconds, or a timedelta.
+        """
         self.time.advance(by)
 
     def after(self, seconds: float, do: Callable[..., object], *arguments: object) -> None:
-        """Have something done when that many seconds have passed: the plug pulled, a fault laid, the tokens revoked.
+        """Call a function when some time has passed: to pull the plug, add a fault, or revoke the tokens.
 
-        Time does not go on for its sake. It is called in the thread of the sandbox; what it raises is raised again
-        when the sandbox closes.
+        This alone does not move the time.
+
+        Args:
+            seconds: Seconds from now, on the clock of the test.
+            do: What is called, in the thread of the sandbox. Its exception is raised again when the sandbox closes.
+            *arguments: Its arguments.
         """
 
         def act() -> None:
@@ -128,9 +145,12 @@ class ControlledSandbox(Sandbox):
         self.time.pacer.add(self._thread.loop, self.time.elapsed + seconds, act)
 
     def client(self, **options: Unpack[ClientOptions]) -> AsyncShellEV:
-        """A client of this sandbox, with the options of ``AsyncShellEV``; let go of when the sandbox closes.
+        """Make a client of this sandbox. It is dropped when the sandbox closes.
 
         It may be made without a loop and used on several, and need not be closed.
+
+        Args:
+            **options: Options of ``AsyncShellEV``.
         """
         with ambient(attrs.evolve(self.time.hooks, sender=self._watched_and_kept)):
             return AsyncShellEV(**self._options(options))
@@ -142,7 +162,11 @@ class ControlledSandbox(Sandbox):
         return watched
 
     def blocking_client(self, **options: Unpack[ClientOptions]) -> ShellEV:
-        """A blocking client of this sandbox, with the options of ``ShellEV``; closed when the sandbox closes."""
+        """Make a blocking client of this sandbox. It is closed when the sandbox closes.
+
+        Args:
+            **options: Options of ``ShellEV``.
+        """
         return self._open.enter_context(ShellEV(**self._options(options)))
 
     def crash(self, client: AsyncShellEV | ShellEV) -> None:
@@ -189,7 +213,11 @@ class ControlledSandbox(Sandbox):
             self._in_thread(self.start())
 
     async def restart(self, downtime: float = 0.0) -> None:
-        """Drop every connection and listen again on the same port after that many seconds."""
+        """Drop every connection and listen again on the same port after some time.
+
+        Args:
+            downtime: Seconds without a server.
+        """
         with self.down():
             await self.time.sleep(downtime)
 
@@ -200,7 +228,11 @@ class ControlledSandbox(Sandbox):
         return asyncio.run_coroutine_threadsafe(coroutine, self._thread.loop).result()
 
     def requests_to(self, operation: str) -> tuple[RecordedRequest, ...]:
-        """The requests of an operation (``charging.start``) that reached the sandbox, answered or not."""
+        """Return the requests of an operation that reached the sandbox, answered or not.
+
+        Args:
+            operation: The operation, such as ``charging.start``.
+        """
         if operation not in OPERATIONS:
             raise ValueError(f"unknown operation {operation!r}; known are {', '.join(OPERATIONS)}")
         return tuple(request for request in tuple(self.requests) if request.operation == operation)
@@ -216,7 +248,15 @@ class ControlledSandbox(Sandbox):
         return self.charges[0]
 
     def assert_requested(self, operation: str, times: int) -> None:
-        """Exactly so many requests of an operation reached the sandbox, with any answer, repeats included."""
+        """Assert that a number of requests of an operation reached the sandbox, with any answer.
+
+        Args:
+            operation: The operation, such as ``charging.start``.
+            times: How many, repeats included.
+
+        Raises:
+            AssertionError: It was another number; the text lists the requests.
+        """
         __tracebackhide__ = True
         found = len(self.requests_to(operation))
         self._expect(found == times, f"expected {times} requests of {operation}, and {found} reached the sandbox")

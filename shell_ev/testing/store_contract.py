@@ -287,7 +287,7 @@ class StoreContract:
 
         self._run(test, 2)
 
-    def test_the_clock_of_the_store_goes_on(self) -> None:
+    def test_the_clock_of_the_store_advances(self) -> None:
         """And is the same for all who share it."""
 
         async def test(store: Store, other: Store) -> None:

@@ -44,7 +44,7 @@ def test_a_second_session_that_may_be_the_own_one_is_named_in_an_error_line(
     run()
 
 
-def test_a_block_whose_adopted_charge_ended_by_itself_looks_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_block_with_an_adopted_charge_that_ended_by_itself_lists_too(caplog: pytest.LogCaptureFixture) -> None:
     @virtual
     async def run(server: RawServer) -> None:
         server.script("start", LATE)

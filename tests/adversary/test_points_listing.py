@@ -172,7 +172,7 @@ async def test_the_baseline_is_asked_once_before_the_start(server: RawServer) ->
 
 
 @virtual
-async def test_what_the_baseline_shows_is_not_adopted_whatever_the_clocks_say(server: RawServer) -> None:
+async def test_a_session_of_the_baseline_is_not_adopted_with_any_clock(server: RawServer) -> None:
     theirs = server.foreign(CARD, EVSE, began=-30, shown_start=now() + 20)
     server.script("start", lose_answer_after_effect)
     async with client_of(server) as ev:

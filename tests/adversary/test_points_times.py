@@ -38,7 +38,7 @@ async def test_a_session_begun_before_the_start_was_sent_is_not_adopted(
 
 @pytest.mark.parametrize("ahead", [-3600, 0, 3600], ids=lambda value: f"our clock {value:+d} s")
 @virtual
-async def test_the_own_session_is_adopted_whatever_our_clock_says(ahead: float, server: RawServer) -> None:
+async def test_the_own_session_is_adopted_with_any_clock(ahead: float, server: RawServer) -> None:
     server.foreign(CARD, EVSE, began=-20)
     server.script("start", lose_answer_after_effect)
     async with client_of(server, ahead=ahead) as ev:

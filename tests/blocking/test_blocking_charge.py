@@ -87,7 +87,7 @@ class TestTheBlock:
         assert sandbox.charges[0].is_running
         assert count(sandbox, "stop") == 0
 
-    def test_tells_typed_failures_on_entry(self, sandbox: Sandbox, ev: ShellEV) -> None:
+    def test_raises_typed_failures_on_entry(self, sandbox: Sandbox, ev: ShellEV) -> None:
         with pytest.raises(ValidationError), ev.charge("", EVSE):
             pass
         assert not sandbox.requests
@@ -170,7 +170,7 @@ class TestAClientClosedInsideTheBlock:
         assert "ERROR" not in caplog.text
 
     @pytest.mark.parametrize("kept", [False, True])
-    def test_the_end_of_the_process_names_a_block_that_nobody_leaves(
+    def test_the_end_of_the_process_names_a_block_that_was_not_left(
         self, sandbox: Sandbox, charges: Run, kept: bool
     ) -> None:
         running = charges(f"""
@@ -380,7 +380,7 @@ class TestCtrlC:
         running.ends(code=3)
         assert sandbox.charges[0].state is TrueState.STOPPED
 
-    def test_that_nobody_catches_is_what_the_user_sees(self, sandbox: Sandbox, charges: Run) -> None:
+    def test_that_is_not_caught_is_what_the_user_sees(self, sandbox: Sandbox, charges: Run) -> None:
         running = charges("""
             sys.excepthook = lambda kind, error, traceback: print(kind.__name__)
             with ev.charge(CARD, EVSE, polling=quick) as charge:
@@ -405,7 +405,7 @@ class TestCtrlC:
         running.ends("interrupted")
         assert sandbox.charges[0].is_over
 
-    def test_while_following_ends_it_and_the_client_goes_on(self, sandbox: Sandbox, charges: Run) -> None:
+    def test_while_following_ends_it_and_the_client_stays_usable(self, sandbox: Sandbox, charges: Run) -> None:
         running = charges("""
             charge = ev.start_charge(CARD, EVSE, polling=quick)
             try:
@@ -461,7 +461,7 @@ class TestCtrlCInTheCracks:
         assert ev._portal.run == run
         assert sandbox.charges[0].state is TrueState.STOPPED
 
-    def test_when_start_charge_has_ended_and_nobody_holds_the_charge_yet(
+    def test_when_start_charge_has_ended_and_the_charge_is_not_assigned_yet(
         self, sandbox: Sandbox, ev: ShellEV, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         run = ev._portal.run
@@ -490,14 +490,14 @@ class TestClosing:
         monkeypatch.setattr("shell_ev.core.portal.CLOSE_GRACE", 1.0)
         sandbox.start_delay, sandbox.stop_delay = 600.0, 6_000.0
         ev = make_client()
-        told: list[BaseException] = []
+        reported: list[BaseException] = []
 
         def enter() -> None:
             try:
                 with ev.charge(CARD, EVSE, polling=QUICK):
                     raise AssertionError("not started")
             except BaseException as error:
-                told.append(error)
+                reported.append(error)
 
         thread = threading.Thread(target=enter)
         thread.start()
@@ -505,8 +505,8 @@ class TestClosing:
         ev.close()
         thread.join(20)
         assert not thread.is_alive()
-        assert isinstance(told[0], ConfigurationError)
-        assert told[0].outcome_unknown
+        assert isinstance(reported[0], ConfigurationError)
+        assert reported[0].outcome_unknown
         assert sandbox.charges[0].is_over or "may still be charging" in caplog.text
 
     def test_the_client_in_the_body_is_loud_on_leaving(self, sandbox: Sandbox, make_client: Any) -> None:

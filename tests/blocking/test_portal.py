@@ -47,9 +47,7 @@ def in_threads(*targets: object) -> None:
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, ValueError, asyncio.CancelledError])
-def test_whatever_a_coroutine_raises_reaches_its_caller_and_nobody_else(
-    portal: Portal, kind: type[BaseException]
-) -> None:
+def test_every_exception_of_a_coroutine_reaches_its_caller_only(portal: Portal, kind: type[BaseException]) -> None:
     async def failing() -> None:
         await asyncio.sleep(0)
         raise kind("now")
@@ -269,8 +267,8 @@ def test_a_call_that_will_not_end_does_not_hold_its_caller_for_ever(
 def test_a_loop_that_breaks_down_ends_every_call(monkeypatch: pytest.MonkeyPatch, own_loop: str) -> None:
     if own_loop == "uvloop":
         pytest.skip("uvloop has no selector that a test could break")
-    told: list[object] = []
-    monkeypatch.setattr(threading, "excepthook", lambda details: told.append(details.exc_type))
+    reported: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda details: reported.append(details.exc_type))
     portal = Portal(nothing)
 
     async def sabotage() -> None:
@@ -286,7 +284,7 @@ def test_a_loop_that_breaks_down_ends_every_call(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ConfigurationError):
         portal.run(value())
     portal.close()
-    assert told == [OSError]
+    assert reported == [OSError]
     # What such a loop leaves behind asyncio complains of: here, and not to whoever comes later.
     del portal, caught
     gc.collect()

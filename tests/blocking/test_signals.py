@@ -114,7 +114,7 @@ def test_ctrl_c_that_does_not_wake_the_waiting_thread_is_heeded_all_the_same(
     running.ends("interrupted", "200")
 
 
-def test_ctrl_c_that_nobody_catches_ends_the_process_at_once(sandbox: Sandbox, script: Run, wait_until: Wait) -> None:
+def test_ctrl_c_that_is_not_caught_ends_the_process_at_once(sandbox: Sandbox, script: Run, wait_until: Wait) -> None:
     sandbox.faults.always("charging.active", Fault.hang())
     running = script("""
         sys.excepthook = lambda kind, error, traceback: print(kind.__name__)

@@ -6,6 +6,7 @@ import json
 import socket
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,6 +34,20 @@ def test_the_page_opens_and_shows_the_network(console: Any) -> None:
     exports = console.text("#exports").splitlines()
     expected = [f"export {name}={value}" for name, value in console.sandbox.env.items()]
     assert exports == expected
+
+
+def frames(console: Any) -> None:
+    """Wait until the page has drawn what it knows."""
+    console.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def until(console: Any, reached: Callable[[], bool]) -> None:
+    """Wait for something that a handler in Python sees."""
+    for _ in range(250):
+        if reached():
+            return
+        console.page.wait_for_timeout(20)
+    raise AssertionError("not reached within 5 seconds")
 
 
 class TestStations:
@@ -69,16 +84,53 @@ class TestStations:
     ) -> None:
         console.page.fill("#search", EXAMPLE_EVSE)
         console.page.locator("#found button").first.click()
-        group = console.page.get_by_role("group", name=f"Set {EXAMPLE_EVSE}")
-        group.get_by_role("button", name=label).click()
-        console.shows("#station .state", label)
+        # The station has other EVSEs, whose status must not be taken for this one's.
+        evse = console.page.locator("#station li", has_text=EXAMPLE_EVSE)
+        evse.get_by_role("button", name=label).click()
+        evse.locator(".state", has_text=label).wait_for()
         assert console.sandbox.evse_status(EXAMPLE_EVSE) == status
         console.start()
         console.page.click("[data-step='60']")
         console.shows("#charges-over .card", code)
-        group.get_by_role("button", name="free").click()
-        console.shows("#station .state", "free")
+        evse.get_by_role("button", name="free").click()
+        evse.locator(".state", has_text="free").wait_for()
         assert console.sandbox.evse_status(EXAMPLE_EVSE) == "Available"
+
+    def test_a_change_while_the_station_is_asked_for_is_shown(self, console: Any) -> None:
+        held: list[tuple[Any, Any]] = []
+
+        def hold_the_first(route: Any) -> None:
+            if held:
+                route.continue_()
+            else:
+                held.append((route, route.fetch()))
+
+        console.page.route("**/stations/*", hold_the_first)
+        console.page.fill("#search", EXAMPLE_EVSE)
+        console.page.locator("#found button").first.click()
+        until(console, lambda: bool(held))
+        console.sandbox.set_evse_status(EXAMPLE_EVSE, "Unavailable")
+        evse = console.page.locator("#station li", has_text=EXAMPLE_EVSE)
+        evse.locator(".state", has_text="out of order").wait_for()
+        route, answer = held[0]
+        with console.page.expect_response("**/stations/*"):
+            route.fulfill(response=answer)
+        frames(console)
+        assert "out of order" in evse.locator(".state").inner_text()
+
+    def test_a_closed_station_stays_closed_when_its_answer_comes_late(self, console: Any) -> None:
+        console.page.fill("#search", EXAMPLE_EVSE)
+        console.page.locator("#found button").first.click()
+        console.page.locator("#station h3").wait_for()
+        held: list[Any] = []
+        console.page.route("**/stations/*", lambda route: held.append(route))
+        console.sandbox.set_evse_status(EXAMPLE_EVSE, "Unavailable")
+        until(console, lambda: bool(held))
+        console.page.keyboard.press("Escape")
+        with console.page.expect_response("**/stations/*"):
+            held[0].continue_()
+        frames(console)
+        assert console.page.locator("#station").is_hidden()
 
     def test_the_map_is_used_by_keyboard(self, console: Any) -> None:
         console.page.focus("#map")
@@ -158,6 +210,28 @@ class TestCharges:
             "([id, before]) => document.querySelector(`[data-session='${id}'] time`).textContent !== before",
             arg=[session_id, before],
         )
+
+    def test_of_many_charges_only_those_in_view_have_elements_and_all_are_reached(self, console: Any) -> None:
+        service = console.sandbox.service
+        evses = [evse.evse_id for station in service.locations.network.stations for evse in station.evses][:80]
+        started = [console.start(evse_id) for evse_id in evses[:60]]
+        console.shows("#charges-count", "60 open")
+        assert console.page.locator("#charges-open .card").count() < 20
+        scroll = console.page.locator("#charges .scroll")
+        scroll.evaluate("node => { node.scrollTop = node.scrollHeight; }")
+        first = console.page.locator(f"[data-session='{started[0]}']")
+        first.wait_for()
+        assert first.evaluate("node => [node.ariaPosInSet, node.ariaSetSize]") == ["60", "60"]
+        bottom = first.evaluate("node => node.getBoundingClientRect().bottom")
+        assert abs(bottom - scroll.evaluate("node => node.getBoundingClientRect().bottom")) < 20
+        scroll.evaluate("node => { node.scrollTop = 0; }")
+        newest = console.page.locator(f"[data-session='{started[-1]}']")
+        newest.get_by_role("button", name="End").focus()
+        for evse_id in evses[60:]:
+            console.start(evse_id)
+        console.shows("#charges-count", "80 open")
+        assert newest.evaluate("node => node.contains(document.activeElement)")
+        assert console.page.locator("#charges-open .card").count() < 20
 
     def test_charges_from_before_are_there_when_the_page_opens(self, console: Any) -> None:
         session_id = console.start()

@@ -120,8 +120,14 @@ class TestErrors:
         kind = errors()[name]
         made = next((MADE[base.__name__] for base in kind.__mro__ if base.__name__ in MADE), {"message": "x"})
         held = {field for field in vars(kind(**made)) if not field.startswith("_")}
-        told = {field for field in dir(kind) if not field.startswith("_")} - set(dir(TimeoutError))
-        assert self.shown(kind) == (held | told) - {"outcome_unknown", "message", "for_status", "to_dict", "to_json"}
+        reported = {field for field in dir(kind) if not field.startswith("_")} - set(dir(TimeoutError))
+        assert self.shown(kind) == (held | reported) - {
+            "outcome_unknown",
+            "message",
+            "for_status",
+            "to_dict",
+            "to_json",
+        }
 
     def shown(self, kind: type) -> set[str]:
         """The fields the page gives it: those in its own row, or else its base's; a row may build on the one above."""
@@ -134,7 +140,7 @@ class TestErrors:
         base = kind.__base__
         return self.shown(base) if base is not None and base is not ShellEVError else set()
 
-    def test_the_servers_errors_after_which_a_start_may_run_are_told(self) -> None:
+    def test_the_servers_errors_after_which_a_start_may_run_are_listed(self) -> None:
         row = next(row for row in rows("errors.md", "it is `True` for") if "InternalServerError" in row[0])
         sure = {int(status) for status in re.findall(r"\d{3}", row[0].split("but not")[1])}
         known = {s for s in range(500, 600) if not outcome_is_unknown(Failure(status=s), repeatable=False)}
@@ -179,7 +185,7 @@ class TestMigration:
         assert {name for name in raised if f"`{name}`" not in self.page} == set()
         assert {name for name in options if f"`{name}=" not in self.page} == set()
 
-    def test_what_is_told_of_ours_exists(self) -> None:
+    def test_what_is_written_of_ours_exists(self) -> None:
         ours = set(re.findall(r"`([A-Z]\w+Error)`", self.page)) - {
             "AttributeError",
             "ChunkedEncodingError",

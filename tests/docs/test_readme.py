@@ -24,7 +24,7 @@ def test_every_linked_file_exists() -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
-def test_there_is_no_block_that_nobody_runs() -> None:
+def test_every_block_is_run() -> None:
     # The one without a language is the tree of errors, checked below.
     assert {language for language, _ in BLOCKS} == {"python", "sh", ""}
 

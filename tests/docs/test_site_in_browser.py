@@ -25,11 +25,27 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-#: What sticks out of the page, or has to be scrolled inside of it.
-CUT = """() => [...document.querySelectorAll("article pre, article table, article svg, article img, article dt.sig")]
+#: What sticks out of the page, or has to be scrolled inside of it. Drawings alone may be scrolled, for readable text.
+CUT = """() => [...document.querySelectorAll("pre, table, .picture, img, dt.sig")].filter(e => e.closest("article"))
     .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1
-                 || e.scrollWidth > e.clientWidth + 1 && e.tagName !== "svg")
+                 || e.scrollWidth > e.clientWidth + 1 && !e.matches(".picture"))
     .map(e => e.tagName + ": " + e.textContent.slice(0, 60))"""
+
+
+#: The smallest text of the drawings, in pixels of the screen.
+SMALLEST = """() => Math.min(99, ...[...document.querySelectorAll("article .picture svg")]
+    .map(e => 12 * e.getBoundingClientRect().width / e.viewBox.baseVal.width))"""
+
+
+#: Calls of the reference without a list of their parameters. A model has its fields below it instead.
+WITHOUT_PARAMETERS = """() => [...document.querySelectorAll("dl.py")].map(call => {
+    const heading = call.querySelector(":scope > dt.sig");
+    const names = [...heading.querySelectorAll(".sig-param > .n:first-of-type")].map(e => e.textContent);
+    const lists = [...call.querySelectorAll(":scope > dd > dl.field-list > dt")].map(e => e.textContent);
+    const fields = [...call.querySelectorAll(":scope > dd > dl.attribute > dt .sig-name")].map(e => e.textContent);
+    const listed = lists.some(name => name.startsWith("Parameters")) || names.every(name => fields.includes(name));
+    return listed ? null : heading.id;
+}).filter(Boolean)"""
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -62,14 +78,26 @@ def browser() -> Iterator[Any]:
 def test_no_code_table_or_picture_is_cut(browser: Any, address: str, site: Path, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
     cut = {}
-    # The index of names is Sphinx's own table, which no page links to.
-    pages = [path for path in site.glob("*.html") if path.name != "genindex.html"]
-    for path in sorted([*pages, *site.glob("reference/*.html")]):
+    for path in sorted([*site.glob("*.html"), *site.glob("reference/*.html")]):
         page.goto(f"{address}/{path.relative_to(site).as_posix()}")
         if found := page.evaluate(CUT):
             cut[path.name] = found
+        assert page.evaluate(SMALLEST) >= 9, path.name
     page.close()
     assert cut == {}
+
+
+def test_every_call_of_the_reference_lists_its_parameters(browser: Any, address: str, site: Path) -> None:
+    page = browser.new_page()
+    missing, calls = {}, 0
+    for path in sorted(site.glob("reference/*.html")):
+        page.goto(f"{address}/reference/{path.name}")
+        calls += page.locator("dl.py.function, dl.py.method").count()
+        if found := page.evaluate(WITHOUT_PARAMETERS):
+            missing[path.name] = found
+    page.close()
+    assert missing == {}
+    assert calls > 100
 
 
 @pytest.mark.parametrize("word", ["CCS", "pandas", "pagination", "webhook"])

@@ -97,7 +97,7 @@ def test_a_task_that_comes_twice_starts_once(worker: Running, tasks: ModuleType,
     assert starts(sandbox) == 1
 
 
-def test_a_task_whose_process_was_killed_comes_again_and_starts_nothing(
+def test_a_task_of_a_killed_process_is_delivered_again_and_starts_nothing(
     worker: Running, tasks: ModuleType, sandbox: Sandbox
 ) -> None:
     sandbox.faults.add("charging.start", Fault.hang())

@@ -150,7 +150,7 @@ def test_faults_as_http(service: Running, sandbox: Sandbox) -> None:
     assert service.ask("GET", "/chargers?latitude=99&longitude=1").status == 422
 
 
-def test_somebody_elses_charge_is_not_found(service: Running, foreign: Charge) -> None:
+def test_the_charge_of_another_customer_is_not_found(service: Running, foreign: Charge) -> None:
     assert service.ask("GET", f"/charges/{foreign.session_id}").status == 404
     assert service.ask("POST", f"/charges/{foreign.session_id}/stop").status == 404
     assert foreign.is_running
@@ -168,7 +168,7 @@ def test_a_stop_that_does_not_work_is_loud(service: Running, sandbox: Sandbox) -
     assert sandbox.charges[0].is_running
 
 
-def test_refused_credentials_are_logged_and_not_told(service: Running, sandbox: Sandbox) -> None:
+def test_refused_credentials_are_logged_and_not_in_the_answer(service: Running, sandbox: Sandbox) -> None:
     sandbox.revoke_tokens()
     sandbox.faults.always("token", Fault.status(401))
     answer = service.ask("GET", "/chargers?latitude=1&longitude=1")
@@ -213,7 +213,7 @@ def test_sigterm_answers_what_is_under_way_and_leaves_charges_running(serve: Ser
     assert is_quiet(service.output)
 
 
-def test_sigterm_stops_charges_when_told_to(serve: Serve, sandbox: Sandbox) -> None:
+def test_sigterm_stops_charges_when_so_configured(serve: Serve, sandbox: Sandbox) -> None:
     service = serve(NAME, instead={"60": "1"}, CHARGES_ON_SHUTDOWN="stop")
     stopped = service.start("stopped", EXAMPLE_EVSE).body["session_id"]
     stuck = service.start("stuck", FAILING_STOP_EVSE).body["session_id"]
@@ -230,7 +230,7 @@ def test_sigterm_stops_charges_when_told_to(serve: Serve, sandbox: Sandbox) -> N
     assert f"shutdown: the car may still be charging: session {stuck}" in service.output
 
 
-async def test_a_wrong_word_for_the_shutdown_is_told_at_the_start(
+async def test_a_wrong_setting_of_the_shutdown_is_an_error_at_the_start(
     examples_importable: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fastapi_service import app, lifespan

@@ -90,7 +90,7 @@ def test_faults_as_http(app: Running, sandbox: Sandbox) -> None:
     assert app.ask("GET", f"/charges/{failing}").body["error"]["code"] == "EvseOutOfService"
 
 
-def test_somebody_elses_charge_is_not_found(app: Running, foreign: Charge) -> None:
+def test_the_charge_of_another_customer_is_not_found(app: Running, foreign: Charge) -> None:
     assert app.ask("GET", f"/charges/{foreign.session_id}").status == 404
     assert app.ask("POST", f"/charges/{foreign.session_id}/stop").status == 404
     assert foreign.is_running

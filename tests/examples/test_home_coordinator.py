@@ -97,7 +97,7 @@ async def test_the_host_debounces_requested_refreshes(make: Make, sandbox: Sandb
     assert sum(request.operation == "locations.get" for request in sandbox.requests) == 1
 
 
-async def test_it_sees_a_charge_that_somebody_else_started_and_stops_it(make: Make, sandbox: Sandbox) -> None:
+async def test_it_sees_a_charge_that_was_started_elsewhere_and_stops_it(make: Make, sandbox: Sandbox) -> None:
     one, other = make(), make()
     await one.async_start(EXAMPLE_EVSE)
     await other.async_refresh()
@@ -166,7 +166,7 @@ async def test_two_clients_share_the_hosts_session_and_leave_it_open(make: Make,
         assert response.status == 404
 
 
-async def test_it_polls_while_somebody_listens(make: Make, sandbox: Sandbox) -> None:
+async def test_it_polls_while_there_is_a_listener(make: Make, sandbox: Sandbox) -> None:
     coordinator = make()
     await coordinator.async_config_entry_first_refresh()
     coordinator.update_interval = timedelta(seconds=0.01)
@@ -177,7 +177,7 @@ async def test_it_polls_while_somebody_listens(make: Make, sandbox: Sandbox) -> 
     assert coordinator._timer is None
 
 
-async def test_what_the_user_is_told(make: Make, sandbox: Sandbox) -> None:
+async def test_what_the_user_sees(make: Make, sandbox: Sandbox) -> None:
     from tiny_host import HomeAssistantError
 
     coordinator = make()

@@ -174,7 +174,7 @@ class TestAnswersThatAreLate:
         answer = await ev.charging.active(CARD)
         assert (answer.attempts, answer.elapsed) == (2, 30.25)
 
-    async def test_time_goes_on_for_the_others(self, sandbox: ControlledSandbox, ev: AsyncShellEV) -> None:
+    async def test_time_continues_for_the_others(self, sandbox: ControlledSandbox, ev: AsyncShellEV) -> None:
         await ev.charging.active(CARD)
         sandbox.faults.add("charging.active", Fault.delay(25))
         late = asyncio.ensure_future(ev.charging.active(CARD))

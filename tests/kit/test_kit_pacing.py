@@ -73,7 +73,7 @@ class TestWaitingMakesTimeJump:
         await in_time(timers(pacer).sleep(-1))
         assert pacer.elapsed == 0
 
-    async def test_time_stands_still_while_nobody_waits(self, pacer: Pacer) -> None:
+    async def test_time_stands_still_while_there_is_no_wait(self, pacer: Pacer) -> None:
         await stands_still(pacer)
 
     async def test_a_limit_that_lies_on_the_way_is_kept(self, pacer: Pacer) -> None:
@@ -147,7 +147,7 @@ class TestRequestsHoldTime:
         await stands_still(pacer)
         hanging.cancel()
 
-    async def test_a_late_answer_to_a_stranger_waits_on_this_clock_too(self, pacer: Pacer) -> None:
+    async def test_a_late_answer_to_another_client_waits_on_this_clock_too(self, pacer: Pacer) -> None:
         await in_time(pacer.request_held(None, 40))
         assert pacer.elapsed == 40
 
@@ -261,7 +261,7 @@ class TestSeveralLoops:
             thread.join(SOON)
         assert diary.entries == [("a", 10), ("b", 15), ("a", 20), ("b", 25), ("a", 30)]
 
-    def test_what_a_closed_loop_has_left_behind_stops_nobody(self, pacer: Pacer) -> None:
+    def test_waits_of_a_closed_loop_do_not_stop_others(self, pacer: Pacer) -> None:
         async def leaves_things() -> None:
             timers(pacer).call_at(1, lambda: None)
             asyncio.ensure_future(timers(pacer).sleep(3)).cancel()
@@ -316,7 +316,7 @@ async def in_time_with(pacer: Pacer, seconds: float) -> None:
 
 
 class TestTheEnd:
-    async def test_who_waits_is_woken_and_told(self) -> None:
+    async def test_a_waiter_is_woken_with_the_error(self) -> None:
         with ControlledTime(auto=False) as time_:
             waiting = asyncio.ensure_future(time_.sleep(10))
             forever = asyncio.ensure_future(time_.pacer.request_held(None, float("inf")))

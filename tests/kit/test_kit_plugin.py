@@ -353,7 +353,7 @@ class TestOptions:
             assert documented is not None, name
 
 
-class TestWhatIsToldOfATestThatFails:
+class TestReportOfAFailedTest:
     SOURCE = """
         import pytest
         from shell_ev.sandbox import EXAMPLE_CARD as CARD, EXAMPLE_EVSE as EVSE
@@ -381,8 +381,8 @@ class TestWhatIsToldOfATestThatFails:
         monkeypatch.setenv("CI", ci)
         monkeypatch.delenv("BUILD_NUMBER", raising=False)
         shown = run(self.SOURCE.format(last="shell_ev_sandbox.assert_nothing_started()")).stdout.str()
-        told, heading, summary = shown.partition("short test summary info")
-        assert told.count("requests that reached the sandbox:") == 1
+        reported, heading, summary = shown.partition("short test summary info")
+        assert reported.count("requests that reached the sandbox:") == 1
         # Where CI is set, pytest itself says every failure once more, whole, at its end.
         assert heading
         assert summary.count("requests that reached the sandbox:") == bool(ci)
@@ -423,8 +423,8 @@ class TestNothingLeftRunning:
         given = {"at_the_end": "pass", "in_the_middle": "pass", "mark": self.MARK} | values
         result = run(self.SOURCE.format(**given))
         ended(result, outcomes)
-        told = "charges left running: 1 of 1" in result.stdout.str()
-        assert told == ("errors" in outcomes)
+        reported = "charges left running: 1 of 1" in result.stdout.str()
+        assert reported == ("errors" in outcomes)
         assert "plugin.py" not in result.stdout.str()
 
     def test_for_every_test_by_the_ini_file(self, run: Run) -> None:

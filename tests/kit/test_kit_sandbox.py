@@ -31,7 +31,7 @@ EVSES = [f"NL*TNM*E02003453*{number}" for number in range(1, 5)]
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-class TestNobodyListens:
+class TestWithoutAServer:
     async def test_while_it_is_down(self, sandbox: ControlledSandbox, ev: AsyncShellEV) -> None:
         url = sandbox.url
         with sandbox.down(), pytest.raises(ConnectError):
@@ -129,8 +129,8 @@ class TestWhatIsAsserted:
             await charge.wait_started()
         async with aiohttp.ClientSession() as session, session.get(f"{sandbox.url}/nowhere"):
             pass
-        told = sandbox.story()
-        assert told.splitlines() == [
+        reported = sandbox.story()
+        assert reported.splitlines() == [
             "requests that reached the sandbox:",
             "       0.0 s  token              200",
             "       0.0 s  charging.start     202, but the connection was closed instead",
@@ -144,7 +144,7 @@ class TestWhatIsAsserted:
             "      20.0 s  failed-to-start",
             "              EvNotConnectedToEvse: No vehicle was connected to the EVSE in time.",
         ]
-        assert sandbox.client_secret not in told
+        assert sandbox.client_secret not in reported
 
     async def test_requests_are_recorded_as_they_are_sent_in_real_life(self) -> None:
         async with (

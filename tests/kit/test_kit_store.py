@@ -40,7 +40,7 @@ async def test_without_a_crash_the_entry_of_an_open_block_is_left_alone(
         assert shell_ev_sandbox.only_charge().is_running
 
 
-async def test_a_start_whose_client_crashes_before_the_answer_is_found_by_its_key(
+async def test_a_start_of_a_client_that_crashes_before_the_answer_is_found_by_its_key(
     shell_ev_sandbox: ControlledSandbox, shell_ev_store: Path
 ) -> None:
     shell_ev_sandbox.faults.add("charging.start", Fault.hang())

@@ -117,13 +117,13 @@ def test_the_error_of_the_time_of_sending_divides_candidates_from_doubt(error: f
         ("baseline", "was listed before the start was sent"),
     ],
 )
-def test_a_session_that_is_known_already_is_not_adopted_whatever_its_times(field: str, reason: str) -> None:
+def test_a_session_that_is_known_already_is_not_adopted_with_any_times(field: str, reason: str) -> None:
     verdict = judge([session(started_at=at(5))], search(**{field: [SESSION]}))
     assert verdict.session is None
     assert verdict.reasons == {SESSION: reason}
 
 
-def test_two_candidates_are_not_told_apart() -> None:
+def test_two_candidates_are_not_distinguished() -> None:
     verdict = judge([session(started_at=at(1)), session(OTHER, started_at=at(90))], search())
     assert verdict.session is None
     assert set(verdict.candidates) == {SESSION, OTHER} == set(verdict.reasons)

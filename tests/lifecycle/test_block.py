@@ -231,7 +231,7 @@ class TestLeavingByCancellation:
         assert KeyError in contexts
 
     @virtual_time
-    async def test_a_worker_that_goes_on_after_failures_can_be_cancelled_in_any_second(self) -> None:
+    async def test_a_worker_that_continues_after_failures_can_be_cancelled_in_any_second(self) -> None:
         for second in range(1, 60):
             stage = Stage()
 
@@ -342,7 +342,7 @@ class TestEnteringFails:
         assert len(errors_logged(caplog)) == 1
 
     @virtual_time
-    async def test_by_a_lost_answer_nobody_can_look_up(self) -> None:
+    async def test_by_a_lost_answer_that_cannot_be_looked_up(self) -> None:
         stage = Stage()
         stage.service.faults.add("charging.start", Fault.drop())
         with pytest.raises(OutcomeUnknownError):

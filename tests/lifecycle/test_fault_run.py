@@ -51,14 +51,14 @@ class LoudLines(logging.Handler):
 
 
 @attrs.define
-class Told:
+class Result:
     """What the caller of one charge was told in the end."""
 
     outcome: str
     loudly: bool
 
 
-async def one_charge(world: World, card: str, evse: str) -> Told:
+async def one_charge(world: World, card: str, evse: str) -> Result:
     """A charge as a user would run it, cut short at random by the user, by a failure or by the end of patience."""
     how = world.random.random()
 
@@ -77,10 +77,10 @@ async def one_charge(world: World, card: str, evse: str) -> Told:
         await asyncio.wait([task])
         await task
     except ShellEVError as error:
-        return Told(type(error).__name__, error.outcome_unknown)
+        return Result(type(error).__name__, error.outcome_unknown)
     except (KeyError, TimeoutError, asyncio.CancelledError) as error:
-        return Told(type(error).__name__, False)
-    return Told("ended", False)
+        return Result(type(error).__name__, False)
+    return Result("ended", False)
 
 
 async def run_charges(count: int, seed: int) -> dict[str, int]:
@@ -89,7 +89,7 @@ async def run_charges(count: int, seed: int) -> dict[str, int]:
     world.service.book.show_sessions_after = 20.0
     evses = available_evses(world)
     world.service.faults.chaos(seed, 0.12, FAULTS, ("*", "token"))
-    told: dict[str, Told] = {}
+    reported: dict[str, Result] = {}
     loud = LoudLines()
     logger = logging.getLogger("shell_ev")
     logger.addHandler(loud)
@@ -100,7 +100,7 @@ async def run_charges(count: int, seed: int) -> dict[str, int]:
         outcomes = await asyncio.gather(
             *(one_charge(world, card, evse) for card, evse in zip(cards, evses, strict=False))
         )
-        told.update(zip(cards, outcomes, strict=True))
+        reported.update(zip(cards, outcomes, strict=True))
         # What is still under way on the service's side comes to its end or keeps running for good.
         await asyncio.sleep(120)
     await world.client.aclose()
@@ -112,7 +112,9 @@ async def run_charges(count: int, seed: int) -> dict[str, int]:
     unsaid = [
         charge
         for charge in running
-        if not told[charge.ema_id].loudly and charge.session_id not in loud.text and charge.request_id not in loud.text
+        if not reported[charge.ema_id].loudly
+        and charge.session_id not in loud.text
+        and charge.request_id not in loud.text
     ]
     leftovers = asyncio.all_tasks() - {asyncio.current_task()}
     figures = {
@@ -120,7 +122,7 @@ async def run_charges(count: int, seed: int) -> dict[str, int]:
         "accepted": len(world.service.charges),
         "started": sum(charge.has_started for charge in world.service.charges),
         "adopted": loud.adopted,
-        "outcome unknown": sum(t.outcome == "OutcomeUnknownError" for t in told.values()),
+        "outcome unknown": sum(t.outcome == "OutcomeUnknownError" for t in reported.values()),
         "stopped": sum(charge.is_over for charge in world.service.charges),
         "still running, caller told": len(running) - len(unsaid),
         "doubled": sum(1 for number in by_card.values() if number > 1),
@@ -128,7 +130,7 @@ async def run_charges(count: int, seed: int) -> dict[str, int]:
         "tasks left": len(leftovers),
         "requests open": world.sender.open,
     }
-    return figures | {f"told: {name}": number for name, number in Counter(t.outcome for t in told.values()).items()}
+    return figures | {f"told: {name}": number for name, number in Counter(t.outcome for t in reported.values()).items()}
 
 
 def available_evses(world: World) -> list[str]:

@@ -343,7 +343,7 @@ class TestErrors:
         assert "Retry-After of 1e+09 s" in caplog.text
 
     @virtual_time
-    async def test_of_single_looks_are_ridden_out_and_told(self) -> None:
+    async def test_of_single_polls_are_tolerated_and_reported(self) -> None:
         bad, good = session_ids(2)
 
         def answer(session_id: str, at: float) -> Any:
@@ -357,7 +357,7 @@ class TestErrors:
         assert {session_id for session_id, _ in problems} == {bad}
 
     @virtual_time
-    async def test_told_to_a_callback_that_fails_do_not_end_it(self) -> None:
+    async def test_passed_to_a_callback_that_fails_do_not_end_it(self) -> None:
         def broken(session_id: str | None, error: ShellEVError) -> None:
             raise ZeroDivisionError
 
@@ -398,7 +398,7 @@ class TestErrors:
             with pytest.raises(ValidationError, match="budget"):
                 ev.follow(session_ids(1), budget=budget)
 
-    async def test_all_faults_are_told_at_once(self) -> None:
+    async def test_all_faults_are_in_one_error(self) -> None:
         async with AsyncShellEV("id", "secret") as ev:
             with pytest.raises(ValidationError) as caught:
                 ev.follow(["..", *session_ids(1), 7, None], budget=0)  # type: ignore[list-item]
@@ -486,7 +486,7 @@ class TestLeavingEarly:
 
 
 @virtual_time
-async def test_chaos_is_ridden_out() -> None:
+async def test_chaos_is_tolerated() -> None:
     stage = Stage(stations=60)
     charges = [await stage.client.start_charge(CARD, evse) for evse in EVSES]
     faults = (Fault.drop(), Fault.reset(), Fault.status(500), Fault.hang(), Fault.garbage(), Fault.unavailable(3))

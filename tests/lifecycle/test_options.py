@@ -73,9 +73,9 @@ def test_a_keep_running_that_is_neither(refused: Refused, bad: Any) -> None:
     )
 
 
-def test_every_slip_is_told_at_once(refused: Refused) -> None:
-    told = refused(lambda ev: ev.charge(CARD, EVSE, keep_running="no", polling=5, on_problem=5, stop_timeout=-1))
-    assert all(name in told for name in ("keep_running", "polling", "on_problem", "stop_timeout"))
+def test_every_fault_is_in_one_error(refused: Refused) -> None:
+    reported = refused(lambda ev: ev.charge(CARD, EVSE, keep_running="no", polling=5, on_problem=5, stop_timeout=-1))
+    assert all(name in reported for name in ("keep_running", "polling", "on_problem", "stop_timeout"))
 
 
 @pytest.mark.parametrize("bad", [None, 5, SESSION])

@@ -87,7 +87,7 @@ def test_so_is_a_spread_that_is_none(bad: Any) -> None:
         Polling(spread=bad)
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_every_fault_is_in_one_error() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Polling(eager=0, patient=-1, spread=7)
     assert all(name in str(caught.value) for name in ("eager", "patient", "spread"))

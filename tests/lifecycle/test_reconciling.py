@@ -150,7 +150,7 @@ class TestClocks:
         run()
 
     @virtual_time
-    async def test_are_taken_to_agree_when_the_service_does_not_tell_its_own(self) -> None:
+    async def test_are_taken_to_agree_when_the_service_sends_none(self) -> None:
         stage = Stage()
         stage.service.faults.add("charging.start", Fault.drop())
         assert (await stage.client.start_charge(CARD, EVSE)).session_id == stage.only_charge.session_id
@@ -158,7 +158,7 @@ class TestClocks:
 
 class TestActiveFails:
     @virtual_time
-    async def test_for_a_while_and_the_search_goes_on(self) -> None:
+    async def test_for_a_while_and_the_search_continues(self) -> None:
         stage, problems = Stage(), Problems()
         stage.service.faults.add("charging.start", Fault.drop())
         stage.service.faults.add("charging.active", Fault.status(503), times=6)

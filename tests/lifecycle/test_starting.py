@@ -57,7 +57,7 @@ class TestAStartThatIsAnswered:
         assert not tasks_left()
 
     @virtual_time
-    async def test_sends_the_minted_request_id_it_then_tells(self) -> None:
+    async def test_sends_the_minted_request_id_and_returns_it(self) -> None:
         stage = Stage()
         charge = await stage.client.start_charge(CARD, EVSE)
         assert stage.only_charge.request_id == charge.request_id
@@ -156,7 +156,7 @@ class TestAStartThatIsAnswered:
         assert caught.value.code is None
 
     @virtual_time
-    async def test_rides_out_errors_of_looks_and_tells_of_them(self) -> None:
+    async def test_tolerates_and_reports_errors_of_polls(self) -> None:
         stage, problems = Stage(), Problems()
         stage.service.faults.add("charging.retrieve", Fault.status(502), times=6)
         charge = await stage.client.start_charge(CARD, EVSE, on_problem=problems)
@@ -340,7 +340,7 @@ class TestAStartWithoutAnAnswer:
         run()
 
     @pytest.mark.parametrize("loss", LOSSES)
-    def test_and_without_an_effect_is_told_as_unknown_with_what_was_looked_at(self, loss: str) -> None:
+    def test_and_without_an_effect_is_unknown_with_what_was_listed(self, loss: str) -> None:
         @virtual_time
         async def run() -> None:
             stage = Stage()
@@ -392,7 +392,7 @@ class TestAStartWithoutAnAnswer:
         assert charge.session_id == stage.only_charge.session_id
 
     @virtual_time
-    async def test_after_a_rate_limit_was_ridden_out_counts_the_last_sending(self) -> None:
+    async def test_after_a_rate_limit_counts_the_last_sending(self) -> None:
         stage = Stage()
         stage.service.faults.add("charging.start", Fault.rate_limit(30))
         stage.service.faults.add("charging.start", Fault.drop())

@@ -70,7 +70,7 @@ class TestAStop:
         assert stage.sent.count("stop") == 1  # it answered 404, and the look told why
 
     @virtual_time
-    async def test_of_a_charge_somebody_else_stopped_is_success(self) -> None:
+    async def test_of_a_charge_that_was_stopped_elsewhere_is_success(self) -> None:
         stage = Stage()
         charge = await running(stage)
         await stage.client.charging.stop(charge.session_id)
@@ -276,7 +276,7 @@ class TestAStopThatFails:
         assert session.state is SessionState.STOPPED
 
     @virtual_time
-    async def test_by_a_token_refused_for_a_while_is_ridden_out(self) -> None:
+    async def test_by_a_token_refused_for_a_while_is_tolerated(self) -> None:
         stage = Stage()
         charge = await running(stage)
         stage.service.faults.add("charging.stop", Fault.status(401), times=6)
@@ -285,7 +285,7 @@ class TestAStopThatFails:
         assert stage.only_charge.state is TrueState.STOPPED
 
     @virtual_time
-    async def test_by_a_rate_limit_or_an_outage_is_ridden_out(self) -> None:
+    async def test_by_a_rate_limit_or_an_outage_is_tolerated(self) -> None:
         stage = Stage()
         charge = await running(stage)
         stage.service.faults.add("charging.stop", Fault.rate_limit(5), times=4)
@@ -327,7 +327,7 @@ class TestAStopThatFails:
         assert isinstance(caught.value.__cause__, ConfigurationError)
 
     @virtual_time
-    async def test_by_a_state_nobody_knows_is_loud_at_the_deadline(self) -> None:
+    async def test_by_an_unknown_state_is_an_error_at_the_deadline(self) -> None:
         client, _ = scripted(good("stop"), always=shows("paused"))
         with pytest.raises(ChargeNotStoppedError, match="paused"):
             await client.attach(SESSION).stop(timeout=60)
@@ -377,7 +377,7 @@ class TestStopsAtOnce:
         assert not errors_logged(caplog)
 
 
-async def test_over_sockets_a_service_that_restarts_in_the_middle_is_ridden_out() -> None:
+async def test_over_sockets_a_service_that_restarts_in_the_middle_is_tolerated() -> None:
     async with (
         Sandbox(stations=0, speed=200) as sandbox,
         AsyncShellEV(sandbox.client_id, sandbox.client_secret, base_url=sandbox.url) as ev,

@@ -93,7 +93,7 @@ class TestChanges:
         assert await states(client.attach(SESSION)) == ["started", "stopped"]
 
     @virtual_time
-    async def test_a_session_that_vanishes_for_a_while_is_ridden_out(self) -> None:
+    async def test_a_session_that_vanishes_for_a_while_is_tolerated(self) -> None:
         problems = Problems()
         client, _ = scripted(shows("started"), *[GONE] * 6, shows("started"), *[GONE] * 6, shows("stopped"))
         charge = client.attach(SESSION, on_problem=problems)
@@ -163,7 +163,7 @@ class TestErrorsOfLooks:
     }
 
     @pytest.mark.parametrize("name", TRANSIENT)
-    def test_that_waiting_may_mend_are_ridden_out_and_told(self, name: str) -> None:
+    def test_that_are_temporary_are_tolerated_and_reported(self, name: str) -> None:
         @virtual_time
         async def run() -> None:
             problems = Problems()
@@ -183,7 +183,7 @@ class TestErrorsOfLooks:
         assert SESSION in caplog.text
 
     @virtual_time
-    async def test_told_to_a_callback_that_fails_do_not_end_it(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_passed_to_a_callback_that_fails_do_not_end_it(self, caplog: pytest.LogCaptureFixture) -> None:
         def broken(session_id: str | None, error: ShellEVError) -> None:
             raise ZeroDivisionError
 
@@ -273,7 +273,7 @@ class TestPace:
         assert sender.times[-1] - sender.times[0] <= 61
 
     @pytest.mark.parametrize("limit", [0.001, 0.3, 1.0, 7.77])
-    def test_of_a_wait_keeps_to_its_limit_whatever_hangs(self, limit: float) -> None:
+    def test_of_a_wait_keeps_to_its_limit_when_anything_hangs(self, limit: float) -> None:
         @virtual_time
         async def run() -> None:
             client, _ = scripted(always=lambda _: asyncio.get_running_loop().create_future())

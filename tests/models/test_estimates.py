@@ -116,7 +116,7 @@ def test_free_minutes_of_parking_count_from_the_start_of_the_charge() -> None:
     assert costs(prices, duration=timedelta(minutes=40), parking=timedelta(minutes=40)) == [0, 2]
 
 
-def test_free_energy_ends_at_its_kwh_whatever_the_time() -> None:
+def test_free_energy_ends_at_its_kwh_at_any_time() -> None:
     prices = tariff(element(energy(0.0), max_kwh=10), element(energy(0.5)))
     assert costs(prices, energy_kwh=10) == [0]
     assert costs(prices, energy_kwh=30) == [0, 10]

@@ -105,7 +105,7 @@ def test_a_maximum_price_is_the_total_and_its_vat_is_open_where_rates_differ() -
     assert both(found) == (Decimal(10), None)
 
 
-def test_the_free_tariff_costs_nothing_whatever_is_charged() -> None:
+def test_the_free_tariff_costs_nothing_for_any_charge() -> None:
     found = TARIFFS[5].estimate(energy_kwh=80, duration=minutes(600), parking=minutes(600))
     assert (found.total, rows(found)) == (Decimal(0), [("FLAT", Decimal(0))])
 

@@ -16,13 +16,13 @@ from shell_ev.options import make_config
 from shell_ev.sandbox import Sandbox
 
 
-class Heard(CallObserver):
+class RecordedCall(CallObserver):
     """What was told of one call."""
 
     def __init__(self, info: CallInfo, everything: list[tuple[str, Any]]) -> None:
         self.info = info
         self.tries: list[TryEnded] = []
-        self.waits_told: list[Waiting] = []
+        self.waits_seen: list[Waiting] = []
         self.ends: list[CallEnded] = []
         self._everything = everything
 
@@ -36,7 +36,7 @@ class Heard(CallObserver):
         self._everything.append(("try_ended", event))
 
     def waits(self, event: Waiting) -> None:
-        self.waits_told.append(event)
+        self.waits_seen.append(event)
         self._everything.append(("waits", event))
 
     def ended(self, event: CallEnded) -> None:
@@ -48,22 +48,22 @@ class Recorder(Observer):
     """Remembers all that it is told."""
 
     def __init__(self) -> None:
-        self.calls: list[Heard] = []
-        self.tokens: list[Heard] = []
+        self.calls: list[RecordedCall] = []
+        self.tokens: list[RecordedCall] = []
         self.everything: list[tuple[str, Any]] = []
 
     def call_began(self, call: CallInfo) -> CallObserver:
         self.everything.append(("call_began", call))
-        self.calls.append(Heard(call, self.everything))
+        self.calls.append(RecordedCall(call, self.everything))
         return self.calls[-1]
 
     def token_began(self, call: CallInfo) -> CallObserver:
         self.everything.append(("token_began", call))
-        self.tokens.append(Heard(call, self.everything))
+        self.tokens.append(RecordedCall(call, self.everything))
         return self.tokens[-1]
 
     @property
-    def only(self) -> Heard:
+    def only(self) -> RecordedCall:
         """The one call there was."""
         assert len(self.calls) == 1
         return self.calls[0]

@@ -44,7 +44,7 @@ def complaints(caplog: pytest.LogCaptureFixture, level: int) -> list[logging.Log
     "fault", [RuntimeError, asyncio.CancelledError]
 )  # as the result of a cancelled future gives it
 @pytest.mark.parametrize("hook", HOOKS)
-async def test_an_observer_that_raises_is_named_once_and_the_call_goes_on(
+async def test_an_observer_that_raises_is_named_once_and_the_call_continues(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, hook: str, fault: type[BaseException]
 ) -> None:
     caplog.set_level(logging.DEBUG, "shell_ev")
@@ -115,7 +115,7 @@ class Stop(BaseException):
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-async def test_what_is_no_exception_passes_and_everybody_is_told_of_the_end(
+async def test_a_base_exception_is_raised_after_all_observers_saw_the_end(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, hook: str
 ) -> None:
     sandbox.faults.add("charging.active", Fault.status(503))
@@ -135,12 +135,12 @@ async def test_what_is_no_exception_passes_and_everybody_is_told_of_the_end(
 @pytest.mark.parametrize("hook", ["call_began", "try_ended", "ended"])
 def test_an_interrupt_from_a_hook_reaches_the_blocking_caller(hook: str) -> None:
     with Sandbox(stations=0) as sandbox:
-        heard = Recorder()
-        options: dict[str, Any] = {"base_url": sandbox.url, "observer": [heard, Broken(hook, KeyboardInterrupt())]}
+        recorder = Recorder()
+        options: dict[str, Any] = {"base_url": sandbox.url, "observer": [recorder, Broken(hook, KeyboardInterrupt())]}
         with ShellEV(sandbox.client_id, sandbox.client_secret, **options) as ev:
             with pytest.raises(KeyboardInterrupt):
                 ev.charging.active(CARD)
-            assert len(heard.only.ends) == 1
+            assert len(recorder.only.ends) == 1
             assert ev.with_options(observer=()).charging.active(CARD).data == (), "the client stays usable"
 
 

@@ -45,11 +45,11 @@ class TestATry:
             await call(ev, "active", request_id=REQUEST_ID)
         token, record = lines(debug, "try")
         assert record.levelno == logging.DEBUG
-        told = fields(record)
-        assert set(told) == FIELDS | {"elapsed"}
-        elapsed = told.pop("elapsed")
+        reported = fields(record)
+        assert set(reported) == FIELDS | {"elapsed"}
+        elapsed = reported.pop("elapsed")
         assert 0 < elapsed < 5
-        assert told == {
+        assert reported == {
             "event": "try",
             "operation": "charging.active",
             "request_id": REQUEST_ID,
@@ -64,7 +64,7 @@ class TestATry:
         assert fields(token)["request_id"] is None
         assert token.getMessage().endswith("(request -)")
 
-    async def test_is_exactly_one_line_whatever_it_comes_to(
+    async def test_is_exactly_one_line_for_every_outcome(
         self, sandbox: Sandbox, debug: pytest.LogCaptureFixture
     ) -> None:
         sandbox.faults.add("charging.active", Fault.status(500))
@@ -80,11 +80,11 @@ class TestATry:
         # aiohttp itself sends a GET again when a connection that it kept is gone: the sandbox may see one more.
         served = [request.operation for request in sandbox.requests]
         for operation in ("token", "charging.start", "charging.retrieve", "charging.stop"):
-            assert sum(told["operation"] == operation for told in tries) == served.count(operation)
-        active = [told["status"] for told in tries if told["operation"] == "charging.active"]
+            assert sum(reported["operation"] == operation for reported in tries) == served.count(operation)
+        active = [reported["status"] for reported in tries if reported["operation"] == "charging.active"]
         assert active[:2] == [500, 401]
         assert active[-1] == 200
-        (start,) = (told for told in tries if told["operation"] == "charging.start")
+        (start,) = (reported for reported in tries if reported["operation"] == "charging.start")
         assert (start["outcome"], start["status"]) == ("no_answer", None)
         assert "Disconnected" in start["failure"]
 
@@ -119,9 +119,9 @@ class TestAWait:
         sandbox.faults.add("charging.active", Fault.status(502))
         async with watched(sandbox) as ev:
             await call(ev, "active", request_id=REQUEST_ID)
-        told, other = lines(caplog, "wait")
-        assert told.levelno == logging.INFO
-        assert fields(told) == {
+        reported, other = lines(caplog, "wait")
+        assert reported.levelno == logging.INFO
+        assert fields(reported) == {
             "event": "wait",
             "operation": "charging.active",
             "request_id": REQUEST_ID,
@@ -132,7 +132,7 @@ class TestAWait:
             "wait": 0.1,
             "retry_after": 0.1,
         }
-        assert told.getMessage() == f"charging.active: status 429; trying again in 0.10 s (request {REQUEST_ID})"
+        assert reported.getMessage() == f"charging.active: status 429; trying again in 0.10 s (request {REQUEST_ID})"
         assert fields(other)["retry_after"] is None
         assert bool(lines(caplog, "try")) == (level == logging.DEBUG)
 
@@ -208,8 +208,8 @@ class TestRedaction:
         planted = {sandbox.client_secret, "Authorization", "Bearer", CARD, EVSE, SESSION, *tokens}
         assert len(lines(debug, "try")) >= 7
         for record in debug.records:
-            told = record.getMessage() + repr(record.args) + repr(fields(record))
-            assert not [secret for secret in planted if secret in told]
+            reported = record.getMessage() + repr(record.args) + repr(fields(record))
+            assert not [secret for secret in planted if secret in reported]
 
 
 async def test_a_json_formatter_needs_nothing_but_the_fields() -> None:

@@ -20,7 +20,7 @@ from fakes import (
     call,
     client_over,
 )
-from listeners import Heard, Recorder, outcome, watched
+from listeners import RecordedCall, Recorder, outcome, watched
 
 from shell_ev import (
     ApiVersion,
@@ -37,7 +37,7 @@ from shell_ev.wire import operations
 
 
 class TestSeveral:
-    async def test_are_told_in_order_and_of_the_end_in_reverse(self, sandbox: Sandbox) -> None:
+    async def test_are_called_in_order_and_at_the_end_in_reverse(self, sandbox: Sandbox) -> None:
         order: list[str] = []
 
         class Named(Observer):
@@ -92,31 +92,31 @@ class TestSeveral:
 
 
 class TestOptions:
-    async def test_a_copy_tells_the_same_observers(self, sandbox: Sandbox) -> None:
-        heard = Recorder()
-        async with watched(sandbox, heard) as ev:
+    async def test_a_copy_calls_the_same_observers(self, sandbox: Sandbox) -> None:
+        recorder = Recorder()
+        async with watched(sandbox, recorder) as ev:
             await call(ev.with_options(timeout=3), "active")
             await call(ev.with_options(api_version="v1"), "active")
-        assert [told.info.api_version for told in heard.calls] == [ApiVersion.V2, ApiVersion.V1]
-        assert len(heard.tokens) == 1, "one token for all copies"
+        assert [reported.info.api_version for reported in recorder.calls] == [ApiVersion.V2, ApiVersion.V1]
+        assert len(recorder.tokens) == 1, "one token for all copies"
 
     async def test_a_copy_may_have_its_own_and_none(self, sandbox: Sandbox) -> None:
-        heard, other = Recorder(), Recorder()
-        async with watched(sandbox, heard) as ev:
+        recorder, other = Recorder(), Recorder()
+        async with watched(sandbox, recorder) as ev:
             await call(ev.with_options(observer=other), "active")
             await call(ev.with_options(observer=()), "active")
-        assert heard.calls == []
+        assert recorder.calls == []
         assert len(other.calls) == 1
-        assert (len(heard.tokens), len(other.tokens)) == (1, 0), "the token is the original's"
+        assert (len(recorder.tokens), len(other.tokens)) == (1, 0), "the token is the original's"
 
-    def test_the_blocking_twin_tells_too(self) -> None:
-        heard = Recorder()
+    def test_the_blocking_client_has_the_same_events(self) -> None:
+        recorder = Recorder()
         with Sandbox(stations=0) as sandbox:
-            options: dict[str, Any] = {"base_url": sandbox.url, "observer": [heard]}
+            options: dict[str, Any] = {"base_url": sandbox.url, "observer": [recorder]}
             with ShellEV(sandbox.client_id, sandbox.client_secret, **options) as ev:
                 answer = ev.charging.active(CARD)
                 ev.with_options(timeout=3).charging.active(CARD)
-        first, second = heard.calls
+        first, second = recorder.calls
         assert first.end.response is answer
         assert second.end.outcome == "success"
 
@@ -128,7 +128,7 @@ class TestOptions:
 class TestACharge:
     async def test_is_a_number_of_ordinary_calls(self, sandbox: Sandbox) -> None:
         sandbox.start_delay = sandbox.stop_delay = 0
-        heard = Recorder()
+        recorder = Recorder()
         states: list[str] = []
 
         class States(Observer):
@@ -140,10 +140,10 @@ class TestACharge:
 
                 return Look() if call.operation == "charging.retrieve" else None
 
-        async with watched(sandbox, heard, States()) as ev, ev.charge(CARD, EVSE):
+        async with watched(sandbox, recorder, States()) as ev, ev.charge(CARD, EVSE):
             pass
-        assert {told.end.outcome for told in heard.calls} == {"success"}
-        operations_seen = [told.info.operation for told in heard.calls]
+        assert {reported.end.outcome for reported in recorder.calls} == {"success"}
+        operations_seen = [reported.info.operation for reported in recorder.calls]
         assert operations_seen[0] == "charging.start"
         assert operations_seen.count("charging.stop") == 1
         assert states[0].lower() == "started"
@@ -189,13 +189,13 @@ class TestContext:
 class TestEvents:
     async def test_pickle_and_compare(self, sandbox: Sandbox) -> None:
         sandbox.faults.add("charging.active", Fault.status(503))
-        heard = Recorder()
-        async with watched(sandbox, heard) as ev:
+        recorder = Recorder()
+        async with watched(sandbox, recorder) as ev:
             await call(ev, "active")
             await outcome(ev, "retrieve")
-        assert {type(event) for _, event in heard.everything} == {CallInfo, TryEnded, Waiting, CallEnded}
-        assert isinstance(heard.calls[1].end.error, NotFoundError)
-        for _, event in heard.everything:
+        assert {type(event) for _, event in recorder.everything} == {CallInfo, TryEnded, Waiting, CallEnded}
+        assert isinstance(recorder.calls[1].end.error, NotFoundError)
+        for _, event in recorder.everything:
             assert pickle.loads(pickle.dumps(event)) == event
 
     async def test_are_frozen(self) -> None:
@@ -205,34 +205,34 @@ class TestEvents:
 
     @pytest.mark.parametrize("version", ApiVersion)
     async def test_the_redacted_url_names_no_id(self, version: ApiVersion) -> None:
-        heard = Recorder()
+        recorder = Recorder()
         sender = FakeSender(always=LOST)
-        ev = client_over(sender, observer=heard, api_version=version, base_url="https://ev.example/a", max_retries=0)
+        ev = client_over(sender, observer=recorder, api_version=version, base_url="https://ev.example/a", max_retries=0)
         for operation in CALLS:
             await outcome(ev, operation)
         for located in (ev.locations.get("SECRET-UID"), ev.locations.nearby(52.3731, 4.8932, limit=5)):
             with pytest.raises(TransportError):
                 await located
-        assert len(heard.calls) == 6
+        assert len(recorder.calls) == 6
         planted = (SESSION, CARD, EVSE, "SECRET-UID", "52.3731", "4.8932")
         exposed = 0
-        for told in heard.calls:
-            redacted = told.info.redacted_url
+        for reported in recorder.calls:
+            redacted = reported.info.redacted_url
             assert redacted.startswith("https://ev.example/a/")
             assert not any(secret in redacted for secret in planted)
-            assert not any(secret in repr(told.info) for secret in planted)
-            exposed += any(secret in told.info.url for secret in planted)
+            assert not any(secret in repr(reported.info) for secret in planted)
+            exposed += any(secret in reported.info.url for secret in planted)
             # Names and shape are those of the URL that is sent.
-            assert len(redacted.split("/")) == len(told.info.url.split("/"))
-            assert redacted.count("=") == told.info.url.count("=")
-            assert redacted.count("REDACTED") == told.info.url.count("=") + told.info.route.count("{")
+            assert len(redacted.split("/")) == len(reported.info.url.split("/"))
+            assert redacted.count("=") == reported.info.url.count("=")
+            assert redacted.count("REDACTED") == reported.info.url.count("=") + reported.info.route.count("{")
         assert exposed >= 4, "those that have something to hide"
         table = {row.routes[version].path for row in vars(operations).values() if isinstance(row, operations.Operation)}
-        assert {told.info.route for told in heard.calls} <= table
+        assert {reported.info.route for reported in recorder.calls} <= table
 
 
 def test_the_recorder_listens_to_every_hook_there_is() -> None:
     hooks = {name for name in vars(CallObserver) if not name.startswith("_")}
-    assert hooks <= set(vars(Heard))
+    assert hooks <= set(vars(RecordedCall))
     of_the_store = {"claimed", "taken_over", "recovery_began"}  # those of test_journal_events.py
     assert {name for name in vars(Observer) if not name.startswith("_")} <= set(vars(Recorder)) | of_the_store

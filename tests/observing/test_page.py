@@ -56,10 +56,10 @@ async def test_span_attributes(seen: Telemetry) -> None:
 
 
 async def test_span_events(seen: Telemetry) -> None:
-    told = {name for span in seen.spans for event in span.events for name in event.attributes or {}}
+    reported = {name for span in seen.spans for event in span.events for name in event.attributes or {}}
     rows = re.findall(r"^\| `shell_ev\.(?:try\.failed|wait)` .*$", section("Spans"), re.MULTILINE)
     assert len(rows) == 2
-    assert attributes_in("".join(rows)) == told | {"shell_ev.try.failed", "shell_ev.wait"}
+    assert attributes_in("".join(rows)) == reported | {"shell_ev.try.failed", "shell_ev.wait"}
 
 
 async def test_metrics(seen: Telemetry) -> None:
@@ -96,6 +96,6 @@ def test_hooks_and_events() -> None:
 
 
 def test_outcomes() -> None:
-    assert first_cells(section("What a try comes to")) - {"outcome"} == set(get_args(observing.TryOutcome))
+    assert first_cells(section("Outcomes of an attempt")) - {"outcome"} == set(get_args(observing.TryOutcome))
     for outcome_ in get_args(observing.CallOutcome):
-        assert f"`{outcome_}`" in section("What a try comes to")
+        assert f"`{outcome_}`" in section("Outcomes of an attempt")

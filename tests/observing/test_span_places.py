@@ -156,14 +156,14 @@ class TestIds:
             await ev.charging.stop(session_id)
         for planted in (CARD, EVSE, session_id, SESSION):
             assert planted not in quiet.everything()
-        told = {span.name: span.attributes or {} for span in open_.spans}
-        start = told["shell_ev.charging.start"]
+        reported = {span.name: span.attributes or {} for span in open_.spans}
+        start = reported["shell_ev.charging.start"]
         assert start["shell_ev.ev_charge_number"] == CARD
         assert start["shell_ev.evse_id"] == EVSE
         assert start["shell_ev.session_id"] == session_id
-        assert told["shell_ev.charging.stop"]["shell_ev.session_id"] == session_id
-        assert session_id in str(told["shell_ev.charging.stop"]["url.full"])
-        assert told["shell_ev.charging.active"]["shell_ev.ema_id"] == CARD
+        assert reported["shell_ev.charging.stop"]["shell_ev.session_id"] == session_id
+        assert session_id in str(reported["shell_ev.charging.stop"]["url.full"])
+        assert reported["shell_ev.charging.active"]["shell_ev.ema_id"] == CARD
         missing = open_.named("shell_ev.charging.retrieve")[1]
         assert (missing.attributes or {})["shell_ev.session_id"] == SESSION
         assert "404" in (missing.status.description or "")
@@ -187,9 +187,9 @@ class TestIds:
                 sandbox.faults.add("token", fault)
                 await outcome(ev, "active")
         assert len(seen.spans) > 8
-        told = seen.everything()
+        reported = seen.everything()
         tokens = {request.headers["Authorization"].split()[1] for request in sandbox.requests}
-        assert not [secret for secret in {token, sandbox.client_secret, *tokens} if secret in told]
+        assert not [secret for secret in {token, sandbox.client_secret, *tokens} if secret in reported]
 
 
 class TestWithout:

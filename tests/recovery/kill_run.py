@@ -114,13 +114,13 @@ def orders_of(plan: Plan) -> list[Order]:
     return orders
 
 
-def _count(told: Queue[tuple[Any, ...]]) -> None:
+def _count(reported: Queue[tuple[Any, ...]]) -> None:
     take_over = Ledger.take_over
 
     async def counted(self: Ledger, entry: Any, **options: Any) -> Any:
         taken = await take_over(self, entry, **options)
         if taken is not None:
-            told.put(("takeover", entry.key, taken.fence))
+            reported.put(("takeover", entry.key, taken.fence))
         return taken
 
     Ledger.take_over = counted  # type: ignore[method-assign]
@@ -129,31 +129,31 @@ def _count(told: Queue[tuple[Any, ...]]) -> None:
     async def looked_for(self: Recoverer, taken: Entry, *args: Any, **options: Any) -> Entry:
         after = await look_for(self, taken, *args, **options)
         if after.session_id is not None:
-            told.put(("adoption", taken.key))
+            reported.put(("adoption", taken.key))
         return after
 
     Recoverer.look_for = looked_for  # type: ignore[method-assign]
 
 
-async def _deliver(ev: AsyncShellEV, order: Order, told: Queue[tuple[Any, ...]]) -> None:
+async def _deliver(ev: AsyncShellEV, order: Order, reported: Queue[tuple[Any, ...]]) -> None:
     options: dict[str, Any] = {"key": order.key, "start_timeout": 2.0, "stop_timeout": 6.0}
     try:
         if order.is_block:
             async with ev.charge(order.card, order.evse, **options) as charge:
-                told.put(("charge", order.key, charge.session_id, charge.is_new, charge.adopted))
+                reported.put(("charge", order.key, charge.session_id, charge.is_new, charge.adopted))
                 await asyncio.sleep(order.hold)
         else:
             charge = await ev.start_charge(order.card, order.evse, **options)
-            told.put(("charge", order.key, charge.session_id, charge.is_new, charge.adopted))
+            reported.put(("charge", order.key, charge.session_id, charge.is_new, charge.adopted))
     except ShellEVError as error:
-        told.put(("error", order.key, type(error).__name__, error.outcome_unknown))
-    told.put(("done", order.key))
+        reported.put(("error", order.key, type(error).__name__, error.outcome_unknown))
+    reported.put(("done", order.key))
 
 
-async def _serve(url: str, store: str, work: Queue[Order], told: Queue[tuple[Any, ...]], every: float) -> None:
+async def _serve(url: str, store: str, work: Queue[Order], reported: Queue[tuple[Any, ...]], every: float) -> None:
     def recovered(recovery: Recovery) -> None:
         for entry in recovery.stopped:
-            told.put(("recovered", entry.key, entry.session_id))
+            reported.put(("recovered", entry.key, entry.session_id))
 
     async def one() -> None:
         while True:
@@ -162,18 +162,18 @@ async def _serve(url: str, store: str, work: Queue[Order], told: Queue[tuple[Any
             except queue.Empty:
                 await asyncio.sleep(0.05)
                 continue
-            await _deliver(ev, order, told)
+            await _deliver(ev, order, reported)
 
     async with AsyncShellEV("id", "secret", base_url=url, store=store, timeout=2.0) as ev:
         await ev.recover(every=every, on_recovered=recovered)
         await asyncio.gather(*(one() for _ in range(AT_ONCE)))
 
 
-def _worker(url: str, store: str, work: Queue[Order], told: Queue[tuple[Any, ...]], every: float) -> None:
+def _worker(url: str, store: str, work: Queue[Order], reported: Queue[tuple[Any, ...]], every: float) -> None:
     hasten()
     shorten_leases(LEASE)
-    _count(told)
-    asyncio.run(_serve(url, store, work, told, every))
+    _count(reported)
+    asyncio.run(_serve(url, store, work, reported, every))
 
 
 class Worker:
@@ -181,11 +181,11 @@ class Worker:
 
     def __init__(self, url: str, store: str, every: float) -> None:
         self.work: Queue[Order] = _contexts.Queue()
-        self.told: Queue[tuple[Any, ...]] = _contexts.Queue()
+        self.reported: Queue[tuple[Any, ...]] = _contexts.Queue()
         self.given: dict[str, Order] = {}
         self.killed_at: float | None = None
         self.process: ForkServerProcess = _contexts.Process(
-            target=_worker, args=(url, store, self.work, self.told, every)
+            target=_worker, args=(url, store, self.work, self.reported, every)
         )
         self.process.start()
 
@@ -200,7 +200,7 @@ class Worker:
         # A message that was cut off by a kill cannot be read.
         with contextlib.suppress(queue.Empty, EOFError, OSError, ValueError):
             while True:
-                said.append(self.told.get_nowait())
+                said.append(self.reported.get_nowait())
         return said
 
     def end(self) -> None:
@@ -208,7 +208,7 @@ class Worker:
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
-        for used in (self.work, self.told):
+        for used in (self.work, self.reported):
             used.cancel_join_thread()
             used.close()
 

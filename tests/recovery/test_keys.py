@@ -469,7 +469,7 @@ class TestJournal:
             assert entry.over_at is not None
             assert await ev.journal.open_charges() == ()
 
-    async def test_the_stop_of_a_charge_whose_block_is_open_elsewhere_is_written_and_the_block_ends_well(
+    async def test_the_stop_of_a_charge_with_a_block_open_elsewhere_is_written_and_the_block_ends_well(
         self, service: RawServer, store: str
     ) -> None:
         async with client(service, store) as ev, client(service, store) as other:

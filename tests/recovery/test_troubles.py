@@ -268,7 +268,7 @@ async def _is_over(ev: AsyncShellEV, key: str = "order-1") -> bool:
 
 
 class TestAfterTheSend:
-    async def test_a_charge_whose_session_is_not_recorded_is_returned_and_said_and_recorded_later(
+    async def test_a_charge_without_a_recorded_session_is_returned_and_recorded_later(
         self, service: RawServer, failing: FailingStore, caplog: pytest.LogCaptureFixture
     ) -> None:
         failing.fails = {"replace"}
@@ -302,7 +302,7 @@ class TestAfterTheSend:
             recovery = await ev.recover()
             assert [(e.key, e.session_id) for e in recovery.kept] == [("order-1", charge.session_id)]
 
-    async def test_a_block_whose_session_is_not_recorded_is_stopped_and_its_entry_is_over_once_the_store_works(
+    async def test_a_block_without_a_recorded_session_is_stopped_and_its_entry_is_over_once_the_store_works(
         self, service: RawServer, failing: FailingStore
     ) -> None:
         async with client(service, failing) as ev:
@@ -385,7 +385,7 @@ class TestAfterTheSend:
             assert entry is not None
             assert (entry.state, entry.session_id) == ("accepted", charge.session_id)
 
-    async def test_a_lost_start_whose_store_fails_during_the_look_up_has_an_unknown_outcome(
+    async def test_a_lost_start_has_an_unknown_outcome_if_the_store_fails_during_the_look_up(
         self, service: RawServer, failing: FailingStore
     ) -> None:
         service.script("start", lose_answer_after_effect)
@@ -620,7 +620,7 @@ class TestFenced:
         await eventually(lambda: asyncio.sleep(0, not service.running()))
         assert service.count("start") == 1
 
-    async def test_a_start_whose_session_was_recovered_and_stopped_meanwhile_says_that_it_is_stopped(
+    async def test_a_start_with_a_session_that_was_recovered_and_stopped_meanwhile_says_that_it_is_stopped(
         self, service: RawServer, failing: FailingStore, blind: FailingStore
     ) -> None:
         service.script("start", slow(1.5))

@@ -254,7 +254,7 @@ def own_address() -> str:
     return address
 
 
-def test_the_console_is_small_and_asks_nobody_else() -> None:
+def test_the_console_is_small_and_has_no_foreign_url() -> None:
     files = console_files()
     assert sum(len(file.body) for file in files.values()) <= 60_000
     for path, file in files.items():

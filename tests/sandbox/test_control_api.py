@@ -111,7 +111,7 @@ class TestStations:
         clock.advance(20)
         assert sandbox.charges[0].is_running
 
-    async def test_an_evse_of_the_failing_ones_fails_whatever_status_is_set(
+    async def test_a_failing_evse_fails_with_every_status(
         self, api: Api, wire: Any, caller: Any, clock: Any, sandbox: Sandbox
     ) -> None:
         evse_id = FAILING_EVSES["SessionInvalid"]
@@ -432,7 +432,7 @@ class TestRefusals:
         status, code, _ = await api.refused("PATCH", "/clock", data=body, headers=headers)
         assert (status, code) == (400, "bad-request")
 
-    async def test_a_path_of_nobody_under_the_folder_is_refused(self, api: Api) -> None:
+    async def test_an_unknown_path_under_the_folder_is_refused(self, api: Api) -> None:
         async with api.http.get(api.url + "/_sandbox/v2/charges") as reply:
             assert reply.status == 404
             assert "/_sandbox/v1" in await reply.text()

@@ -289,7 +289,7 @@ def test_nonsense_is_400(caller: Any, dialect: Dialect, tail: str, query: dict[s
     assert caller.get(ROOTS[dialect] + tail, **query).status == 400
 
 
-def test_every_problem_is_told_at_once(caller: Any) -> None:
+def test_all_problems_are_in_one_answer(caller: Any) -> None:
     reply = caller.get(ROOTS[V2] + "/nearby", latitude="91", limit="0", evseStatus="busy")
     assert len(json.loads(reply.body)["errors"][0]["details"]) == 4
 

@@ -49,7 +49,9 @@ def test_every_operation_and_setting_is_on_the_page() -> None:
 
 def test_every_refusal_is_on_the_page() -> None:
     shown = {(row[0], code) for row in rows(API, "status") for code in re.findall(r"`([\w-]+)`", row[1])}
-    source = "".join((SOURCE / name).read_text() for name in ("access.py", "control.py", "control_app.py"))
+    source = "".join(
+        (SOURCE / name).read_text() for name in ("access.py", "control.py", "control_app.py", "control_values.py")
+    )
     raised = set(re.findall(r"Refused\(\s*(\d{3}),\s*\"([\w-]+)\"", source))
     raised |= {("413", code) for code in re.findall(r"_json\(413, \{\"error\": \{\"code\": \"([\w-]+)\"", source)}
     assert shown == raised

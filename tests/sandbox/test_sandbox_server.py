@@ -92,7 +92,7 @@ async def test_nothing_listens_during_the_downtime(sandbox: Sandbox) -> None:
             assert reply.status == 401
 
 
-async def test_closing_is_quick_whatever_is_going_on(caller: Any) -> None:
+async def test_closing_is_quick_during_any_request(caller: Any) -> None:
     before = asyncio.all_tasks()
     sandbox = Sandbox(stations=0)
     await sandbox.start()
@@ -229,7 +229,7 @@ def program() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_program_serves_until_it_is_told_to_stop(program: Any, number: signal.Signals) -> None:
+def test_the_program_serves_until_a_signal(program: Any, number: signal.Signals) -> None:
     credentials = ("--client-id", "me", "--client-secret", "s $1")
     process = program("--port", "0", *credentials, "--speed", "600", "--stations", "5")
     ready = READY.fullmatch(process.stdout.readline())

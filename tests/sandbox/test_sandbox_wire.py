@@ -54,7 +54,7 @@ def test_pascal_bodies(caller: Any, clock: Any) -> None:
     assert MILLISECONDS.fullmatch(item["StoppedAt"])
 
 
-def test_pascal_failure_is_told_in_code_and_message(caller: Any, clock: Any) -> None:
+def test_pascal_failure_has_code_and_message(caller: Any, clock: Any) -> None:
     session_id = caller.start(Dialect.V1_PASCAL, evse_id="NL*TNM*E02003462*1")
     clock.advance(20)
     (item,) = load(caller.ask(caller.retrieve_call(Dialect.V1_PASCAL, session_id)))["Data"]
@@ -98,7 +98,7 @@ def test_camel_case_bodies(caller: Any, clock: Any, dialect: Dialect) -> None:
     assert MICROSECONDS.fullmatch(item["stoppedAt"])
 
 
-def test_shared_paths_are_told_apart_by_their_arguments(caller: Any, service: Service) -> None:
+def test_shared_paths_are_distinguished_by_their_arguments(caller: Any, service: Service) -> None:
     for dialect in Dialect:
         caller.start(dialect)
         caller.ask(caller.active_call(dialect))
@@ -300,7 +300,7 @@ SERVICE = Service(stations=0, token_clock=lambda: 0.0)
     body=st.binary(max_size=40)
     | st.dictionaries(st.text(max_size=8), st.none() | st.text()).map(json.dumps).map(str.encode),
 )
-def test_whatever_arrives_is_answered(method: str, path: str, query: list[tuple[str, str]], body: bytes) -> None:
+def test_every_request_is_answered(method: str, path: str, query: list[tuple[str, str]], body: bytes) -> None:
     form = b"grant_type=client_credentials&client_id=sandbox-client&client_secret=sandbox-secret"
     issued = SERVICE.handle(
         SandboxRequest("POST", "/v2/oauth/token", (), {"Content-Type": "application/x-www-form-urlencoded"}, form)

@@ -39,8 +39,8 @@ class PostgresServer:
         if os.geteuid() == 0:
             import pwd
 
-            nobody = pwd.getpwnam("nobody")
-            self._as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            user = pwd.getpwnam("nobody")
+            self._as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         self.programs = self._usable_programs()
         self.data = self.folder / "data"
         self.data.mkdir(mode=0o700)

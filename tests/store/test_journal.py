@@ -46,14 +46,14 @@ def test_a_repeated_key_meets_what_the_state_and_the_owner_say(
 
 @pytest.mark.parametrize("state", [S.SENT, S.ACCEPTED, S.OVER, S.UNKNOWN])
 @pytest.mark.parametrize("owned", [True, False])
-def test_a_key_with_another_card_or_evse_is_reused_whatever_became_of_its_charge(state: State, owned: bool) -> None:
+def test_a_key_with_another_card_or_evse_is_reused_in_every_state(state: State, owned: bool) -> None:
     found = in_state(state)
     assert _meet(found, owned=owned, evse="NLTNMEOTHER") is M.REUSED
     assert _meet(found, owned=owned, card="name:other") is M.REUSED
 
 
 @pytest.mark.parametrize("state", [S.WAITING, S.GIVEN_UP])
-def test_a_key_whose_charge_never_came_starts_with_any_arguments(state: State) -> None:
+def test_a_key_without_a_charge_starts_with_any_arguments(state: State) -> None:
     assert _meet(in_state(state), owned=False, evse="NLTNMEOTHER", card="name:other") is M.START
 
 
@@ -241,7 +241,7 @@ def test_keys_of_callers_and_own_keys_do_not_meet() -> None:
         journal.checked_key(own)
 
 
-def test_one_evse_or_card_has_one_form_whatever_its_separators_and_case() -> None:
+def test_one_evse_or_card_has_one_form_with_any_separators_and_case() -> None:
     assert journal.normal_evse("nl*tnm*e02003451*0") == journal.normal_evse("NLTNME020034510")
     assert journal.normal_evse("+49*810*000*438") != journal.normal_evse("+49*8100*00*438"), "DIN: the parts decide"
     assert journal.normal_evse("no evse*id") == "NO EVSEID"

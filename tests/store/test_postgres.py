@@ -210,7 +210,7 @@ async def test_a_server_that_is_away_is_an_error_after_a_while(
         await store.aclose()
 
 
-async def test_a_write_whose_answer_was_lost_is_recognised_when_it_is_repeated(
+async def test_a_write_with_a_lost_answer_is_recognised_when_it_is_repeated(
     open_at: Callable[..., PostgresStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_at()

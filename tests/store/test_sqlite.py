@@ -170,9 +170,7 @@ async def test_a_file_that_was_unlinked_or_replaced_takes_no_claim(
     assert await store.insert(entry("order-2")) is None, "the file is back"
 
 
-async def test_a_process_whose_life_sign_was_removed_claims_nothing(
-    open_at: Callable[..., SQLiteStore], path: Path
-) -> None:
+async def test_a_process_without_its_life_sign_claims_nothing(open_at: Callable[..., SQLiteStore], path: Path) -> None:
     store = open_at()
     owner = new_owner()
     await store.enrol(owner)
@@ -469,7 +467,7 @@ def test_closing_waits_for_the_thread_when_the_loop_is_gone(path: Path) -> None:
     assert "shell_ev store" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_a_write_whose_loop_is_closed_meanwhile_harms_no_later_one(path: Path) -> None:
+def test_a_write_after_its_loop_was_closed_harms_no_later_one(path: Path) -> None:
     store = SQLiteStore(path)
     begun, leave = threading.Event(), threading.Event()
 

@@ -42,7 +42,7 @@ def test_what_was_tampered_with_is_unreadable() -> None:
     assert Vault([SECRET]).open_card(b"no name and no content") is None
 
 
-def test_a_card_is_compared_by_a_keyed_hash_whatever_its_form() -> None:
+def test_a_card_is_compared_by_a_keyed_hash_in_any_form() -> None:
     vault = Vault([SECRET])
     digest = vault.digest(CARD)
     assert "122045" not in digest

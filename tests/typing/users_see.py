@@ -294,7 +294,7 @@ def what_a_session_says(session: ChargeSession) -> None:
     print(Location().evses[0].connectors[0].tariff.per_kwh)  # type: ignore[union-attr]
 
 
-def what_a_location_tells(location: Location, at: datetime) -> None:
+def what_a_location_has(location: Location, at: datetime) -> None:
     assert_type(location.evse("id"), Evse | None)
     assert_type(location.available_evses("Type2", 50), tuple[Evse, ...])
     assert_type(location.available_evses(ConnectorType.TYPE_2), tuple[Evse, ...])
@@ -304,7 +304,7 @@ def what_a_location_tells(location: Location, at: datetime) -> None:
     location.is_open("now")  # type: ignore[arg-type]
 
 
-def markers_are_told_apart(marker: LocationMarker) -> None:
+def markers_are_distinguished(marker: LocationMarker) -> None:
     assert_type(marker, SingleLocationMarker | MultiLocationMarker | UnknownLocationMarker)
     match marker:
         case SingleLocationMarker():

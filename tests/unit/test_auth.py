@@ -122,7 +122,7 @@ class TestOneFetchForMany:
         endpoint.error = None
         assert (await tokens.acquire()).value == "token-2"
 
-    async def test_closing_during_a_fetch_tells_the_waiters_and_ends_the_fetch(self) -> None:
+    async def test_closing_during_a_fetch_fails_the_waiters_and_ends_the_fetch(self) -> None:
         tokens, endpoint, _ = cache()
         endpoint.gate.clear()
         waiters = [asyncio.ensure_future(tokens.acquire()) for _ in range(3)]
@@ -577,7 +577,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
 
 class TestTokenSourcesOfTheUser:
     @virtual_time
-    async def test_a_refused_token_is_told_to_its_source_and_the_next_one_is_used(self) -> None:
+    async def test_a_refused_token_is_invalidated_at_its_source_and_the_next_one_is_used(self) -> None:
         tokens = iter([AccessToken("one"), AccessToken("two")])
         refused: list[str] = []
         sender = FakeSender(reply(401), good("start"))
@@ -611,7 +611,7 @@ class TestTokenSourcesOfTheUser:
 
     @pytest.mark.parametrize("error", [ValueError("secret-in-text"), TimeoutError(), OSError(5), KeyError("x")])
     @virtual_time
-    async def test_whatever_it_raises_becomes_an_authentication_error(self, error: Exception) -> None:
+    async def test_every_exception_becomes_an_authentication_error(self, error: Exception) -> None:
         async with client_over(FakeSender(), Custom(raising(error))) as ev:
             with pytest.raises(AuthenticationError) as caught:
                 await call(ev, "start")
@@ -683,7 +683,7 @@ class TestCredentials:
             (("i", "s", ""), ["scope"]),
         ],
     )
-    def test_what_cannot_be_credentials_is_told_at_once_and_without_the_secret(
+    def test_invalid_credentials_are_refused_at_once_and_without_the_secret(
         self, arguments: tuple[Any, ...], named: list[str]
     ) -> None:
         with pytest.raises(ConfigurationError) as caught:

@@ -69,7 +69,7 @@ class TestTheLimitOfAWholeCall:
 
     @pytest.mark.parametrize("operation", CALLS)
     @virtual_time
-    async def test_it_ends_a_call_whose_answer_does_not_come(self, operation: str) -> None:
+    async def test_it_ends_a_call_without_an_answer(self, operation: str) -> None:
         sender = FakeSender(always=never)
         began = now()
         async with client_over(sender, timeout=60) as ev:
@@ -280,7 +280,7 @@ class TestLimitsOfOneCall:
 
 class TestTheOneTimer:
     @virtual_time
-    async def test_each_block_ends_at_its_own_time_whatever_the_order(self) -> None:
+    async def test_each_block_ends_at_its_own_time_in_any_order(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
         ended: dict[float, float] = {}
         began = now()
@@ -360,7 +360,7 @@ class TestSilence:
     """A shorter limit within a block, set again at every sign of life."""
 
     @virtual_time
-    async def test_a_silence_is_told_to_who_catches_it_and_the_block_goes_on(self) -> None:
+    async def test_an_idle_timeout_can_be_caught_and_the_block_continues(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
         began = now()
         with Deadline(sweeper, began + 10) as deadline:
@@ -417,7 +417,7 @@ class TestSilence:
         assert task.cancelled()
 
     @virtual_time
-    async def test_a_silence_that_nobody_asks_about_ends_the_block(self) -> None:
+    async def test_an_idle_timeout_that_is_not_caught_ends_the_block(self) -> None:
         sweeper = DeadlineSweeper(asyncio.get_running_loop())
         with pytest.raises(TimeoutError), Deadline(sweeper, now() + 10) as deadline:
             listen(deadline, 1)

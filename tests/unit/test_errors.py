@@ -124,7 +124,7 @@ def check_manners(error: ShellEVError) -> None:
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("status", BY_STATUS)
 @virtual_time
-async def test_every_status_has_its_error_on_every_operation_whatever_the_body(
+async def test_every_status_has_its_error_on_every_operation_with_any_body(
     version: ApiVersion, operation: str, status: int
 ) -> None:
     # A 404 of "active" in the service's own envelope is an empty list.
@@ -196,7 +196,7 @@ async def test_a_success_that_cannot_be_read_leaves_a_post_unknown(operation: st
     ids=["lost", "late", "refused", "no connection"],
 )
 @virtual_time
-async def test_without_an_answer_the_error_tells_whether_the_request_left(
+async def test_without_an_answer_the_error_has_whether_the_request_was_sent(
     operation: str, failure: Any, get: type[TransportError], post: type[TransportError]
 ) -> None:
     async with client_over(FakeSender(always=failure)) as ev:

@@ -205,7 +205,7 @@ def test_the_status_of_a_location(statuses: list[str | None], status: str | None
     assert type(properties["status"]) in (str, type(None))
 
 
-def test_counts_of_a_location_whose_evses_were_all_taken_away() -> None:
+def test_counts_of_a_location_without_evses_left() -> None:
     properties = geojson.feature(Location(evses=(Evse(deleted="x", status=EvseStatus.AVAILABLE),)))["properties"]
     assert (properties["evse_count"], properties["available_count"], properties["status"]) == (0, None, None)
 
@@ -379,7 +379,7 @@ items = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(items, max_size=3))
-async def test_whatever_the_items_the_text_is_geojson_and_every_way_gives_the_same(found: list[geojson.Item]) -> None:
+async def test_for_all_items_the_text_is_geojson_and_every_way_gives_the_same(found: list[geojson.Item]) -> None:
     text = geojson.dumps(found)
     assert read(text)["features"] == geojson.feature_collection(found)["features"]
     assert "".join(geojson.stream(iter(found))) == text

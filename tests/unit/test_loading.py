@@ -94,7 +94,7 @@ def test_looking_up_a_session_imports_nothing_heavy(engine: str) -> None:
     assert engine in loaded
 
 
-def test_a_failure_is_told_with_what_is_there() -> None:
+def test_a_failure_names_what_exists() -> None:
     body = """
 before = ours()
 error = await failing(nowhere.charging.retrieve(SESSION))

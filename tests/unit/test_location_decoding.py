@@ -797,13 +797,13 @@ def _unwrap(draw: Callable[[Any], Any], broken: dict[str, Any], clean: dict[str,
     return False
 
 
-def _unheard_of(draw: Callable[[Any], Any], broken: dict[str, Any], clean: dict[str, Any], key: str) -> bool:
+def _is_unknown(draw: Callable[[Any], Any], broken: dict[str, Any], clean: dict[str, Any], key: str) -> bool:
     if key in ENUMS:
         broken[key] = clean[key] = draw(st.sampled_from(["Brandnew", "x", "Type 9", "日"]))
     return False
 
 
-DAMAGES = [_delete, _make_unreadable, _make_unreadable, _respell, _add_strange_keys, _insert_junk, _unwrap, _unheard_of]
+DAMAGES = [_delete, _make_unreadable, _make_unreadable, _respell, _add_strange_keys, _insert_junk, _unwrap, _is_unknown]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

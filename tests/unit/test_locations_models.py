@@ -121,7 +121,7 @@ def test_the_fields_are_those_of_the_contract(cls: Any) -> None:
     assert {field.name for field in attrs.fields(cls)} == snake
 
 
-def test_markers_are_told_apart() -> None:
+def test_markers_are_distinguished() -> None:
     assert SingleLocationMarker().marker_type == "SingleLocation"
     assert MultiLocationMarker().marker_type == "MultiLocation"
     unknown = UnknownLocationMarker(marker_type="Cluster", raw={"markerType": "Cluster", "items": [1]})

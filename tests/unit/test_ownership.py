@@ -100,7 +100,7 @@ def test_two_starts_in_flight_on_one_card_and_evse_are_rivals() -> None:
 
 
 @pytest.mark.parametrize("settle", [lambda start: start.accepted(SESSION), lambda start: start.void()])
-def test_a_start_whose_outcome_is_known_is_no_rival(settle: object) -> None:
+def test_a_start_with_a_known_outcome_is_no_rival(settle: object) -> None:
     client = Client()
     one, other = client.sent(), client.sent(OTHER_REQUEST)
     settle(other)  # type: ignore[operator]

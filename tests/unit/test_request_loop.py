@@ -51,7 +51,7 @@ HTML = b"<html>a portal</html>"
 @pytest.mark.parametrize("operation", GETS)
 @pytest.mark.parametrize("body", [b"", HTML, b'{"requestId"', b"{}", b"\xff"])
 @virtual_time
-async def test_a_look_up_whose_answer_cannot_be_read_is_repeated(operation: str, body: bytes) -> None:
+async def test_a_look_up_with_an_unreadable_answer_is_repeated(operation: str, body: bytes) -> None:
     sender = FakeSender(reply(200, body), reply(200, body), good(operation))
     async with client_over(sender) as ev:
         response = await call(ev, operation)
@@ -70,7 +70,7 @@ async def test_a_look_up_that_stays_unreadable_is_a_decode_error() -> None:
 
 @pytest.mark.parametrize("operation", POSTS)
 @virtual_time
-async def test_a_start_or_stop_whose_answer_cannot_be_read_is_sent_once(operation: str) -> None:
+async def test_a_start_or_stop_with_an_unreadable_answer_is_sent_once(operation: str) -> None:
     sender = FakeSender(reply(202, HTML))
     async with client_over(sender) as ev:
         with pytest.raises(ResponseDecodeError) as caught:

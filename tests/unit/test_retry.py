@@ -209,12 +209,12 @@ class TestRetryAfter:
 
     def test_without_a_clock_the_real_one_is_used(self) -> None:
         soon = datetime.now(UTC) + timedelta(seconds=100)
-        told = parse_retry_after(soon.strftime("%a, %d %b %Y %H:%M:%S GMT"))
-        assert told is not None
-        assert 90 < told <= 100
+        reported = parse_retry_after(soon.strftime("%a, %d %b %Y %H:%M:%S GMT"))
+        assert reported is not None
+        assert 90 < reported <= 100
 
     @given(st.text(max_size=40) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} \w{3} \d{1,5} [\d:.]{1,9} [-+\w]{0,6}"))
     def test_nothing_a_server_writes_there_raises(self, header: str) -> None:
         for date in (None, header):
-            told = parse_retry_after(header, date, NOW)
-            assert told is None or (told >= 0 and math.isfinite(told))
+            reported = parse_retry_after(header, date, NOW)
+            assert reported is None or (reported >= 0 and math.isfinite(reported))

@@ -109,7 +109,7 @@ async def test_500_locations_are_watched_and_every_change_is_seen_within_its_int
 
 
 @virtual_time
-async def test_errors_that_pass_go_to_on_problem_and_the_watch_goes_on() -> None:
+async def test_temporary_errors_go_to_on_problem_and_the_watch_continues() -> None:
     service = Stations(a=["Occupied"], b=["Occupied"])
     service.faults["a"] = [reply(503), reply(500)]
     problems: list[tuple[Any, str]] = []

@@ -22,27 +22,27 @@ BASIC = base64.b64encode(f"the-id:{SECRET}".encode()).decode()
 TOKENS = ["first-token-0123456789", "second-token-0123456789", "third-token-0123456789"]
 
 
-class _Heard(CallObserver):
-    def __init__(self, told: list[object]) -> None:
-        self._told = told
+class _Recorder(CallObserver):
+    def __init__(self, reported: list[object]) -> None:
+        self._reported = reported
 
     def try_ended(self, event: TryEnded) -> None:
-        self._told.append(event)
+        self._reported.append(event)
 
     def waits(self, event: Waiting) -> None:
-        self._told.append(event)
+        self._reported.append(event)
 
     def ended(self, event: CallEnded) -> None:
-        self._told.append(event)
+        self._reported.append(event)
 
 
 class _Ear(Observer):
     def __init__(self) -> None:
-        self.told: list[object] = []
+        self.reported: list[object] = []
 
     def call_began(self, call: CallInfo) -> CallObserver:
-        self.told.append(call)
-        return _Heard(self.told)
+        self.reported.append(call)
+        return _Recorder(self.reported)
 
 
 def echoing(status: int, body: Callable[[str], bytes]) -> Any:
@@ -100,7 +100,7 @@ async def test_an_echo_shows_nothing(
         "log": "".join(
             record.getMessage() + repr(record.args) for record in caplog.records if "shell_ev" in record.name
         ),
-        "events": repr(ear.told),
+        "events": repr(ear.reported),
     }
     assert "***" in places["body"]
     assert "***" in places["headers"]

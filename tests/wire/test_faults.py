@@ -117,7 +117,7 @@ class TestAnAnswerThatIsLost:
         sent_ids = {r.headers["RequestId"] for r in sandbox.requests if r.operation == f"charging.{operation}"}
         assert sent_ids == {REQUEST_ID}
 
-    async def test_a_look_up_whose_answer_is_slow_is_tried_again_after_the_read_timeout(self, sandbox: Sandbox) -> None:
+    async def test_a_look_up_with_a_slow_answer_is_repeated_after_the_read_timeout(self, sandbox: Sandbox) -> None:
         sandbox.faults.add("charging.active", Fault.hang())
         async with over_sockets(
             sandbox.url,
@@ -127,7 +127,7 @@ class TestAnAnswerThatIsLost:
             assert (await ev.charging.active(CARD)).attempts == 2
 
     @pytest.mark.parametrize("operation", POSTS)
-    async def test_a_post_whose_answer_is_slow_is_unknown_after_the_read_timeout(
+    async def test_a_post_with_a_slow_answer_is_unknown_after_the_read_timeout(
         self, sandbox: Sandbox, operation: str
     ) -> None:
         sandbox.faults.always(f"charging.{operation}", Fault.hang())
@@ -209,7 +209,7 @@ class TestARequestThatIsRefusedBeforeItIsSent:
         assert caught.value.operation == f"charging.{operation}"
 
     @pytest.mark.parametrize("operation", CALLS)
-    async def test_a_host_nobody_knows_is_asked_for_again_and_the_outcome_is_known(self, operation: str) -> None:
+    async def test_an_unknown_host_is_retried_and_the_outcome_is_known(self, operation: str) -> None:
         resolver = NoSuchHost()
         async with (
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=resolver)) as session,

@@ -175,7 +175,7 @@ def test_the_guards_see_what_is_done_without_it(quick_sandbox: Sandbox, closed_p
         assert event in found
 
 
-def test_a_name_whose_module_is_there_is_not_imported_again() -> None:
+def test_a_name_of_a_loaded_module_is_not_imported_again() -> None:
     program = """
 import importlib, sys
 import shell_ev.client, shell_ev.testing.clock

@@ -208,7 +208,7 @@ class TestTheEnvironment:
         assert not caught.value.outcome_unknown
         assert caught.value.attempts == 3
 
-    async def test_a_proxy_that_refuses_the_tunnel_is_no_unknown_outcome_and_its_password_is_not_told(
+    async def test_a_proxy_that_refuses_the_tunnel_is_no_unknown_outcome_and_its_password_is_not_shown(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -536,10 +536,10 @@ class TestTls:
             server.close()
 
 
-class TestWhatIsToldOfAConnectionThatCannotBeMade:
+class TestErrorOfAConnectionThatCannotBeMade:
     """Who was asked and why it came to nothing, in words that need no knowledge of what is underneath."""
 
-    async def told(self, url: str, **options: Any) -> str:
+    async def reported(self, url: str, **options: Any) -> str:
         async with AsyncShellEV(token_source=TOKEN, base_url=url, max_retries=0, **options) as ev:
             with pytest.raises(ConnectError) as caught:
                 await ev.charging.active(CARD)
@@ -547,11 +547,11 @@ class TestWhatIsToldOfAConnectionThatCannotBeMade:
         return str(caught.value)
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-    async def test_nobody_listens(self, host: str) -> None:
+    async def test_no_server_listens(self, host: str) -> None:
         asked = f"{host}:{unused_port()}"
-        assert (await self.told(f"http://{asked}")).startswith(f"cannot connect to {asked}: Connection refused (")
+        assert (await self.reported(f"http://{asked}")).startswith(f"cannot connect to {asked}: Connection refused (")
 
-    async def test_nobody_listens_at_any_address_of_the_host(self) -> None:
+    async def test_no_server_listens_at_any_address_of_the_host(self) -> None:
         class Two(AbstractResolver):
             async def resolve(self, host: str, port: int = 0, family: Any = 0) -> Any:
                 found = {"hostname": host, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
@@ -562,8 +562,8 @@ class TestWhatIsToldOfAConnectionThatCannotBeMade:
 
         asked = f"ev.invalid:{unused_port()}"
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Two())) as session:
-            told = await self.told(f"http://{asked}", http_session=session)
-        assert told.startswith(f"cannot connect to {asked}: Connection refused (")
+            reported = await self.reported(f"http://{asked}", http_session=session)
+        assert reported.startswith(f"cannot connect to {asked}: Connection refused (")
 
     @pytest.mark.parametrize(
         "error",
@@ -578,30 +578,30 @@ class TestWhatIsToldOfAConnectionThatCannotBeMade:
         ],
         ids=repr,
     )
-    async def test_whatever_a_connector_of_the_callers_raises_is_told(self, error: OSError) -> None:
+    async def test_every_exception_of_the_callers_connector_is_in_the_error(self, error: OSError) -> None:
         class Failing(aiohttp.TCPConnector):
             async def connect(self, req: Any, *_: Any, **__: Any) -> Any:
                 raise aiohttp.ClientConnectorError(req.connection_key, error)
 
         async with aiohttp.ClientSession(connector=Failing()) as session:
-            told = await self.told("http://ev.invalid", http_session=session)
-        assert told.startswith("cannot connect to ev.invalid:80: ")
+            reported = await self.reported("http://ev.invalid", http_session=session)
+        assert reported.startswith("cannot connect to ev.invalid:80: ")
 
     async def test_an_address_of_the_newer_kind(self) -> None:
-        assert (await self.told("http://[::1]:1")).startswith("cannot connect to [::1]:1: ")
+        assert (await self.reported("http://[::1]:1")).startswith("cannot connect to [::1]:1: ")
 
-    async def test_a_host_that_nobody_knows(self) -> None:
-        assert (await self.told("http://ev.invalid")).startswith("cannot connect to ev.invalid:80: ")
+    async def test_an_unknown_host(self) -> None:
+        assert (await self.reported("http://ev.invalid")).startswith("cannot connect to ev.invalid:80: ")
 
     async def test_a_proxy_that_is_not_there(self) -> None:
         proxy = f"127.0.0.1:{unused_port()}"
-        told = await self.told("http://ev.invalid", proxy=f"http://me:proxy-password@{proxy}")
-        assert told.startswith(f"cannot connect to the proxy {proxy}: Connection refused (")
+        reported = await self.reported("http://ev.invalid", proxy=f"http://me:proxy-password@{proxy}")
+        assert reported.startswith(f"cannot connect to the proxy {proxy}: Connection refused (")
 
     async def test_a_server_that_speaks_no_tls(self) -> None:
         async with serving(answering(b"")) as url:
-            told = await self.told(url.replace("http:", "https:"))
-        assert told.startswith(f"cannot connect to {url.removeprefix('http://')}: no TLS there (")
+            reported = await self.reported(url.replace("http:", "https:"))
+        assert reported.startswith(f"cannot connect to {url.removeprefix('http://')}: no TLS there (")
 
     async def test_a_certificate_that_is_not_trusted(self, certificate: tuple[Path, Path]) -> None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -610,14 +610,14 @@ class TestWhatIsToldOfAConnectionThatCannotBeMade:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # the handshake that fails on this side, too
         port = server.sockets[0].getsockname()[1]
         try:
-            told = await self.told(f"https://127.0.0.1:{port}")
+            reported = await self.reported(f"https://127.0.0.1:{port}")
         finally:
             server.close()
-        assert told.startswith(f"cannot connect to 127.0.0.1:{port}: its certificate is not trusted: self-signed")
+        assert reported.startswith(f"cannot connect to 127.0.0.1:{port}: its certificate is not trusted: self-signed")
 
 
 @pytest.mark.parametrize("operation", ["active", "start"])
-async def test_an_answer_that_is_no_http_is_told_as_that(operation: str) -> None:
+async def test_an_answer_that_is_no_http_is_named_as_that(operation: str) -> None:
     """aiohttp makes a status of 400 of it, which nobody sent, and repeats the URL with its ids."""
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -627,16 +627,16 @@ async def test_an_answer_that_is_no_http_is_told_as_that(operation: str) -> None
     async with raw_server(serve) as url, AsyncShellEV(token_source=TOKEN, base_url=url, max_retries=0) as ev:
         with pytest.raises(TransportError) as caught:
             await call(ev, operation)
-    told = str(caught.value)
-    assert "what came is no HTTP: Bad status line: Expected HTTP/" in told
-    assert "SSH-2.0" in told
-    assert not re.search(r"400|url=|ev/v2|\\n", told)
+    reported = str(caught.value)
+    assert "what came is no HTTP: Bad status line: Expected HTTP/" in reported
+    assert "SSH-2.0" in reported
+    assert not re.search(r"400|url=|ev/v2|\\n", reported)
     assert caught.value.outcome_unknown is (operation == "start")
 
 
 @pytest.mark.parametrize("cut", [1, 40, 100, 400, 900])
 @pytest.mark.parametrize("begin", [0, 30, 300])
-async def test_no_part_of_a_token_is_told_however_it_was_cut(begin: int, cut: int) -> None:
+async def test_no_part_of_a_token_is_shown_at_any_cut(begin: int, cut: int) -> None:
     """By whoever shortens a text, or by the network: an answer is refused with what has come of it."""
     token = "".join(chr(97 + number * number % 26) + str(number) for number in range(250))
 
@@ -652,9 +652,9 @@ async def test_no_part_of_a_token_is_told_however_it_was_cut(begin: int, cut: in
     ):
         with pytest.raises(OutcomeUnknownError) as caught:
             await call(ev, "start")
-    told = str(caught.value)
-    assert "you said" in told
-    assert not any(token[place : place + 12] in told for place in range(len(token) - 11))
+    reported = str(caught.value)
+    assert "you said" in reported
+    assert not any(token[place : place + 12] in reported for place in range(len(token) - 11))
 
 
 class TestTheLifeOfAClient:
@@ -829,7 +829,7 @@ class TestTheLifeOfAClient:
 
 
 class TestLogs:
-    async def test_what_is_logged_tells_the_story_without_a_secret(
+    async def test_the_log_has_every_step_without_a_secret(
         self, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
@@ -858,7 +858,7 @@ class TestLogs:
         assert logging.getLogger("shell_ev").level == logging.NOTSET
 
 
-async def test_a_call_that_is_thrown_away_closes_quietly_in_whatever_context() -> None:
+async def test_a_dropped_call_closes_without_a_warning_in_any_context() -> None:
     """As a collector or a closing loop does it, far from the context that the call was made in."""
 
     async def silent(request: web.Request) -> web.Response:
@@ -1007,7 +1007,7 @@ class TestSilence:
                 await under_way
 
 
-async def test_closing_tells_a_call_that_waits_for_a_connection_that_nothing_was_sent() -> None:
+async def test_closing_fails_a_call_that_waits_for_a_connection_as_not_sent() -> None:
     came = asyncio.Event()
 
     async def silent(_: web.Request) -> web.Response:

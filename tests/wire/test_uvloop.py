@@ -62,9 +62,9 @@ async def test_what_may_have_arrived_is_unknown_and_what_surely_did_not_is_known
     with pytest.raises(OutcomeUnknownError):
         await ev.charging.start(CARD, EVSE)
     assert len(sandbox.charges) == 1
-    async with AsyncShellEV("a", "b", base_url="http://127.0.0.1:1", max_retries=0) as nobody:
+    async with AsyncShellEV("a", "b", base_url="http://127.0.0.1:1", max_retries=0) as unreachable:
         with pytest.raises(ConnectError):
-            await nobody.charging.start(CARD, EVSE)
+            await unreachable.charging.start(CARD, EVSE)
 
 
 @on_uvloop

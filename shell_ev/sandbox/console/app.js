@@ -26,11 +26,11 @@ async function begin() {
 		if (error.status === 401) return login();
 		return notice(error.message);
 	}
-	if (mine !== loads) return undefined; // a later one has begun since
+	if (mine !== loads) return; // a later one has begun
 	const missed = waiting;
 	waiting = null;
 	missed.forEach(take);
-	return live("on", "live");
+	live("on", "live");
 }
 
 function take(change) {
@@ -46,7 +46,7 @@ function connect() {
 		lost(closed) {
 			live("off", "reconnecting");
 			// A refusal ends the stream for good: the token is missing, or the sandbox has gone.
-			if (closed) ask("GET", "/clock").then(() => setTimeout(connect, 1000), (error) => (error.status === 401 ? login() : setTimeout(connect, 1000)));
+			if (closed) ask("GET", "/clock").catch((error) => error.status).then((status) => (status === 401 ? login() : setTimeout(connect, 1000)));
 		},
 	});
 }

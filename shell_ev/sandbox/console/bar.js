@@ -4,6 +4,8 @@ import { act, ask } from "./api.js";
 import { $, clockText, text } from "./dom.js";
 import { model, now, on } from "./model.js";
 
+const addSpeed = (speed) => $("speed").add(new Option(`${speed} ×`, speed));
+
 function showClock() {
 	const { paused, speed } = model.clock;
 	$("pause").setAttribute("aria-pressed", String(paused));
@@ -12,7 +14,7 @@ function showClock() {
 	for (const control of [$("pause"), $("speed")]) control.disabled = given;
 	if (given) return;
 	const select = $("speed");
-	if (![...select.options].some((option) => Number(option.value) === speed)) select.add(new Option(`${speed} ×`, speed));
+	if (![...select.options].some((option) => Number(option.value) === speed)) addSpeed(speed);
 	select.value = String(speed);
 }
 
@@ -46,16 +48,15 @@ $("copy").addEventListener("click", async () => {
 	setTimeout(() => text($("copy"), "Copy"), 1500);
 });
 
+for (const speed of [1, 10, 60, 600]) addSpeed(speed);
 const showTokens = () => text($("tokens"), `Tokens: ${model.tokens.issued} issued, ${model.tokens.live} good`);
 on("tokens", showTokens);
 on("token-calls", () => ask("GET", "/tokens").then((tokens) => { model.tokens = tokens; showTokens(); }, () => {}));
 $("revoke").addEventListener("click", () => act("DELETE", "/tokens"));
 
-let sure = 0;
 $("reset").addEventListener("click", () => {
-	const again = Date.now() - sure < 4000;
-	sure = again ? 0 : Date.now();
-	text($("reset"), again ? "Reset" : "Sure?");
-	if (again) act("POST", "/reset");
-	else setTimeout(() => { text($("reset"), "Reset"); }, 4000);
+	const sure = $("reset").textContent === "Sure?";
+	text($("reset"), sure ? "Reset" : "Sure?");
+	if (sure) act("POST", "/reset");
+	else setTimeout(() => text($("reset"), "Reset"), 4000);
 });

@@ -1,20 +1,21 @@
-// The charges as cards: each walks through its states, with a clock that runs while somebody can see it.
+// The charges as cards: each shows the states it has reached and a clock that runs.
 
 import { act } from "./api.js";
 import { $, clockText, h, span, text } from "./dom.js";
+import { windowed } from "./lists.js";
 import { model, now, on } from "./model.js";
 import { show } from "./stations.js";
 
 const OVER_SHOWN = 30;
+// Pixels with the margin, without and with a note.
+const HEIGHT = 112.7, NOTED = 153;
 const GLYPHS = { "start-requested": "◔", started: "⚡", "stop-requested": "◕", stopped: "✓", "failed-to-start": "✕", "failed-to-stop": "!" };
-const STEPS = ["start-requested", "started", "stop-requested", "stopped"];
-
-const cards = new Map();
+const STEPS = Object.keys(GLYPHS).slice(0, 4);
 
 function build(charge) {
 	const path = `/charges/${encodeURIComponent(charge.session_id)}`;
 	const parts = {
-		state: h("span", {}), glyph: h("span", { "aria-hidden": "true" }), clock: h("time"), steps: h("ol", { class: "steps", "aria-hidden": "true" }, STEPS.map(() => h("li"))),
+		state: h("span"), glyph: h("span", { "aria-hidden": "true" }), clock: h("time"), steps: h("ol", { class: "steps", "aria-hidden": "true" }, STEPS.map(() => h("li"))),
 		note: h("p", { class: "small" }),
 		acts: h("div", { class: "group", role: "group", "aria-label": `Charge on ${charge.evse_id}` },
 			h("button", { "data-act": "end", title: "The charge ends by itself: the car is full, or the plug is pulled", onclick: () => act("POST", `${path}/end`) }, "End"),
@@ -22,7 +23,7 @@ function build(charge) {
 	};
 	const chip = h("span", { class: "state" }, parts.glyph, parts.state);
 	const card = h("li", { class: "card", "data-session": charge.session_id },
-		h("div", { class: "row" }, h("button", { class: "link", title: "Show its station", onclick: () => { const found = model.byEvse.get(charge.evse_id); if (found) show(found.station.uid); } }, charge.evse_id), chip),
+		h("div", { class: "row" }, h("button", { class: "link", onclick: () => { const found = model.byEvse.get(charge.evse_id); if (found) show(found.station.uid); } }, charge.evse_id), chip),
 		parts.steps,
 		h("div", { class: "row" }, h("span", { class: "small" }, charge.ema_id), parts.clock),
 		parts.note,
@@ -34,7 +35,6 @@ function build(charge) {
 
 function update(card, charge) {
 	const { parts } = card;
-	card.charge = charge;
 	parts.chip.className = `state ${charge.state}`;
 	text(parts.glyph, GLYPHS[charge.state] ?? "?");
 	text(parts.state, ` ${charge.state}`);
@@ -44,15 +44,13 @@ function update(card, charge) {
 		step.className = reached.has(STEPS[index]) ? (STEPS[index] === charge.state ? "here" : "done") : "";
 		if (failed && index === (charge.state === "failed-to-start" ? 1 : 3)) step.className = "bad";
 	});
-	const stopping = charge.next_stop_fails ? "The next stop fails." : "";
-	text(parts.note, charge.error ? `${charge.error.code}: ${charge.error.message}` : stopping);
+	text(parts.note, noteOf(charge));
 	parts.note.hidden = !parts.note.textContent;
 	parts.acts.hidden = charge.is_over;
-	tick(card);
+	tick(card, charge);
 }
 
-function tick(card) {
-	const { charge, parts } = card;
+function tick({ parts }, charge) {
 	const began = charge.started_at ?? charge.requested_at;
 	const last = charge.history[charge.history.length - 1].at;
 	if (charge.is_over) return text(parts.clock, charge.started_at === null ? clockText(last) : `${span(last - began)} until ${clockText(last)}`);
@@ -60,48 +58,28 @@ function tick(card) {
 	return text(parts.clock, `${span(now() - began)}${left}`);
 }
 
-function place(id) {
-	const charge = model.charges.get(id);
-	let card = cards.get(id);
-	if (!charge) {
-		if (card) drop(card);
-		return;
-	}
-	const list = charge.is_over ? $("charges-over") : $("charges-open");
-	if (!card) {
-		card = build(charge);
-		cards.set(id, card);
-	}
-	update(card, charge);
-	if (card.parentNode !== list) list.prepend(card);
-}
+const noteOf = ({ error, next_stop_fails }) => (error ? `${error.code}: ${error.message}` : next_stop_fails ? "The next stop fails." : "");
 
-function drop(card) {
-	cards.delete(card.dataset.session);
-	card.remove();
-}
-
-function summary() {
-	const over = $("charges-over");
-	while (over.children.length > OVER_SHOWN) drop(over.lastElementChild);
-	const open = $("charges-open").children.length;
-	text($("charges-count"), open ? `${open} open` : "none open");
-	$("charges-none").hidden = cards.size > 0;
-	$("over-title").hidden = !over.children.length;
-}
-
-on("all-charges", () => {
-	for (const card of [...cards.values()]) if (!model.charges.has(card.dataset.session)) drop(card);
-	const all = [...model.charges.values()];
-	const over = all.filter((charge) => charge.is_over).slice(-OVER_SHOWN);
-	for (const charge of [...over, ...all.filter((charge) => !charge.is_over)]) place(charge.session_id);
-	summary();
+const list = (id) => ({
+	node: $(id), items: [], key: "session_id", height: (charge) => (noteOf(charge) ? NOTED : HEIGHT), build, update,
+	place(card, index) { [card.ariaPosInSet, card.ariaSetSize] = [index + 1, this.items.length]; },
+	pad(before, after) { this.node.style.padding = `${before}px 0 ${after}px`; },
 });
-on("charges", (ids) => {
-	ids.forEach(place);
-	summary();
-});
+const open = list("charges-open"), over = list("charges-over");
+const put = windowed(open.node.parentNode, [open, over]);
+
+function sort() {
+	const all = [...model.charges.values()].reverse();
+	const ended = (charge) => charge.history[charge.history.length - 1].at;
+	open.items = all.filter((charge) => !charge.is_over);
+	over.items = all.filter((charge) => charge.is_over).sort((a, b) => ended(b) - ended(a)).slice(0, OVER_SHOWN);
+	text($("charges-count"), open.items.length ? `${open.items.length} open` : "none open");
+	$("charges-none").hidden = all.length > 0;
+	$("over-title").hidden = !over.items.length;
+	put();
+}
+on("charges", sort);
+
 setInterval(() => {
-	// All are asked before one is changed: each change would make the next question lay out the page.
-	[...$("charges-open").children].filter((card) => card.checkVisibility({ contentVisibilityAuto: true })).forEach(tick);
+	for (const card of open.node.children) tick(card, card.item);
 }, 250);

@@ -5,7 +5,7 @@ export const $ = (id) => document.getElementById(id);
 export function h(tag, given = {}, ...children) {
 	const node = document.createElement(tag);
 	for (const [name, value] of Object.entries(given)) {
-		if (value === undefined || value === null || value === false) continue;
+		if (value == null || value === false) continue;
 		if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
 		else node.setAttribute(name, value === true ? "" : String(value));
 	}
@@ -13,7 +13,7 @@ export function h(tag, given = {}, ...children) {
 	return node;
 }
 
-const some = (children) => children.flat(2).filter((child) => child !== null && child !== undefined);
+const some = (children) => children.flat(2).filter((child) => child != null);
 
 export function fill(id, ...children) {
 	$(id).replaceChildren(...some(children));

@@ -3,9 +3,10 @@
 import { act } from "./api.js";
 import { $, clockText, fill, h, text } from "./dom.js";
 import { describe } from "./faults.js";
+import { windowed } from "./lists.js";
 import { model, on } from "./model.js";
 
-const SHOWN = 100;
+const HEIGHT = 28.3;
 let selected = null;
 
 function passes(request) {
@@ -20,38 +21,40 @@ const took = ({ duration }) => (duration === null ? "never" : duration < 1 ? `${
 const answered = (request) => (request.ending === "normal" || request.ending === "truncated" ? String(request.status) : "no answer");
 const grade = (request) => (answered(request) === "no answer" ? "s5" : `s${String(request.status)[0]}`);
 
-function row(request) {
-	const line = h("tr", { "data-number": request.number },
+function update(line, request) {
+	const { number, operation, method, path } = request;
+	line.dataset.number = number;
+	line.className = number === selected ? "selected" : "";
+	line.replaceChildren(
 		h("td", {}, clockText(request.at)),
-		h("td", {}, h("button", { class: "link", "aria-label": `Request ${request.number}: ${request.operation ?? request.path}`, onclick: () => open(request.number) }, request.operation ?? `${request.method} ${request.path}`)),
+		h("td", {}, h("button", { class: "link", "aria-label": `Request ${number}: ${operation ?? path}`, onclick: () => open(number) }, operation ?? `${method} ${path}`)),
 		h("td", {}, request.dialect ?? ""),
 		h("td", {}, h("span", { class: `status ${grade(request)}` }, answered(request))),
 		h("td", {}, describe(request.fault)),
 		h("td", { class: "num" }, took(request)));
-	if (request.number === selected) line.className = "selected";
-	return line;
 }
 
-function summary() {
-	text($("requests-count"), String(model.recorded));
-	$("log-none").hidden = $("log").children.length > 0;
-	text($("log-none"), model.requests.length ? "No request passes the filter." : "Nothing yet.");
-}
+const log = {
+	node: $("log"), items: [], key: "number", height: () => HEIGHT, build: () => h("tr"), update,
+	place(line, index) { line.ariaRowIndex = index + 2; },
+	pad(before, after) {
+		$("log-before").style.height = `${before}px`;
+		$("log-after").style.height = `${after}px`;
+	},
+};
+const put = windowed($("log-none").parentNode, [log]);
 
 function showAll() {
-	$("log").replaceChildren(...model.requests.filter(passes).slice(0, SHOWN).map(row));
-	summary();
+	log.items = model.requests.filter(passes);
+	$("log").parentNode.ariaRowCount = log.items.length + 1;
+	put();
+	text($("requests-count"), String(model.recorded));
+	$("log-none").hidden = log.items.length > 0;
+	text($("log-none"), model.requests.length ? "No request passes the filter." : "Nothing yet.");
 }
-
+on("requests", showAll);
 on("all-requests", () => {
 	if (!model.requests.some((request) => request.number === selected)) close(false);
-	showAll();
-});
-on("requests", (fresh) => {
-	const rows = [...fresh].sort((a, b) => b.number - a.number).filter(passes).slice(0, SHOWN).map(row);
-	$("log").prepend(...rows);
-	while ($("log").children.length > SHOWN) $("log").lastElementChild.remove();
-	summary();
 });
 on("about", () => {
 	const select = $("log-operation");

@@ -1,4 +1,4 @@
-// Drawing: coasts, names of cities and stations on a canvas, in the Mercator projection. Knows no station's meaning.
+// Drawing: coasts, names of cities and stations on a canvas, in the Mercator projection.
 
 import { outline } from "./outline.js";
 
@@ -9,12 +9,16 @@ const LINES = outline().map((line) => line.map(([lon, lat]) => project(lon, lat)
 const COLORS = { land: "land", line: "line", text: "ink", page: "panel", accent: "mark", Available: "good", Occupied: "busy", Unavailable: "bad", Unknown: "dim" };
 const LEAST = 500, MOST = 4e6;
 
+const polygon = (...corners) => (path, x, y, r) => {
+	corners.forEach(([dx, dy], index) => path[index ? "lineTo" : "moveTo"](x + dx * r, y + dy * r));
+	path.closePath();
+};
 // One shape per status, so that colour is never alone.
 export const SHAPES = {
 	Available: (path, x, y, r) => { path.moveTo(x + r, y); path.arc(x, y, r, 0, 7); },
-	Occupied: (path, x, y, r) => path.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8),
-	Unavailable: (path, x, y, r) => { path.moveTo(x, y - r * 1.2); path.lineTo(x + r * 1.15, y + r * 0.9); path.lineTo(x - r * 1.15, y + r * 0.9); path.closePath(); },
-	Unknown: (path, x, y, r) => { path.moveTo(x, y - r * 1.3); path.lineTo(x + r * 1.3, y); path.lineTo(x, y + r * 1.3); path.lineTo(x - r * 1.3, y); path.closePath(); },
+	Occupied: polygon([-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]),
+	Unavailable: polygon([0, -1.2], [1.15, 0.9], [-1.15, 0.9]),
+	Unknown: polygon([0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]),
 };
 
 export class MapView {
@@ -27,7 +31,6 @@ export class MapView {
 		this.cities = [];
 		this.shown = new Set(Object.keys(SHAPES));
 		this.selected = null;
-		this.moved = () => {};
 		this.pending = false;
 		new ResizeObserver(() => this.resize()).observe(canvas);
 		this.readColors();
@@ -50,31 +53,22 @@ export class MapView {
 		const ratio = devicePixelRatio || 1;
 		this.canvas.width = width * ratio;
 		this.canvas.height = height * ratio;
-		if (!this.width && width) {
-			[this.width, this.height] = [width, height];
-			this.fit();
-		}
+		const first = !this.width;
 		[this.width, this.height] = [width, height];
+		if (first) this.fit();
 		this.redraw();
 	}
 
-	setPlaces(places) {
-		this.places = places.map(({ station }) => ({ station, at: project(station.longitude, station.latitude) }));
+	setPlaces(stations) {
+		this.places = stations.map((station) => ({ station, at: project(station.longitude, station.latitude) }));
 		const cities = new Map();
 		for (const { station, at } of this.places) {
-			const city = cities.get(station.city) ?? { name: station.city, x: 0, y: 0, stations: [] };
-			city.x += at[0];
-			city.y += at[1];
+			const city = cities.get(station.city) ?? { name: station.city, x: at[0], y: at[1], stations: [] };
 			city.stations.push(station);
 			cities.set(station.city, city);
 		}
 		this.cities = [...cities.values()].sort((a, b) => b.stations.length - a.stations.length);
-		for (const city of this.cities) {
-			city.x /= city.stations.length;
-			city.y /= city.stations.length;
-		}
-		if (this.width) this.fit();
-		this.redraw();
+		this.fit();
 	}
 
 	fit() {
@@ -83,11 +77,11 @@ export class MapView {
 		const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
 		this.center = [(left + right) / 2, (top + bottom) / 2];
 		this.setScale(Math.min((this.width - 60) / (right - left || 1e-4), (this.height - 90) / (bottom - top || 1e-4)));
-		this.redraw();
 	}
 
 	setScale(scale) {
 		this.scale = Math.max(LEAST, Math.min(MOST, scale));
+		this.redraw();
 	}
 
 	toScreen([x, y]) {
@@ -100,10 +94,10 @@ export class MapView {
 	}
 
 	zoom(factor, x = this.width / 2, y = this.height / 2) {
-		const before = [this.center[0] + (x - this.width / 2) / this.scale, this.center[1] + (y - this.height / 2) / this.scale];
+		const before = 1 / this.scale;
 		this.setScale(this.scale * factor);
-		this.center = [before[0] - (x - this.width / 2) / this.scale, before[1] - (y - this.height / 2) / this.scale];
-		this.redraw();
+		const moved = before - 1 / this.scale;
+		this.center = [this.center[0] + (x - this.width / 2) * moved, this.center[1] + (y - this.height / 2) * moved];
 	}
 
 	goTo(station) {
@@ -112,7 +106,6 @@ export class MapView {
 		// Beside the panel of the station, or above it.
 		if (this.width > 500) this.center[0] += this.width / 4 / this.scale;
 		else this.center[1] += this.height / 4 / this.scale;
-		this.redraw();
 	}
 
 	nearest(x, y, within = 18) {
@@ -217,7 +210,6 @@ export class MapView {
 	open({ x, y }) {
 		this.center = [x, y];
 		this.setScale(Math.max(this.scale * 4, 45000));
-		this.redraw();
 	}
 
 	drawPlaces(pen, radius) {

@@ -1,4 +1,4 @@
-// What the page knows of the sandbox, bounded. Listeners run once per frame, however much has changed.
+// What the page knows of the sandbox, bounded. Listeners run at most once per frame, however much has changed.
 
 import { ask } from "./api.js";
 
@@ -6,7 +6,7 @@ const CHARGES = 1500;
 const REQUESTS = 500;
 
 export const model = {
-	about: null, clock: { now: 0, speed: 1, paused: false }, tokens: { issued: 0, live: 0 }, settings: {},
+	about: null, clock: { now: 0, speed: 1, paused: false }, tokens: { issued: 0, live: 0 },
 	stations: [], byEvse: new Map(), charges: new Map(), requests: [], faults: [], recorded: 0,
 };
 
@@ -24,17 +24,23 @@ export function now() {
 	return paused || speed === null ? base.now : base.now + ((performance.now() - base.at) / 1000) * speed;
 }
 
+// What takes longer than a millisecond waits for a frame of its own: its layout and its paint come on top.
+function run() {
+	const began = performance.now();
+	for (const [topic, changed] of dirty) {
+		dirty.delete(topic);
+		for (const listener of listeners.get(topic) ?? []) listener(changed);
+		if (performance.now() - began > 1) break;
+	}
+	asked = dirty.size > 0;
+	if (asked) requestAnimationFrame(run);
+}
+
 function mark(topic, items = []) {
 	if (!dirty.has(topic)) dirty.set(topic, new Set());
 	for (const item of items) dirty.get(topic).add(item);
-	if (asked) return;
+	if (!asked) requestAnimationFrame(run);
 	asked = true;
-	requestAnimationFrame(() => {
-		asked = false;
-		const topics = [...dirty];
-		dirty.clear();
-		for (const [name, changed] of topics) for (const listener of listeners.get(name) ?? []) listener(changed);
-	});
 }
 
 function setTime(at) {
@@ -72,19 +78,19 @@ export async function load() {
 		ask("GET", "/"), ask("GET", "/stations"), ask("GET", "/charges?limit=1000"),
 		ask("GET", `/requests?limit=${REQUESTS}`), ask("GET", "/faults"),
 	]);
-	Object.assign(model, { about, clock: about.clock, tokens: about.tokens, settings: about.settings, faults: faults.waiting });
+	Object.assign(model, { about, clock: about.clock, tokens: about.tokens, faults: faults.waiting });
 	setStations(stations.stations);
 	model.charges = new Map(charges.charges.map((charge) => [charge.session_id, charge]));
 	model.requests = requests.requests.reverse();
 	model.recorded = requests.recorded;
 	setTime(about.clock.now);
-	for (const topic of ["about", "clock", "tokens", "settings", "faults", "stations", "all-charges", "all-requests"]) mark(topic);
+	for (const topic of ["about", "clock", "tokens", "faults", "stations", "charges", "all-requests", "requests"]) mark(topic);
 }
 
 export function apply(change) {
 	setTime(change.clock?.now ?? change.now);
 	if (model.clock.speed === null) mark("clock");
-	for (const topic of ["clock", "tokens", "settings", "faults"]) {
+	for (const topic of ["clock", "tokens", "faults"]) {
 		if (!(topic in change)) continue;
 		model[topic] = change[topic];
 		mark(topic);
@@ -93,18 +99,19 @@ export function apply(change) {
 	for (const id of change.charges_forgotten ?? []) model.charges.delete(id);
 	if (change.charges || change.charges_forgotten) {
 		trim();
-		mark("charges", [...(change.charges ?? []).map((charge) => charge.session_id), ...(change.charges_forgotten ?? [])]);
+		mark("charges");
 	}
 	if (change.evses) mark("evses", change.evses.map(setEvse).filter(Boolean));
 	if (change.requests_cleared) {
 		model.requests = [];
 		mark("all-requests");
+		mark("requests");
 	}
 	if (change.requests) {
 		const fresh = change.requests.reverse();
 		model.requests = [...fresh, ...model.requests].slice(0, REQUESTS);
 		model.recorded = fresh[0].number;
 		if (change.requests.some((request) => request.operation === "token")) mark("token-calls");
-		mark("requests", fresh);
+		mark("requests");
 	}
 }

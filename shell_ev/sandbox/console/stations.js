@@ -5,50 +5,60 @@ import { $, fill, h, text } from "./dom.js";
 import { MapView } from "./map.js";
 import { model, on } from "./model.js";
 
-export const GLYPHS = { Available: "●", Occupied: "■", Unavailable: "▲", Unknown: "◆" };
+const GLYPHS = { Available: "●", Occupied: "■", Unavailable: "▲", Unknown: "◆" };
 const WORDS = { Available: "free", Occupied: "occupied", Unavailable: "out of order", Unknown: "unknown" };
 const FOUND = 8;
 const glyph = (status) => h("span", { "aria-hidden": "true" }, GLYPHS[status]);
 
 const canvas = $("map");
 const view = new MapView(canvas);
-let open = null;
+let wanted = null, asked = 0, latest = 0, focusing = false;
+
+const chips = Object.keys(GLYPHS).map((status) => {
+	const chip = h("button", { class: `chip ${status}`, "aria-pressed": "true", onclick: () => {
+		view.shown[view.shown.has(status) ? "delete" : "add"](status);
+		chip.ariaPressed = view.shown.has(status);
+		view.redraw();
+	} }, glyph(status), ` ${WORDS[status]} `, h("b"));
+	return chip;
+});
+fill("legend", chips);
 
 function showLegend() {
 	const counts = {};
 	for (const station of model.stations) counts[station.status] = (counts[station.status] ?? 0) + 1;
-	fill("legend", Object.keys(GLYPHS).map((status) => h("button", {
-		class: `chip ${status}`, "aria-pressed": String(view.shown.has(status)),
-		onclick: () => {
-			view.shown[view.shown.has(status) ? "delete" : "add"](status);
-			showLegend();
-			view.redraw();
-			[...$("legend").children].find((chip) => chip.classList.contains(status)).focus();
-		},
-	}, glyph(status), ` ${WORDS[status]} `, h("b", {}, String(counts[status] ?? 0)))));
+	chips.forEach((chip, index) => text(chip.lastChild, String(counts[Object.keys(GLYPHS)[index]] ?? 0)));
 	text($("stations-count"), String(model.stations.length));
 }
 
 on("stations", () => {
-	view.setPlaces(model.stations.map((station) => ({ station })));
+	view.setPlaces(model.stations);
 	showLegend();
-	if (open) show(open.uid);
+	if (wanted) show(wanted, false);
 });
-on("statuses", () => {
+let stale = false;
+on("statuses", () => { stale = true; });
+setInterval(() => {
+	if (!stale) return;
+	stale = false;
 	view.redraw();
 	showLegend();
-});
+}, 250);
 on("evses", (stations) => {
-	if (open && [...stations].some((station) => station.uid === open.uid)) show(open.uid, false);
+	if ([...stations].some((station) => station.uid === wanted)) show(wanted, false);
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => view.readColors());
 
 export async function show(uid, focus = true) {
+	wanted = uid;
+	focusing ||= focus;
+	const mine = ++asked;
 	const station = await act("GET", `/stations/${encodeURIComponent(uid)}`);
-	if (!station) return;
+	if (!station || mine < latest) return; // closed, or a later answer is shown
+	latest = mine;
 	const panel = $("station");
-	const focused = !focus && panel.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-	open = view.selected = model.stations.find((known) => known.uid === uid) ?? station;
+	const focused = panel.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+	view.selected = model.stations.find((known) => known.uid === uid) ?? station;
 	fill("station",
 		h("div", { class: "head" }, h("h3", { tabindex: -1 }, `${station.street}, ${station.city}`), h("button", { "aria-label": "Close the station", "data-key": "close", onclick: close }, "×")),
 		h("p", { class: "small" }, `${station.operator} · ${station.country} · uid ${station.uid}`),
@@ -57,8 +67,9 @@ export async function show(uid, focus = true) {
 	);
 	panel.hidden = false;
 	view.redraw();
-	if (focus) panel.querySelector("h3").focus();
+	if (focusing) panel.querySelector("h3").focus();
 	else if (focused) panel.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+	focusing = false;
 }
 
 function evseItem(evse) {
@@ -76,7 +87,8 @@ function evseItem(evse) {
 
 function close() {
 	$("station").hidden = true;
-	open = view.selected = null;
+	wanted = view.selected = null;
+	latest = ++asked;
 	view.redraw();
 	canvas.focus();
 }
@@ -99,7 +111,7 @@ canvas.addEventListener("pointermove", (event) => {
 	const dx = event.offsetX - before[0], dy = event.offsetY - before[1];
 	if (other) {
 		const far = Math.hypot(event.offsetX - other[0], event.offsetY - other[1]), was = Math.hypot(before[0] - other[0], before[1] - other[1]);
-		if (was > 0) view.zoom(far / was, (event.offsetX + other[0]) / 2, (event.offsetY + other[1]) / 2);
+		if (was > 0) view.zoom(far / was, ...other);
 	} else view.pan(dx, dy);
 	moved += Math.abs(dx) + Math.abs(dy);
 	pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
