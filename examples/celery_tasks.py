@@ -12,7 +12,7 @@ and give it something to do:
 
 With beat, which sends the task `recover` every minute:
 
-    celery --workdir examples --app celery_tasks beat --schedule /tmp/celerybeat-schedule --loglevel INFO
+    celery --workdir examples --app celery_tasks beat --loglevel INFO
 
 Messages and results go through files, so that no broker is needed to try it; BROKER_URL and RESULT_BACKEND name real
 ones, such as redis://localhost/0. SHELL_EV_STORE and CHARGES_PATIENCE as in fastapi_service.py.

@@ -24,6 +24,8 @@ from shell_ev.sandbox import EXAMPLE_EVSE, Fault, Sandbox
 pytest.importorskip("celery", reason="the extra examples is not installed")
 pytest.importorskip("redis", reason="the extra servers is not installed")
 
+from celery.beat import Scheduler
+
 pytestmark = pytest.mark.servers
 
 NAME = "celery_tasks.py"
@@ -182,18 +184,25 @@ def test_the_task_recover_says_what_was_left(start_worker: Start, tasks: ModuleT
     assert "left" in recovered["kept"]
 
 
-def test_a_worker_that_is_ready_recovers_once_and_beat_sends_more(
-    start_worker: Start, launch: Callable[..., Running], settings: dict[str, str], tasks: ModuleType, tmp_path: Path
+def test_the_task_recover_is_sent_when_a_worker_is_ready_and_by_beat(
+    launch: Callable[..., Running], settings: dict[str, str], tasks: ModuleType
 ) -> None:
-    worker = start_worker()
-    assert tasks.app.conf.beat_schedule["recover"]["task"] == tasks.recover.name
-    beat = launch(NAME, number=2, instead={"/tmp/celerybeat-schedule": str(tmp_path / "beat")}, **settings)
+    # A worker of the default queue, where both send it.
+    worker = launch(NAME, instead={"2": "1"}, further=["--hostname", "default@here"], **settings)
+    worker.says(r"celery_tasks\.recover\[\S+\] succeeded")
+    scheduler = Scheduler(tasks.app)
+    sent = scheduler.apply_async(scheduler.schedule["recover"], advance=False)
+    worker.says(rf"celery_tasks\.recover\[{sent.id}\] succeeded")
+    worker.kill()
+
+
+def test_beat_starts_by_the_command_of_the_header(
+    launch: Callable[..., Running], settings: dict[str, str], tmp_path: Path
+) -> None:
+    beat = launch(NAME, number=2, further=["--schedule", str(tmp_path / "schedule")], **settings)
     beat.says(r"beat: Starting")
-    assert beat.ends() == 0
-    # `ready` has sent the first one to the default queue; a worker of that queue takes it.
-    taker = launch(NAME, instead={"2": "1"}, further=["--hostname", "taker@here"], **settings)
-    taker.says(r"celery_tasks\.recover\[\S+\] succeeded")
-    assert worker.running.process.poll() is None
+    beat.ends()
+    assert "Traceback" not in beat.output
 
 
 def test_a_killed_child_gives_its_task_to_another_one(
