@@ -106,7 +106,8 @@ def test_a_task_whose_process_was_killed_comes_again_and_starts_nothing(
     wait_until(lambda: len(sandbox.charges) == 1)
     os.kill(result.info["pid"], signal.SIGKILL)
     assert outcome(result) == sandbox.charges[0].session_id
-    assert len(re.findall(rf"start_charge\[{result.id}\] received", worker.output)) == 2
+    # Once more for each time that it met a recovery at work on its key.
+    assert len(re.findall(rf"start_charge\[{result.id}\] received", worker.output)) >= 2
     assert starts(sandbox) == 1
 
 
