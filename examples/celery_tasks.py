@@ -10,18 +10,23 @@ and give it something to do:
     celery --workdir examples --app celery_tasks call celery_tasks.start_charge \\
     --args '["order-1", "NL-TNM-C00122045-K", "NL*TNM*E02003451*0"]'
 
+With beat, which sends the task `recover` every minute:
+
+    celery --workdir examples --app celery_tasks beat --loglevel INFO
+
 Messages and results go through files, so that no broker is needed to try it; BROKER_URL and RESULT_BACKEND name real
-ones. SHELL_EV_STORE and CHARGES_PATIENCE as in fastapi_service.py.
+ones, such as redis://localhost/0. SHELL_EV_STORE and CHARGES_PATIENCE as in fastapi_service.py.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
 from process_client import ProcessClient
 
 from shell_ev import (
@@ -36,6 +41,8 @@ from shell_ev import (
 
 PATIENCE = float(os.environ.get("CHARGES_PATIENCE", "20"))
 STORE = os.environ.get("SHELL_EV_STORE") or "charges.sqlite3"
+#: Seconds between two recoveries of what killed processes left.
+RECOVER_EVERY = 10
 
 app = Celery("celery_tasks")
 app.conf.update(
@@ -50,6 +57,8 @@ app.conf.update(
     # start and stops what came of it, which takes time as well; the hard one kills.
     task_soft_time_limit=120,
     task_time_limit=400,
+    # One that waited for longer than until the next one is dropped.
+    beat_schedule={"recover": {"task": "celery_tasks.recover", "schedule": 60.0, "options": {"expires": 60.0}}},
 )
 if "BROKER_URL" in os.environ:
     app.conf.update(broker_url=os.environ["BROKER_URL"], result_backend=os.environ.get("RESULT_BACKEND"))
@@ -68,13 +77,17 @@ else:
         result_backend=(files / "results").as_uri(),
     )
 
-clients = ProcessClient(lambda: ShellEV.from_env(store=STORE, timeout=20, user_agent_suffix="celery_tasks"), recover=30)
+clients = ProcessClient(lambda: ShellEV.from_env(store=STORE, timeout=20, user_agent_suffix="celery_tasks"))
 
 
 @worker_process_init.connect
 def open_client(**_: Any) -> None:
-    """In each worker process, after the fork: wrong settings show here and not with the first task."""
-    clients.get()
+    """In each worker process, after the fork: wrong settings show here and not with the first task.
+
+    Each process recovers in the background, also while the broker is down. The parent process has no client: it forks
+    again whenever a child ends, and must not have threads then.
+    """
+    clients.get().recover(every=RECOVER_EVERY)
 
 
 @worker_process_shutdown.connect
@@ -83,16 +96,10 @@ def close_client(**_: Any) -> None:
     clients.close()
 
 
-class ChargingFailed(Exception):
-    """What a task fails with: name and text of the library's error.
-
-    Results travel as JSON, and an exception is rebuilt from its ``args`` alone: the library's own carry more than that.
-    """
-
-    @classmethod
-    def of(cls, error: ShellEVError) -> ChargingFailed:
-        """The failure that an error amounts to."""
-        return cls(type(error).__name__, str(error))
+@worker_ready.connect
+def recover_first(**_: Any) -> None:
+    """Let a worker process recover once more, as a task whose result says what was left."""
+    recover.apply_async(expires=60.0)
 
 
 #: Another try may succeed. With the same key none of them starts a second charge.
@@ -113,8 +120,8 @@ def start_charge(self: Task, key: str, card: str, evse_id: str) -> str:
         return clients.get().start_charge(card, evse_id, key=key, start_timeout=PATIENCE).session_id
     except ShellEVError as error:
         if error.outcome_unknown or isinstance(error, _PASSING):
-            raise self.retry(exc=ChargingFailed.of(error), countdown=pause(error, self.request.retries)) from error
-        raise ChargingFailed.of(error) from None
+            raise self.retry(exc=error, countdown=pause(error, self.request.retries)) from error
+        raise
 
 
 @app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=30)
@@ -124,5 +131,27 @@ def stop_charge(self: Task, session_id: str) -> str:
         session = clients.get().attach(session_id, stop_timeout=PATIENCE).stop()
     except ShellEVError as error:
         # Whatever it was, the car may be charging: better once too often than given up.
-        raise self.retry(exc=ChargingFailed.of(error), countdown=pause(error, self.request.retries)) from error
+        raise self.retry(exc=error, countdown=pause(error, self.request.retries)) from error
     return str(session.state) if session is not None else "unknown"
+
+
+# The block stops the charge when it is left. When its process is killed, another process' recovery stops it.
+@app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=30)
+def charge_for(self: Task, key: str, card: str, evse_id: str, seconds: float) -> str:
+    """Charge for some seconds and stop, as a test of an EVSE does; the last state. Keep it below the time limits."""
+    try:
+        with clients.get().charge(card, evse_id, key=key, start_timeout=PATIENCE, stop_timeout=PATIENCE) as charge:
+            if not charge.is_over:  # delivered again after it was stopped
+                time.sleep(seconds)
+    except ShellEVError as error:
+        if error.outcome_unknown or isinstance(error, _PASSING):
+            raise self.retry(exc=error, countdown=pause(error, self.request.retries)) from error
+        raise
+    return str(charge.state)
+
+
+@app.task
+def recover() -> dict[str, list[str]]:
+    """Take up what killed processes left: the keys that were stopped, run on, are unknown, and are left for later."""
+    recovery = clients.get().recover(timeout=60)
+    return {name: [entry.key for entry in getattr(recovery, name)] for name in ("stopped", "kept", "unknown", "failed")}

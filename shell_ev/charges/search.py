@@ -145,9 +145,11 @@ class StartSearch:
         return judge(self._seen, attrs.evolve(search, is_certain=False))
 
     async def _hold_listed(self, sessions: Sequence[ChargeSession]) -> None:
-        """Leave out the sessions of other keys, those of other processes too."""
-        if self._manager.ledger is not None:
-            await self._manager.ledger.hold_listed(sessions, self._manager.ownership)
+        """Leave out the sessions of other keys, those of other processes too, and rivals whose session is known."""
+        ledger, ownership = self._manager.ledger, self._manager.ownership
+        if ledger is not None:
+            await ledger.hold_listed(sessions, ownership)
+            await ledger.settle_rivals(self._start, ownership)
 
     async def confirm(self, session_id: str, timeout: float) -> bool:
         """Look once more whether the session that was adopted is the only one that can be the start's.

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -21,6 +21,9 @@ from ..store.opening import open_store
 from ..store.vault import Vault, store_secrets
 from .auth import ClientCredentials, TokenSource
 from .unwritten import Record, Unwritten
+
+if TYPE_CHECKING:
+    from .ownership import Ownership, OwnStart
 
 logger: logging.Logger = logging.getLogger("shell_ev")
 
@@ -129,13 +132,20 @@ class Ledger:
         if conflict is not None and record.lost is not None:
             logger.error("%s: %s", record.lost, in_progress(conflict, entry))
 
-    async def hold_listed(self, sessions: Sequence[ChargeSession], ownership: Any) -> None:
+    async def hold_listed(self, sessions: Sequence[ChargeSession], ownership: Ownership) -> None:
         """Mark the sessions of a list that belong to other entries as held: they are not to be adopted."""
         for session in sessions:
             if session.id is None or ownership.is_held(session.id, None):
                 continue
             for entry in await self.store.find(self.namespace, session_id=session.id):
                 ownership.hold(session.id, entry.request_id)
+
+    async def settle_rivals(self, start: OwnStart, ownership: Ownership) -> None:
+        """Drop the rivals of a start whose session another process has found, or was given by hand."""
+        for rival in ownership.rival_starts(start):
+            for entry in await self.store.find(self.namespace, request_id=rival.request_id):
+                if entry.session_id is not None:
+                    rival.accepted(entry.session_id)
 
     async def ended(self, session_id: str, session: ChargeSession, known: Entry | None = None) -> Entry | None:
         """Record that a session is over. A failing store does not stop anything: recovery finds it over.

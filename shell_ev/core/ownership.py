@@ -212,12 +212,17 @@ class Ownership:
 
     def rivals(self, start: OwnStart) -> int:
         """Number of other starts on the same card and EVSE that were in flight meanwhile and whose session is open."""
-        return sum(
-            other is not start
+        return len(self.rival_starts(start))
+
+    def rival_starts(self, start: OwnStart) -> list[OwnStart]:
+        """The starts that :meth:`rivals` counts."""
+        return [
+            other
+            for other in self._starts.values()
+            if other is not start
             and other.request_id != start.request_id
             and (other.left_at is not None or other.is_foreign)
             and not other.cards.isdisjoint(start.cards)
             and other.overlaps(start)
             and same_evse(other.evse_id, start.evse_id)
-            for other in self._starts.values()
-        )
+        ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ Serve = Callable[..., Running]
 
 @pytest.fixture(scope="module")
 def launch(shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Starts an example by the n-th command of its header, on a port the system picks; ``instead`` changes arguments.
+    """Starts an example by the n-th command of its header, on a port the system picks; ``instead`` changes
+    arguments, ``further`` follow them.
 
     Every one is killed in the end, with all it started.
     """
@@ -52,6 +53,7 @@ def launch(shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) ->
         number: int = 0,
         folder: Path | None = None,
         instead: Mapping[str, str] | None = None,
+        further: Sequence[str] = (),
         **variables: str,
     ) -> Running:
         folder = folder or tmp_path_factory.mktemp("example")
@@ -64,7 +66,9 @@ def launch(shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) ->
         }
         changes = {"8000": "0", "127.0.0.1:8000": "127.0.0.1:0", **(instead or {})}
         arguments = [changes.get(argument, argument) for argument in command.arguments]
-        running = Running(arguments, {**command.variables, **variables_for(shared_sandbox), **ours, **variables})
+        running = Running(
+            [*arguments, *further], {**command.variables, **variables_for(shared_sandbox), **ours, **variables}
+        )
         started.append(running)
         return running
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from example_processes import CARD, EXAMPLES, HARD_LIMIT, Running, is_quiet, variables_for, wait_until
 
+from shell_ev import OutcomeUnknownError, ValidationError
 from shell_ev.sandbox import EXAMPLE_EVSE, Fault, Sandbox
 
 pytest.importorskip("celery", reason="the extra examples is not installed")
@@ -105,7 +106,8 @@ def test_a_task_of_a_killed_process_is_delivered_again_and_starts_nothing(
     wait_until(lambda: len(sandbox.charges) == 1)
     os.kill(result.info["pid"], signal.SIGKILL)
     assert outcome(result) == sandbox.charges[0].session_id
-    assert len(re.findall(rf"start_charge\[{result.id}\] received", worker.output)) == 2
+    # Once more for each time that it met a recovery at work on its key.
+    assert len(re.findall(rf"start_charge\[{result.id}\] received", worker.output)) >= 2
     assert starts(sandbox) == 1
 
 
@@ -113,7 +115,7 @@ def test_a_passing_fault_is_retried_and_starts_once(worker: Running, tasks: Modu
     sandbox.faults.add("charging.start", Fault.rate_limit(0), times=3)
     result = tasks.start_charge.delay("passing", CARD, EXAMPLE_EVSE)
     assert outcome(result) == sandbox.charges[0].session_id
-    worker.says(rf"start_charge\[{result.id}\] retry: Retry in 1\.?0?s: ChargingFailed\('TooManyRequestsError'")
+    worker.says(rf"start_charge\[{result.id}\] retry: Retry in 1\.?0?s: TooManyRequestsError\(")
     assert (starts(sandbox), len(sandbox.charges)) == (4, 1)
 
 
@@ -124,15 +126,14 @@ def test_an_unknown_outcome_is_tried_again_and_starts_nothing(
     sandbox.faults.add("charging.active", Fault.status(403))  # so that the start is not found at once
     result = tasks.start_charge.delay("again", CARD, EXAMPLE_EVSE)
     assert outcome(result) == sandbox.charges[0].session_id
-    worker.says(rf"start_charge\[{result.id}\] retry: Retry in 1\.?0?s: ChargingFailed\('OutcomeUnknownError'")
+    worker.says(rf"start_charge\[{result.id}\] retry: Retry in 1\.?0?s: OutcomeUnknownError\(")
     assert starts(sandbox) == 1
 
 
 def test_what_no_retry_mends_fails_and_says_why(worker: Running, tasks: ModuleType, sandbox: Sandbox) -> None:
     result = tasks.start_charge.delay("invalid", "", EXAMPLE_EVSE)
-    with pytest.raises(tasks.ChargingFailed) as caught:
+    with pytest.raises(ValidationError, match="ev_charge_number"):
         outcome(result)
-    assert caught.value.args[0] == "ValidationError"
     assert starts(sandbox) == 0
 
 
@@ -153,7 +154,7 @@ def test_eagerly_an_unknown_outcome_fails_in_the_end_and_is_settled_by_hand(
     sandbox.show_sessions_after = 1e6
     sandbox.faults.add("charging.start", Fault.drop())
     result = eager.start_charge.delay("unknown", CARD, EXAMPLE_EVSE)
-    assert (result.state, result.result.args[0]) == ("FAILURE", "OutcomeUnknownError")
+    assert (result.state, type(result.result)) == ("FAILURE", OutcomeUnknownError)
     assert starts(sandbox) == 1
 
     session_id = sandbox.charges[0].session_id

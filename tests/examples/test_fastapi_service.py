@@ -178,7 +178,6 @@ def test_refused_credentials_are_logged_and_not_in_the_answer(service: Running, 
     assert sandbox.client_secret not in service.output
 
 
-@pytest.mark.long
 def test_a_start_is_found_again_after_its_process_was_killed(
     service: Running, serve: Serve, sandbox: Sandbox, folder: Path
 ) -> None:

@@ -531,3 +531,22 @@ class TestCrossing:
             entry = await ev.journal.find(session_id=second.session_id)
             assert entry is not None
             assert entry.key == "order-2"
+
+
+async def test_a_start_whose_session_was_settled_by_another_process_hides_no_session_of_a_dead_one(
+    service: RawServer, store: str, until: Until
+) -> None:
+    """A start of unknown outcome is in the way of every adoption on its card and EVSE, until the journal knows it."""
+    async with client(service, store) as ev:
+        service.script("start", drop_before_effect)
+        with pytest.raises(OutcomeUnknownError):
+            await ev.start_charge(CARD, EVSE, key="order-1", start_timeout=0.3)
+        async with client(service, store) as operator:
+            await operator.journal.settle("order-1", SESSION)
+        service.script("start", hang_after_effect)
+        with Child(Job(url=service.url, store=store, key="order-2")) as child:
+            await asyncio.to_thread(until, lambda: len(service.own_sessions()) == 1)
+            child.kill()
+        charge = await ev.start_charge(CARD, EVSE, key="order-2", start_timeout=5.0)
+        assert (charge.session_id, charge.is_new) == (service.own_sessions()[0].id, False)
+    assert service.count("start") == 2
