@@ -165,7 +165,7 @@ class EntryRecovered(_OfEntry):
     """Recovery is done with one charge that it had taken over."""
 
     outcome: RecoveryOutcome
-    """``stopped``: it was stopped, or was over; ``kept``: it runs, as it is to; ``unknown``: its session does not
+    """``stopped``: it was stopped, or was over; ``kept``: it is left running; ``unknown``: its session does not
     show; ``failed``: a later pass tries again."""
     elapsed: float
     """Seconds that it took."""
@@ -182,7 +182,7 @@ class RecoveryEnded:
     stopped: int = 0
     """Charges that were stopped, or were over."""
     kept: int = 0
-    """Charges that run, as they are to."""
+    """Charges that are left running."""
     unknown: int = 0
     """Starts whose session does not show."""
     failed: int = 0

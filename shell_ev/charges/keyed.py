@@ -102,8 +102,7 @@ class KeyedStart:
         """The digest to compare: None where the key of the entry's digest is not known any more."""
         if entry is None:
             return None
-        card = journal.normal_card(self._order.arguments["ev_charge_number"])
-        same = self._ledger.vault.same_card(entry.card_digest, card)
+        same = self._ledger.vault.same_card(entry.card_digest, self._order.arguments["ev_charge_number"])
         return None if same is None else entry.card_digest if same else ""
 
     async def _standing(self, meeting: Meeting, entry: Entry) -> AsyncCharge:

@@ -25,7 +25,7 @@ _DAY = 86_400.0
 _RESULTS = ("stopped", "kept", "unknown", "failed")
 _MEANINGS = {
     "stopped": "stopped",
-    "kept": "left running, as it is to",
+    "kept": "left running: its start asked for no stop",
     "unknown": "its session does not show",
     "failed": "not dealt with yet",
 }

@@ -228,7 +228,7 @@ def new_entry(
         api_version=api_version,
         evse=journal.normal_evse(arguments["evse_id"]),
         evse_id=arguments["evse_id"],
-        card_digest=ledger.vault.digest(journal.normal_card(card)),
+        card_digest=ledger.vault.digest(card),
         card=ledger.vault.seal_card(card, ema_id),
         on_crash=on_crash,
         owner=ledger.owner,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import secrets
 from enum import Enum, StrEnum
@@ -372,6 +373,7 @@ def is_own_key(key: str) -> bool:
     return key.startswith(_OWN)
 
 
+@functools.lru_cache(maxsize=1024)
 def normal_evse(evse_id: str) -> str:
     """An EVSE id in one form: equal for the same EVSE with other separators or case."""
     parsed = EvseId.try_parse(evse_id)

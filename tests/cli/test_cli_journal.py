@@ -64,7 +64,7 @@ def test_a_lost_start_is_found_listed_and_left_running(
 
     done = cli("recover", "--store", store)
     assert (done.code, done.err) == (0, "")
-    assert done.out == f"order-1  {EVSE}  left running, as it is to, session {session_id}\n"
+    assert done.out == f"order-1  {EVSE}  left running: its start asked for no stop, session {session_id}\n"
     (entry,) = json.loads(cli("recover", "--store", store, "--json").out)["kept"]
     assert (entry["state"], entry["session_id"]) == ("accepted", session_id)
 

@@ -166,6 +166,7 @@ async def _serve(url: str, store: str, work: Queue[Order], reported: Queue[tuple
 
     async with AsyncShellEV("id", "secret", base_url=url, store=store, timeout=2.0) as ev:
         await ev.recover(every=every, on_recovered=recovered)
+        told.put(("ready", ""))
         await asyncio.gather(*(one() for _ in range(AT_ONCE)))
 
 
@@ -183,7 +184,8 @@ class Worker:
         self.work: Queue[Order] = _contexts.Queue()
         self.reported: Queue[tuple[Any, ...]] = _contexts.Queue()
         self.given: dict[str, Order] = {}
-        self.killed_at: float | None = None
+        self.is_ready = False
+        """Whether it works: a kill before that proves nothing."""
         self.process: ForkServerProcess = _contexts.Process(
             target=_worker, args=(url, store, self.work, self.reported, every)
         )
@@ -298,7 +300,9 @@ class Run:
 
     def _read(self, worker: Worker) -> None:
         for kind, key, *rest in worker.drain():
-            if kind == "charge":
+            if kind == "ready":
+                worker.is_ready = True
+            elif kind == "charge":
                 session_id, _, adopted = rest
                 self.claims.append((key, session_id))
                 self.figures.adoptions += adopted
@@ -352,8 +356,11 @@ class Run:
                         os.kill(worker.process.pid or 0, signal.SIGCONT)
             if now >= next_kill and pending:
                 next_kill = now + chance.uniform(*plan.kill_every)
-                worker = chance.choice([w for w in self.workers if w not in [p for _, p in paused]] or self.workers)
-                if chance.random() < 0.1:
+                working = [w for w in self.workers if w.is_ready and w not in [p for _, p in paused]]
+                worker = chance.choice(working) if working else None
+                if worker is None:
+                    pass
+                elif chance.random() < 0.1:
                     os.kill(worker.process.pid or 0, signal.SIGSTOP)
                     # Every other pause is longer than a lease.
                     paused.append((now + chance.choice([0.5, LEASE * 1.3]), worker))
