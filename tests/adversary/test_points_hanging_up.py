@@ -1,4 +1,4 @@
-"""In real time: a client of FastAPI under uvicorn that hangs up, the CPU time of a long stop, and a second Ctrl-C."""
+"""In real time: a client of Starlette under uvicorn that hangs up, the CPU time of a long stop, and a second Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from collections.abc import AsyncIterator, Iterator
 import anyio
 import pytest
 import uvicorn
-from fastapi import FastAPI
-from fastapi.responses import StreamingResponse
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
 from shell_ev import AsyncShellEV, Polling
 
@@ -58,11 +59,7 @@ async def test_a_client_of_fastapi_that_hangs_up_leaves_no_charge_running(middle
         assert session.is_over(server.clock())
 
 
-def _app(ev: AsyncShellEV, left: asyncio.Event, middleware: bool) -> FastAPI:
-    app = FastAPI()
-    if middleware:
-        app.add_middleware(_PassesOn)
-
+def _app(ev: AsyncShellEV, left: asyncio.Event, middleware: bool) -> Starlette:
     async def lines() -> AsyncIterator[str]:
         try:
             async with ev.charge(CARD, EVSE, polling=QUICK):
@@ -72,15 +69,15 @@ def _app(ev: AsyncShellEV, left: asyncio.Event, middleware: bool) -> FastAPI:
         finally:
             left.set()
 
-    @app.get("/charge")
-    async def charge() -> StreamingResponse:
+    async def charge(request: Request) -> StreamingResponse:
         return StreamingResponse(lines())
 
-    return app
+    around = [Middleware(_PassesOn)] if middleware else []
+    return Starlette(routes=[Route("/charge", charge)], middleware=around)
 
 
 @contextlib.asynccontextmanager
-async def _serving(app: FastAPI) -> AsyncIterator[int]:
+async def _serving(app: Starlette) -> AsyncIterator[int]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=5)
