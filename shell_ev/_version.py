@@ -1,3 +1,3 @@
 """The one place that names the version; the build, the user agent and the package read it here."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
