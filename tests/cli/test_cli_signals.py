@@ -22,6 +22,9 @@ from shell_ev.cli.settings import Settings
 from shell_ev.errors import OutcomeUnknownError
 from shell_ev.sandbox import Fault, Sandbox
 
+#: Real processes and terminals: half a minute and more.
+pytestmark = pytest.mark.servers
+
 Cli = Callable[..., Result]
 Start = Callable[..., Process]
 Wait = Callable[[Callable[[], bool]], None]

@@ -14,6 +14,9 @@ from terminals import Terminal
 from shell_ev.cli.reporting import ExitCode
 from shell_ev.sandbox import FAILING_STOP_EVSE, Fault, Sandbox
 
+#: Real processes and terminals: half a minute and more.
+pytestmark = pytest.mark.servers
+
 Start = Callable[..., Process]
 Open = Callable[..., Terminal]
 Wait = Callable[[Callable[[], bool]], None]

@@ -20,6 +20,9 @@ from fault_cases import CLIENT_ID, SECRET, WRONG_SECRET
 
 from shell_ev.sandbox import Fault, Sandbox
 
+#: Real processes and terminals: half a minute and more.
+pytestmark = pytest.mark.servers
+
 ROOT = Path(__file__).parents[2]
 CREDENTIALS = {"SHELL_EV_CLIENT_ID": CLIENT_ID, "SHELL_EV_CLIENT_SECRET": SECRET}
 PASSWORD = "proxy-pass-4711"

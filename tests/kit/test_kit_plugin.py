@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+#: Real processes and terminals: half a minute and more.
+pytestmark = pytest.mark.servers
+
 pytest_plugins = ["pytester"]
 
 Run = Callable[..., pytest.RunResult]

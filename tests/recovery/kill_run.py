@@ -166,7 +166,7 @@ async def _serve(url: str, store: str, work: Queue[Order], reported: Queue[tuple
 
     async with AsyncShellEV("id", "secret", base_url=url, store=store, timeout=2.0) as ev:
         await ev.recover(every=every, on_recovered=recovered)
-        told.put(("ready", ""))
+        reported.put(("ready", ""))
         await asyncio.gather(*(one() for _ in range(AT_ONCE)))
 
 
