@@ -14,7 +14,7 @@ from store.servers import PostgresServer
 
 from recovery.child import hastened
 
-_databases = itertools.count(1)
+_schemas = itertools.count(1)
 
 
 @pytest.fixture
@@ -41,11 +41,11 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """What names an empty store: a file, then a database."""
+    """What names an empty store: a file, then a schema of a database."""
     if request.param == "sqlite":
         return str(tmp_path / "charges.sqlite3")
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    return server.make_database(f"recovery{next(_databases)}")
+    return server.make_schema(f"recovery{next(_schemas)}")
 
 
 def end_leases(store: str | None) -> None:
