@@ -29,8 +29,8 @@ from tiny_host import (
 
 from shell_ev import (
     AsyncShellEV,
-    AuthenticationError,
     ChargeSession,
+    CredentialsRefusedError,
     Location,
     SessionState,
     ShellEVError,
@@ -78,7 +78,7 @@ class ShellEVCoordinator(DataUpdateCoordinator[Charging]):
         try:
             location = (await self.ev.locations.get(self._location_uid)).data
             self._session = await self._look(location)
-        except (AuthenticationError, UnauthorizedError) as error:
+        except (CredentialsRefusedError, UnauthorizedError) as error:
             raise ConfigEntryAuthFailed(str(error)) from error
         except ShellEVError as error:
             raise UpdateFailed(str(error), retry_after=getattr(error, "retry_after", None)) from error

@@ -18,7 +18,7 @@ from .charges.reconcile import reconcile
 from .charges.recover import Recoverer, Recovery
 from .charges.recover_every import recover_every, recovery_faults
 from .charges.start import Starter
-from .core.auth import ClientCredentials, TokenSource
+from .core.auth import ClientCredentials, TokenSource, as_secret
 from .core.call import Sender
 from .core.connections import not_pickled
 from .core.ledger import Ledger, open_ledger
@@ -99,6 +99,7 @@ class AsyncShellEV:
         client_secret: str | None = None,
         **options: Unpack[AsyncClientOptions],
     ) -> None:
+        client_secret = as_secret(client_secret)  # masked in tracebacks with local variables
         check_names(options, _CONSTRUCTOR, "AsyncShellEV")
         config = changed_config(ClientConfig(), options)
         source = token_source_of(client_id, client_secret, options.get("token_source"))
@@ -153,6 +154,7 @@ class AsyncShellEV:
             TypeError: An option does not exist.
             ConfigurationError: Credentials are missing, or a variable or option has an invalid value.
         """
+        client_secret = as_secret(client_secret)  # masked in tracebacks with local variables
         check_names(options, _CONSTRUCTOR, "AsyncShellEV.from_env")
         return cls(**options_from_env(environ, {**given_credentials(client_id, client_secret), **options}))
 
@@ -569,6 +571,8 @@ class AsyncShellEV:
         await self.aclose()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_manager"):  # in a traceback of the constructor
+            return f"{type(self).__name__}(incomplete)"
         config = self.config
         return f"{type(self).__name__}({config.api_url!r}, api_version={config.api_version.value!r})"
 

@@ -20,6 +20,7 @@ from .charges.journal import AsyncJournal
 from .charges.poller import OnProblem, Polling
 from .charges.recover import Recovery
 from .client import AsyncShellEV
+from .core.auth import as_secret
 from .core.connections import not_pickled
 from .core.portal import CANCEL_GRACE, Portal
 from .endpoints.charging import AsyncCharging
@@ -324,6 +325,7 @@ class ShellEV(Blocking):
         client_secret: str | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
+        client_secret = as_secret(client_secret)  # masked in tracebacks with local variables
         if "http_session" in options:
             raise ConfigurationError(
                 "http_session belongs to an event loop of yours and ShellEV runs its own; use AsyncShellEV with it"
@@ -358,6 +360,7 @@ class ShellEV(Blocking):
         Raises:
             ConfigurationError: Lists every fault of options and variables.
         """
+        client_secret = as_secret(client_secret)  # masked in tracebacks with local variables
         check_names(options, _CONSTRUCTOR, "ShellEV.from_env")
         return cls(**options_from_env(environ, {**given_credentials(client_id, client_secret), **options}))
 
@@ -454,5 +457,7 @@ class ShellEV(Blocking):
         self.close()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "original"):  # in a traceback of the constructor
+            return f"{type(self).__name__}(incomplete)"
         config = self.config
         return f"{type(self).__name__}({config.api_url!r}, api_version={config.api_version.value!r})"

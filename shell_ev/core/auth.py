@@ -43,8 +43,8 @@ def _masked(value: object) -> str:
     return "'***'"
 
 
-def _as_secret(value: Any) -> Any:
-    # Anything else than text is refused by the check that follows.
+def as_secret(value: Any) -> Any:
+    """A text as one whose ``repr`` is masked. Anything else is returned as it is: a later check refuses it."""
     return Secret(value) if isinstance(value, str) else value
 
 
@@ -52,7 +52,7 @@ def _as_secret(value: Any) -> Any:
 class AccessToken:
     """A bearer token. The client ignores ``expires_at``: it is for the use of a token source, on any clock."""
 
-    value: str = attrs.field(repr=_masked, converter=_as_secret)  #: The token itself.
+    value: str = attrs.field(repr=_masked, converter=as_secret)  #: The token itself.
     expires_at: float | None = None  #: When it ends, for the source's own use.
 
     def __reduce__(self) -> NoReturn:
@@ -104,7 +104,7 @@ class ClientCredentials:
     """
 
     client_id: str  #: The client's id.
-    client_secret: str = attrs.field(repr=_masked, converter=_as_secret)  #: The client's secret.
+    client_secret: str = attrs.field(repr=_masked, converter=as_secret)  #: The client's secret.
     scope: str | None = None  #: Space-separated list; None is not sent.
     auth: Literal["basic", "body"] = "basic"  #: Where id and secret are sent.
 
@@ -155,7 +155,7 @@ class ClientCredentials:
 class StaticToken:
     """One token that is never renewed: for a token made elsewhere, and for tests."""
 
-    token: str = attrs.field(repr=_masked, converter=_as_secret)  #: The token itself.
+    token: str = attrs.field(repr=_masked, converter=as_secret)  #: The token itself.
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.token, str) or not usable_token(self.token):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -201,7 +201,7 @@ def read_grant(body: bytes) -> Grant | None:
     except ValueError:
         return None
     fields = document if is_object(document) else {}
-    value = _as_secret(fields.get("access_token"))
+    value = as_secret(fields.get("access_token"))
     if not isinstance(value, str) or not usable_token(value):
         return None
     return Grant(AccessToken(value), read_lifetime(fields.get("expires_in")))
@@ -344,7 +344,7 @@ class ValidatedSource:
             raise
         except Exception as error:
             raise _source_failed(error) from error
-        value = _as_secret(getattr(token, "value", None))
+        value = as_secret(getattr(token, "value", None))
         if not isinstance(value, str) or not usable_token(value):
             raise AuthenticationError("the token source returned something that is no token")
         return token

@@ -7,6 +7,7 @@ import html
 import json
 import traceback
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -22,9 +23,11 @@ from shell_ev import (
     AuthenticationError,
     BadRequestError,
     ClientCredentials,
+    ConfigurationError,
     ConnectError,
     InternalServerError,
     OutcomeUnknownError,
+    ShellEV,
     ShellEVError,
     StaticToken,
     TransportError,
@@ -188,6 +191,14 @@ async def test_no_frame_of_an_error_shows_a_secret(outcomes: list[object], auth:
     assert "_attempt" in report or "_after_failure" in report or "_answer" in report
     for hidden in (SECRET, quote_plus(SECRET), TOKEN[:40], base64.b64encode(f"my-id:{SECRET}".encode()).decode()):
         assert hidden not in report
+
+
+@pytest.mark.parametrize("make", [AsyncShellEV, ShellEV, AsyncShellEV.from_env, ShellEV.from_env])
+@pytest.mark.parametrize("wrong", [{"timeout": -1}, {"timeuot": 1}, {"token_source": StaticToken("x")}])
+def test_no_frame_of_a_client_that_cannot_be_made_shows_its_secret(make: Any, wrong: dict[str, Any]) -> None:
+    with pytest.raises((ConfigurationError, TypeError)) as caught:
+        make(client_id="my-id", client_secret=SECRET, **wrong)
+    assert SECRET not in reported(caught.value)
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 403, 429, 500])
