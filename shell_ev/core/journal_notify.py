@@ -38,7 +38,7 @@ class JournalNotifier:
         """The intent of a start was written."""
         if self._observers:
             event = Claimed(**_of(entry), on_crash=entry.on_crash)
-            self._notify([(type(one).__qualname__, one) for one in self._observers], "claimed", event)
+            self.notify([(type(one).__qualname__, one) for one in self._observers], "claimed", event)
 
     def taken_over(self, taken: Entry, before: Entry, by: Taker) -> None:
         """An entry that no live process worked on was taken over."""
@@ -46,7 +46,7 @@ class JournalNotifier:
             event = TakenOver(
                 **_of(taken), state=taken.state.value, on_crash=taken.on_crash, previous_owner=before.owner, by=by
             )
-            self._notify([(type(one).__qualname__, one) for one in self._observers], "taken_over", event)
+            self.notify([(type(one).__qualname__, one) for one in self._observers], "taken_over", event)
 
     def recovery_began(self) -> RecoveryNotifier:
         """A pass of recovery begins."""
@@ -57,7 +57,7 @@ class JournalNotifier:
                 listener: object = observer.recovery_began()
                 if listener is None:
                     continue
-                if not isinstance(listener, RecoveryObserver):
+                if not isinstance(listener, RecoveryObserver):  # pyright: ignore[reportUnnecessaryIsInstance]
                     raise TypeError(
                         f"recovery_began must return a RecoveryObserver or None, not {type(listener).__name__}"
                     )
@@ -66,7 +66,8 @@ class JournalNotifier:
                 log_broken(self._broken, name, "recovery_began", error)
         return RecoveryNotifier(self, listeners, self._time)
 
-    def _notify(self, listeners: Sequence[tuple[str, object]], hook: str, event: object) -> None:
+    def notify(self, listeners: Sequence[tuple[str, object]], hook: str, event: object) -> None:
+        """Call a hook of some observers; what it raises is logged."""
         for name, listener in listeners:
             try:
                 getattr(listener, hook)(event)
@@ -95,14 +96,14 @@ class RecoveryNotifier:
         """The pass is done with an entry that it had taken over."""
         if self._listeners:
             event = EntryRecovered(**_of(entry), outcome=outcome, elapsed=self._time() - began_at, error=error)
-            self._notifier._notify(self._listeners, "entry_recovered", event)
+            self._notifier.notify(self._listeners, "entry_recovered", event)
 
     def ended(self, counts: dict[RecoveryOutcome, int], error: BaseException | None = None) -> None:
         """The pass is over."""
         if self._listeners:
             event = RecoveryEnded(**counts, elapsed=self._time() - self._began_at, error=error)
             # In reverse: observers that set something current restore what was there before, the last one first.
-            self._notifier._notify(self._listeners[::-1], "ended", event)
+            self._notifier.notify(self._listeners[::-1], "ended", event)
 
 
 def _of(entry: Entry) -> dict[str, Any]:
