@@ -227,10 +227,18 @@ class RecoveryObserver:
     """
 
     def entry_recovered(self, event: EntryRecovered) -> None:
-        """Called for each charge that the pass took over, once it is done with it."""
+        """Called for each charge that the pass took over, once it is done with it.
+
+        Args:
+            event: The charge, and what came of it.
+        """
 
     def ended(self, event: RecoveryEnded) -> None:
-        """Called once at the end of every pass that began, in the context of its beginning."""
+        """Called once at the end of every pass that began, in the context of its beginning.
+
+        Args:
+            event: The numbers of the pass, and the error that ended it early.
+        """
 
 
 class Observer:
@@ -265,10 +273,18 @@ class Observer:
         return None
 
     def claimed(self, event: Claimed) -> None:
-        """Called when a client with a store has written a start, in the context of its call, before it is sent."""
+        """Called when a client with a store has written a start, in the context of its call, before it is sent.
+
+        Args:
+            event: The start.
+        """
 
     def taken_over(self, event: TakenOver) -> None:
-        """Called when a charge that no live process worked on is taken over, by recovery or by a call with its key."""
+        """Called when a charge that no live process worked on is taken over, by recovery or by a call with its key.
+
+        Args:
+            event: The charge, and by what it was taken over.
+        """
 
     def recovery_began(self) -> RecoveryObserver | None:
         """Called when a pass of recovery begins, in its context: what is set there holds for the calls of the pass.

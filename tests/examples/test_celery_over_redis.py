@@ -26,7 +26,11 @@ pytest.importorskip("redis", reason="the extra servers is not installed")
 
 from celery.beat import Scheduler
 
-pytestmark = pytest.mark.servers
+#: Each file imports the module anew, and Celery gives the tasks of one app to all apps of a process.
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.filterwarnings("ignore:Task name '.*' is already registered"),
+]
 
 NAME = "celery_tasks.py"
 #: For a start whose outcome stays open: it is in the way of other lost starts on its EVSE.

@@ -19,7 +19,11 @@ from shell_ev.sandbox import EXAMPLE_EVSE, Fault, Sandbox
 
 pytest.importorskip("celery", reason="the extra examples is not installed")
 
-pytestmark = pytest.mark.servers
+#: Each file imports the module anew, and Celery gives the tasks of one app to all apps of a process.
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.filterwarnings("ignore:Task name '.*' is already registered"),
+]
 
 NAME = "celery_tasks.py"
 

@@ -547,6 +547,7 @@ async def test_a_start_whose_session_was_settled_by_another_process_hides_no_ses
         with Child(Job(url=service.url, store=store, key="order-2")) as child:
             await asyncio.to_thread(until, lambda: len(service.own_sessions()) == 1)
             child.kill()
+        await asyncio.to_thread(end_leases, store)
         charge = await ev.start_charge(CARD, EVSE, key="order-2", start_timeout=5.0)
         assert (charge.session_id, charge.is_new) == (service.own_sessions()[0].id, False)
     assert service.count("start") == 2
