@@ -116,7 +116,7 @@ def _sandbox() -> Iterator[Served]:
     command = [sys.executable, "-m", "shell_ev.sandbox", "--port", "0", "--stations", str(STATIONS), "--speed", "1"]
     with _process(command, subprocess.PIPE) as process:
         assert process.stdout is not None
-        url = process.stdout.readline().decode().split()[3]
+        url = process.stdout.readline().decode().split()[4]
         from shell_ev import ShellEV
 
         with ShellEV(CLIENT_ID, CLIENT_SECRET, base_url=url) as ev:

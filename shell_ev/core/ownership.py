@@ -61,9 +61,9 @@ class OwnStart(Progress):
         self.left_tick: int = ownership.tick()
         self.ended_tick: int | None = None
         #: Seconds between look-ups that were both answered, in the present search for its session.
-        self.answered_for = 0.0
+        self.answered_for: float = 0.0
         #: Whether another client sent it, at a time that has no place in the order of events here.
-        self.is_foreign = False
+        self.is_foreign: bool = False
 
     def begin(self, now: float) -> None:
         """An attempt is about to be sent; the last one counts.
