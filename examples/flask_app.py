@@ -57,7 +57,8 @@ def find_chargers() -> Response:
 @app.post("/charges")
 def start_charge() -> tuple[Response, int]:
     """Start a charge: 202 once it is accepted, which is not yet charging."""
-    key, order = request.headers.get("Idempotency-Key"), request.get_json()
+    key = request.headers.get("Idempotency-Key")
+    order: dict[str, str] | None = request.get_json()
     if not key or not isinstance(order, dict) or not {"card", "evse_id"} <= order.keys():
         abort(400, "an Idempotency-Key header and a body with card and evse_id are needed")
     charge = clients.get().start_charge(order["card"], order["evse_id"], key=key, start_timeout=PATIENCE)

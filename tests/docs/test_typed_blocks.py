@@ -86,9 +86,12 @@ def test_a_fault_in_a_block_is_found_and_named_by_its_page(tmp_path: Path) -> No
     assert "docs_wrong_md_40.py:1" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["sync_locations.py"])
-def test_an_example_program_passes_both(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["sync_locations.py", "flask_app.py", "tested_app/charging_desk.py", "tested_app/tests"]
+)
+def test_an_example_program_passes_both(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = str(ROOT / "examples" / name)
+    monkeypatch.setenv("MYPYPATH", str(ROOT / "examples" / "tested_app"))
     for command in (["mypy", "--strict", "--python-version", "3.11"], ["pyright", "--pythonpath", sys.executable]):
         done = subprocess.run(
             [sys.executable, "-m", *command, program], capture_output=True, text=True, cwd=ROOT, check=False
