@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -96,4 +97,20 @@ def test_an_example_program_passes_both(name: str, monkeypatch: pytest.MonkeyPat
         done = subprocess.run(
             [sys.executable, "-m", *command, program], capture_output=True, text=True, cwd=ROOT, check=False
         )
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_notebook_passes_both(tmp_path: Path) -> None:
+    cells = json.loads((ROOT / "examples" / "charge.ipynb").read_text())["cells"]
+    code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    program = tmp_path / "notebook.py"
+    # A notebook awaits outside of functions, and shows the value of the last line of a cell.
+    program.write_text("async def main() -> None:\n" + textwrap.indent(code, "    "))
+    settings = {"typeCheckingMode": "strict", "extraPaths": [str(ROOT)], "reportUnusedExpression": False}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    for command in (
+        ["mypy", "--strict", str(program)],
+        ["pyright", "--pythonpath", sys.executable, "-p", str(tmp_path)],
+    ):
+        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, cwd=ROOT, check=False)
         assert done.returncode == 0, done.stdout
